@@ -1,0 +1,87 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+/// Every target: language mode 6, and a warning is an error.
+let common: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .treatAllWarnings(as: .error),
+  .enableExperimentalFeature("Lifetimes"),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+/// Targets that touch raw memory mark each unsafe expression.
+let strict: [SwiftSetting] = common + [.strictMemorySafety()]
+
+let package = Package(
+  name: "sluice",
+  platforms: [.macOS("26.0")],
+  products: [
+    .library(name: "Sluice", targets: ["Sluice"]),
+    .library(name: "SluiceTesting", targets: ["SluiceTesting"]),
+    .executable(name: "sluice", targets: ["SluiceCommand"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+  ],
+  targets: [
+    .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+    .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+    .target(name: "LMDB", dependencies: ["CLMDB"], swiftSettings: strict),
+    .target(name: "StreamModel", swiftSettings: strict),
+    .target(name: "ShardCore", dependencies: ["StreamModel"], swiftSettings: common),
+    .target(name: "StreamStore", dependencies: ["StreamModel", "LMDB", "CXXHash"], swiftSettings: strict),
+    .target(
+      name: "StreamRuntime",
+      dependencies: [
+        "StreamModel", "ShardCore", "StreamStore",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Metrics", package: "swift-metrics"),
+      ],
+      swiftSettings: common),
+    .target(
+      name: "LambdaRuntime",
+      dependencies: [
+        "StreamModel", "StreamRuntime",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Subprocess", package: "swift-subprocess"),
+      ],
+      swiftSettings: common),
+    .target(
+      name: "Sluice",
+      dependencies: [
+        "StreamModel", "ShardCore", "StreamStore", "StreamRuntime", "LambdaRuntime",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ],
+      swiftSettings: common),
+    .target(name: "SluiceTesting", dependencies: ["Sluice", "StreamModel", "ShardCore"], swiftSettings: common),
+    .target(name: "ShardSimulation", dependencies: ["ShardCore", "StreamModel"], swiftSettings: common),
+    .target(
+      name: "SluiceService",
+      dependencies: [
+        "Sluice", "StreamModel", "StreamStore", "StreamRuntime", "LambdaRuntime",
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Metrics", package: "swift-metrics"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "Yams", package: "Yams"),
+      ],
+      swiftSettings: common),
+    .executableTarget(
+      name: "SluiceCommand",
+      dependencies: [
+        "SluiceService", "Sluice", "ShardSimulation", "StreamModel", "StreamStore",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: common),
+  ]
+)

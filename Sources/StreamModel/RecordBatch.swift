@@ -1,0 +1,68 @@
+/// An ordered batch of records of one shard, as a handler gets it: a view of a slab, never empty.
+///
+/// The records stay valid for as long as the batch, or a copy of it, is kept; keeping one keeps its whole slab.
+public struct RecordBatch: Sendable {
+  /// Where the batch comes from and which delivery this is.
+  public let origin: BatchOrigin
+  private let run: RecordRun
+  private let range: Range<Int>
+
+  /// A view of the records `range` of `run`, which must not be empty.
+  public init(origin: BatchOrigin, run: RecordRun, range: Range<Int>) {
+    precondition(!range.isEmpty && range.lowerBound >= 0 && range.upperBound <= run.count, "a batch holds records")
+    self.origin = origin
+    self.run = run
+    self.range = range
+  }
+
+  public var count: Int { range.count }
+
+  /// The record at `position`, 0 ..< count, in the order of the shard.
+  public subscript(position: Int) -> RecordView {
+    @_lifetime(borrow self) get {
+      precondition(position >= 0 && position < range.count, "a position lies inside its batch")
+      let view = unsafe RecordView(address: run.address(at: range.lowerBound + position), batch: self, position: position)
+      return unsafe _overrideLifetime(view, borrowing: self)
+    }
+  }
+
+  public var firstIndex: RecordIndex { run.firstIndex.advanced(by: range.lowerBound) }
+
+  /// The index of the last record.
+  public var lastIndex: RecordIndex { run.firstIndex.advanced(by: range.upperBound - 1) }
+
+  public func sequenceNumber(at position: Int) -> SequenceNumber {
+    precondition(position >= 0 && position < range.count, "a position lies inside its batch")
+    return origin.sequenceNumber(of: firstIndex.advanced(by: position))
+  }
+
+  public func arrival(at position: Int) -> WallTime {
+    precondition(position >= 0 && position < range.count, "a position lies inside its batch")
+    return run.arrival(at: range.lowerBound + position)
+  }
+
+  /// The packed bytes of all records, as ``RecordLayout`` describes them; valid as long as the batch lives.
+  @unsafe
+  public var packedBytes: UnsafeRawBufferPointer { unsafe run.packedBytes(range) }
+}
+
+/// Where a batch comes from and which delivery of it this is.
+public struct BatchOrigin: Hashable, Sendable {
+  /// The name of the stream.
+  public var stream: String
+  public var shard: ShardNumber
+  public var shardCreatedAtSeconds: UInt64
+  /// 1 for the first delivery of this batch, then one more with each retry.
+  public var attempt: Int
+
+  public init(stream: String, shard: ShardNumber, shardCreatedAtSeconds: UInt64, attempt: Int) {
+    self.stream = stream
+    self.shard = shard
+    self.shardCreatedAtSeconds = shardCreatedAtSeconds
+    self.attempt = attempt
+  }
+
+  public func sequenceNumber(of index: RecordIndex) -> SequenceNumber {
+    SequenceNumber(shardCreatedAtSeconds: shardCreatedAtSeconds, shard: shard, index: index)
+  }
+}

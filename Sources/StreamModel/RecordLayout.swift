@@ -1,0 +1,78 @@
+/// How one record stands in a block of the store, in a slab and in a failure entry: a header of twelve bytes, then the
+/// explicit hash key if it has one, the partition key in UTF-8, and the data. Little-endian, without padding.
+///
+///     0  arrivalDelta    UInt32   milliseconds after the first arrival of its block
+///     4  dataByteCount   UInt32
+///     8  keyByteCount    UInt16
+///     10 flags           UInt16   bit 0: an explicit hash key of 16 bytes follows the header; the others are zero
+public enum RecordLayout {
+  public static let headerByteCount = 12
+  public static let explicitHashKeyByteCount = 16
+
+  /// The greatest distance between two arrivals of one block.
+  public static let greatestArrivalDelta = Int64(UInt32.max)
+
+  static let hasExplicitHashKey: UInt16 = 1
+
+  /// The bytes that a record takes.
+  public static func byteCount(keyByteCount: Int, dataByteCount: Int, hasExplicitHashKey: Bool) -> Int {
+    headerByteCount + (hasExplicitHashKey ? explicitHashKeyByteCount : 0) + keyByteCount + dataByteCount
+  }
+
+  /// Appends one packed record whose arrival is that of its block.
+  public static func append(
+    partitionKey: UnsafeRawBufferPointer, data: UnsafeRawBufferPointer, explicitHashKey: HashKey?,
+    arrivalDelta: UInt32 = 0, to bytes: inout [UInt8]
+  ) {
+    let flags: UInt16 = explicitHashKey == nil ? 0 : hasExplicitHashKey
+    let total = byteCount(
+      keyByteCount: partitionKey.count, dataByteCount: data.count, hasExplicitHashKey: explicitHashKey != nil)
+    bytes.reserveCapacity(bytes.count + total)
+    appendLittleEndian(arrivalDelta, to: &bytes)
+    appendLittleEndian(UInt32(data.count), to: &bytes)
+    appendLittleEndian(UInt16(partitionKey.count), to: &bytes)
+    appendLittleEndian(flags, to: &bytes)
+    if let explicitHashKey { appendLittleEndian(explicitHashKey.rawValue, to: &bytes) }
+    unsafe bytes.append(contentsOf: partitionKey)
+    unsafe bytes.append(contentsOf: data)
+  }
+
+  private static func appendLittleEndian(_ value: some FixedWidthInteger, to bytes: inout [UInt8]) {
+    unsafe withUnsafeBytes(of: value.littleEndian) { unsafe bytes.append(contentsOf: $0) }
+  }
+}
+
+/// The header of a packed record, read from its first byte.
+public struct RecordHeader: Sendable {
+  public var arrivalDelta: UInt32
+  public var dataByteCount: Int
+  public var keyByteCount: Int
+  var flags: UInt16
+
+  public var hasExplicitHashKey: Bool { flags & RecordLayout.hasExplicitHashKey != 0 }
+
+  /// From the header's first byte to the partition key's.
+  @inline(__always)
+  public var keyOffset: Int {
+    RecordLayout.headerByteCount + (hasExplicitHashKey ? RecordLayout.explicitHashKeyByteCount : 0)
+  }
+
+  /// From the header's first byte to the data's.
+  @inline(__always)
+  public var dataOffset: Int { keyOffset + keyByteCount }
+
+  /// The whole record, header included.
+  @inline(__always)
+  public var byteCount: Int { dataOffset + dataByteCount }
+
+  /// Reads the header at `address`, which must have twelve readable bytes.
+  @inline(__always)
+  public init(at address: UnsafeRawPointer) {
+    unsafe self.arrivalDelta = UInt32(littleEndian: address.loadUnaligned(as: UInt32.self))
+    unsafe self.dataByteCount = Int(
+      UInt32(littleEndian: address.loadUnaligned(fromByteOffset: 4, as: UInt32.self)))
+    unsafe self.keyByteCount = Int(
+      UInt16(littleEndian: address.loadUnaligned(fromByteOffset: 8, as: UInt16.self)))
+    unsafe self.flags = UInt16(littleEndian: address.loadUnaligned(fromByteOffset: 10, as: UInt16.self))
+  }
+}

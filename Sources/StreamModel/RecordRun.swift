@@ -1,0 +1,141 @@
+/// A run of consecutive records of one shard in one slab of memory: what a read gives, and what batches are views of.
+///
+/// Only a ``RecordRunBuilder`` makes one, and from then on it is immutable and may be shared between tasks. When nobody
+/// else holds it any more, a new builder takes over the memory: see ``RecordRunBuilder/init(recycling:)``.
+@safe
+public final class RecordRun: @unchecked Sendable {
+  // Unchecked because of the pointers and variables: a builder alone writes them, while it is the only one that refers
+  // to this object; afterwards they are only read.
+  fileprivate var bytes: UnsafeMutableRawBufferPointer
+  fileprivate var offsets: UnsafeMutableBufferPointer<UInt32>
+  fileprivate var segments: [Segment] = []
+  fileprivate var usedByteCount = 0
+
+  /// The index of the first record; the others follow without gaps.
+  public fileprivate(set) var firstIndex = RecordIndex.zero
+  /// The number of records. May be zero.
+  public fileprivate(set) var count = 0
+
+  /// A stretch of records that came from one block and share its first arrival.
+  fileprivate struct Segment {
+    var firstPosition: Int
+    var firstArrival: WallTime
+  }
+
+  fileprivate init(byteCapacity: Int, recordCapacity: Int) {
+    unsafe bytes = .allocate(byteCount: byteCapacity, alignment: 16)
+    unsafe offsets = .allocate(capacity: recordCapacity + 1)
+    unsafe offsets[0] = 0
+  }
+
+  deinit {
+    unsafe bytes.deallocate()
+    unsafe offsets.deallocate()
+  }
+
+  /// The index behind the last record.
+  public var endIndex: RecordIndex { firstIndex.advanced(by: count) }
+
+  /// The bytes of memory that this run holds on to.
+  public var capacityInBytes: Int { unsafe bytes.count + offsets.count * 4 }
+
+  /// The arrival time of the record at `position`, 0 ..< count. Costs a search over the blocks of the run.
+  public func arrival(at position: Int) -> WallTime {
+    let delta = unsafe RecordHeader(at: address(at: position)).arrivalDelta
+    var segment = segments.count - 1
+    while segments[segment].firstPosition > position { segment -= 1 }
+    return segments[segment].firstArrival.adding(milliseconds: Int64(delta))
+  }
+
+  /// The first byte of the packed record at `position`, 0 ..< count; valid as long as this run lives.
+  @unsafe
+  public func address(at position: Int) -> UnsafeRawPointer {
+    precondition(position >= 0 && position < count, "a position lies inside its run")
+    return unsafe UnsafeRawPointer(bytes.baseAddress.unsafelyUnwrapped + Int(offsets[position]))
+  }
+
+  /// The packed bytes of the records at `range`; valid as long as this run lives.
+  @unsafe
+  public func packedBytes(_ range: Range<Int>) -> UnsafeRawBufferPointer {
+    precondition(range.lowerBound >= 0 && range.upperBound <= count, "a range lies inside its run")
+    let start = unsafe Int(offsets[range.lowerBound])
+    let end = unsafe Int(offsets[range.upperBound])
+    return unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[start..<end])
+  }
+
+  /// The bytes that the records at `range` take when packed. Constant cost.
+  public func packedByteCount(_ range: Range<Int>) -> Int {
+    precondition(range.lowerBound >= 0 && range.upperBound <= count, "a range lies inside its run")
+    return unsafe Int(offsets[range.upperBound] - offsets[range.lowerBound])
+  }
+}
+
+/// Fills the slab of a ``RecordRun``, block by block.
+public struct RecordRunBuilder: ~Copyable {
+  private let run: RecordRun
+
+  /// An empty run that begins at `firstIndex`. Takes the memory of `old` if nobody else refers to it any more.
+  public init(recycling old: consuming RecordRun? = nil, firstIndex: RecordIndex) {
+    if old != nil, isKnownUniquelyReferenced(&old), let reusable = old {
+      self.run = reusable
+    } else {
+      self.run = RecordRun(byteCapacity: 0, recordCapacity: 0)
+    }
+    run.firstIndex = firstIndex
+    run.count = 0
+    run.usedByteCount = 0
+    run.segments.removeAll(keepingCapacity: true)
+  }
+
+  public var count: Int { run.count }
+  public var byteCount: Int { run.usedByteCount }
+
+  /// Appends `recordCount` packed records that follow one another in `packed`, whose arrival deltas count from
+  /// `firstArrival`. `false`, with nothing appended, if the bytes are not exactly that many well-formed records.
+  /// Copies once and walks the headers once.
+  public mutating func append(packed: UnsafeRawBufferPointer, recordCount: Int, firstArrival: WallTime) -> Bool {
+    precondition(run.usedByteCount + packed.count <= Int(UInt32.max), "a run holds less than 4 GiB")
+    reserve(bytes: packed.count, records: recordCount)
+    let start = run.usedByteCount
+    let end = start + packed.count
+    if packed.count > 0 {
+      unsafe UnsafeMutableRawBufferPointer(rebasing: run.bytes[start..<end]).copyMemory(from: packed)
+    }
+    let base = unsafe UnsafeRawPointer(run.bytes.baseAddress.unsafelyUnwrapped)
+    let offsets = unsafe run.offsets.baseAddress.unsafelyUnwrapped + run.count
+    var offset = start
+    for position in 0..<recordCount {
+      guard offset + RecordLayout.headerByteCount <= end else { return false }
+      unsafe offset += RecordHeader(at: base + offset).byteCount
+      guard offset <= end else { return false }
+      unsafe offsets[position + 1] = UInt32(truncatingIfNeeded: offset)
+    }
+    guard offset == end else { return false }
+    if recordCount > 0 { run.segments.append(.init(firstPosition: run.count, firstArrival: firstArrival)) }
+    run.count += recordCount
+    run.usedByteCount = end
+    return true
+  }
+
+  /// The finished run.
+  public consuming func finish() -> RecordRun { run }
+
+  private func reserve(bytes: Int, records: Int) {
+    let neededBytes = run.usedByteCount + bytes
+    if unsafe run.bytes.count < neededBytes {
+      let larger = unsafe UnsafeMutableRawBufferPointer.allocate(
+        byteCount: max(neededBytes, run.bytes.count * 2), alignment: 16)
+      unsafe larger.copyMemory(from: UnsafeRawBufferPointer(rebasing: run.bytes[0..<run.usedByteCount]))
+      unsafe run.bytes.deallocate()
+      unsafe run.bytes = larger
+    }
+    let neededOffsets = run.count + records + 1
+    if unsafe run.offsets.count < neededOffsets {
+      let larger = unsafe UnsafeMutableBufferPointer<UInt32>.allocate(
+        capacity: max(neededOffsets, run.offsets.count * 2))
+      for position in 0...run.count { unsafe larger[position] = run.offsets[position] }
+      unsafe run.offsets.deallocate()
+      unsafe run.offsets = larger
+    }
+  }
+}
