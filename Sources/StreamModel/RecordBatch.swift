@@ -21,7 +21,8 @@ public struct RecordBatch: Sendable {
   public subscript(position: Int) -> RecordView {
     @_lifetime(borrow self) get {
       precondition(position >= 0 && position < range.count, "a position lies inside its batch")
-      let view = unsafe RecordView(address: run.address(at: range.lowerBound + position), batch: self, position: position)
+      let view = unsafe RecordView(
+        address: run.address(at: range.lowerBound + position), batch: self, position: position)
       return unsafe _overrideLifetime(view, borrowing: self)
     }
   }

@@ -33,7 +33,8 @@ public struct RecordView: ~Escapable {
 
   /// The partition key. Allocates when it is longer than 15 bytes.
   public var partitionKey: String {
-    unsafe String(decoding: UnsafeRawBufferPointer(start: address + header.keyOffset, count: header.keyByteCount), as: UTF8.self)
+    unsafe String(
+      decoding: UnsafeRawBufferPointer(start: address + header.keyOffset, count: header.keyByteCount), as: UTF8.self)
   }
 
   /// A copy of the data that may be kept.

@@ -1,0 +1,57 @@
+/// What a lane does with its batches: the settings of one event source mapping, in the units of the core.
+public struct LanePolicy: Hashable, Sendable {
+  /// `BatchSize`: records per batch at most, 1 ... 10,000.
+  public var batchSize: Int
+  /// The encoded event's bytes at most. A single record above it is never delivered.
+  public var payloadByteLimit: Int
+  /// `MaximumBatchingWindowInSeconds`, in milliseconds. Zero: a batch goes as soon as any record is there.
+  public var windowMilliseconds: Int64
+  /// `MaximumRetryAttempts`: N means up to N+1 deliveries of one batch. `nil`: without end.
+  public var maximumRetryAttempts: Int?
+  /// `MaximumRecordAgeInSeconds`, in milliseconds. `nil`: records never expire by age.
+  public var maximumRecordAgeMilliseconds: Int64?
+  /// How long a handler may take. At the deadline it is cancelled and the attempt has failed.
+  public var handlerTimeoutMilliseconds: Int64
+  /// Waits between deliveries of a failing batch.
+  public var retryBackoff: Backoff
+  /// Waits after throttles and system errors, which use up no attempt.
+  public var systemBackoff: Backoff
+  /// Deliveries of this mapping in flight at once, over all its lanes, 1 or more.
+  public var deliveriesInFlightLimit: Int
+
+  public init(
+    batchSize: Int = 100, payloadByteLimit: Int = 6_291_456, windowMilliseconds: Int64 = 0,
+    maximumRetryAttempts: Int? = nil, maximumRecordAgeMilliseconds: Int64? = nil,
+    handlerTimeoutMilliseconds: Int64 = 60_000, retryBackoff: Backoff = .retry, systemBackoff: Backoff = .system,
+    deliveriesInFlightLimit: Int = 1_000
+  ) {
+    self.batchSize = batchSize
+    self.payloadByteLimit = payloadByteLimit
+    self.windowMilliseconds = windowMilliseconds
+    self.maximumRetryAttempts = maximumRetryAttempts
+    self.maximumRecordAgeMilliseconds = maximumRecordAgeMilliseconds
+    self.handlerTimeoutMilliseconds = handlerTimeoutMilliseconds
+    self.retryBackoff = retryBackoff
+    self.systemBackoff = systemBackoff
+    self.deliveriesInFlightLimit = deliveriesInFlightLimit
+  }
+}
+
+/// Exponential waits: `first · 2^(n−1)` for the n-th failure in a row, at most `cap`, spread by ± `jitterPercent`.
+public struct Backoff: Hashable, Sendable {
+  public var firstMilliseconds: Int64
+  public var capMilliseconds: Int64
+  /// 0 ... 100.
+  public var jitterPercent: Int
+
+  public init(firstMilliseconds: Int64, capMilliseconds: Int64, jitterPercent: Int) {
+    self.firstMilliseconds = firstMilliseconds
+    self.capMilliseconds = capMilliseconds
+    self.jitterPercent = jitterPercent
+  }
+
+  /// 250 ms doubling to 60 s, ± 20 %.
+  public static let retry = Backoff(firstMilliseconds: 250, capMilliseconds: 60_000, jitterPercent: 20)
+  /// 1 s doubling to 60 s, ± 20 %.
+  public static let system = Backoff(firstMilliseconds: 1_000, capMilliseconds: 60_000, jitterPercent: 20)
+}

@@ -1,0 +1,53 @@
+public import StreamModel
+
+/// What a lane must find again after a restart: one small value for each mapping and shard, stored as a whole.
+public struct LaneProgress: Hashable, Sendable {
+  /// The checkpoint: every record before it is settled (processed, handed over, or counted as lost to retention).
+  public var next: RecordIndex
+  /// The shard was closed and all of it is settled; its children may start.
+  public var isFinished: Bool
+  /// An operator paused the lane.
+  public var isPaused: Bool
+  /// The batch at the head that has failed at least once.
+  public var failing: FailingBatch?
+  /// Records that retention removed before this lane came to them.
+  public var lostToRetention: UInt64
+
+  public init(
+    next: RecordIndex = .zero, isFinished: Bool = false, isPaused: Bool = false, failing: FailingBatch? = nil,
+    lostToRetention: UInt64 = 0
+  ) {
+    self.next = next
+    self.isFinished = isFinished
+    self.isPaused = isPaused
+    self.failing = failing
+    self.lostToRetention = lostToRetention
+  }
+}
+
+/// A batch under retry. It is frozen: the same records until it succeeds, is cut or leaves the lane.
+public struct FailingBatch: Hashable, Sendable {
+  public var extent: BatchExtent
+  /// Deliveries that used up an attempt, 0 or more.
+  public var attempts: Int
+  /// Deliveries that failed in a row without using one up: throttles and system errors.
+  public var systemFailures: Int
+  public var lastFailure: FailureKind
+  public var firstFailedAt: WallTime
+  public var lastFailedAt: WallTime
+  /// When the next delivery is due.
+  public var retryAt: WallTime
+
+  public init(
+    extent: BatchExtent, attempts: Int, systemFailures: Int, lastFailure: FailureKind, firstFailedAt: WallTime,
+    lastFailedAt: WallTime, retryAt: WallTime
+  ) {
+    self.extent = extent
+    self.attempts = attempts
+    self.systemFailures = systemFailures
+    self.lastFailure = lastFailure
+    self.firstFailedAt = firstFailedAt
+    self.lastFailedAt = lastFailedAt
+    self.retryAt = retryAt
+  }
+}

@@ -1,0 +1,68 @@
+public import StreamModel
+
+/// Orders of the poller, carried out in the order given.
+///
+/// What starts must end:
+///
+/// | order | ends with |
+/// | --- | --- |
+/// | `read` | `readAnswered` |
+/// | `deliver` | `handlerAnswered` with the same delivery |
+/// | `cancelHandler` | `handlerAnswered` with the same delivery, as soon as the handler lets go |
+/// | `storeProgress` | `progressStored` or `progressRefused`, same revision |
+/// | `storeFailure` | `failureStored` or `failureRefused`, same ticket |
+/// | `armTimer` | `timerFired`, unless a later order arms another moment |
+///
+/// At most one read, one delivery, one progress and one failure of a lane are under way at any time.
+public enum PollerEffect: Hashable, Sendable {
+  case read(LaneID, ReadRequest)
+  /// Hand the records to the handler: those of the last `read` for delivery, or those of a failure entry.
+  case deliver(LaneID, Delivery)
+  /// The handler's time is over: make it end.
+  case cancelHandler(LaneID, DeliveryID)
+  case storeProgress(LaneID, LaneProgress, revision: UInt64)
+  case storeFailure(LaneID, FailureOrder, ticket: UInt64)
+  /// A redriven entry was processed: take it off the list. Carried out by the store; a refusal leaves the entry there.
+  case settleRedrive(LaneID, entry: UInt64, succeeded: Bool)
+  /// Fire at this moment. Replaces the moment armed before.
+  case armTimer(MonotonicTime)
+  /// So many records were gone before the lane came to them: retention had removed them.
+  case countLost(LaneID, UInt64)
+  /// Nothing is in flight and all progress is stored.
+  case drained
+}
+
+/// A delivery to carry out.
+public struct Delivery: Hashable, Sendable {
+  public var id: DeliveryID
+  public var source: Source
+  public var extent: BatchExtent
+  /// 1 for the first delivery of this batch.
+  public var attempt: Int
+
+  public enum Source: Hashable, Sendable {
+    case shard
+    case failureEntry(UInt64)
+  }
+
+  public init(id: DeliveryID, source: Source, extent: BatchExtent, attempt: Int) {
+    self.id = id
+    self.source = source
+    self.extent = extent
+    self.attempt = attempt
+  }
+}
+
+/// A failure entry to store: records that leave the lane without success.
+public struct FailureOrder: Hashable, Sendable {
+  public var extent: BatchExtent
+  public var condition: FailureCondition
+  /// Deliveries that used up an attempt.
+  public var attempts: Int
+
+  public init(extent: BatchExtent, condition: FailureCondition, attempts: Int) {
+    self.extent = extent
+    self.condition = condition
+    self.attempts = attempts
+  }
+}

@@ -1,0 +1,99 @@
+public import StreamModel
+
+/// A lane of a poller: its place in the order in which lanes were opened, from 0.
+public struct LaneID: Hashable, Comparable, Sendable {
+  public var rawValue: Int
+
+  public init(_ rawValue: Int) {
+    self.rawValue = rawValue
+  }
+
+  public static func < (left: LaneID, right: LaneID) -> Bool { left.rawValue < right.rawValue }
+}
+
+/// A mapping of a poller: its place in the order in which mappings were added, from 0.
+public struct MappingID: Hashable, Sendable {
+  public var rawValue: Int
+
+  public init(_ rawValue: Int) {
+    self.rawValue = rawValue
+  }
+}
+
+/// One delivery of one lane. Never used twice within a lane's life, and so a late or repeated answer is recognised.
+public struct DeliveryID: Hashable, Comparable, Sendable {
+  public var rawValue: UInt64
+
+  public init(_ rawValue: UInt64) {
+    self.rawValue = rawValue
+  }
+
+  public static func < (left: DeliveryID, right: DeliveryID) -> Bool { left.rawValue < right.rawValue }
+}
+
+/// A lane to open: a shard as worked by one mapping.
+public struct LaneOpening: Hashable, Sendable {
+  public var mapping: MappingID
+  /// The lanes of the shard's parents, at most two. All of them must be finished before this lane reads.
+  public var parents: [LaneID]
+  /// What was stored when the lane last ran; for a new lane, where to start.
+  public var progress: LaneProgress
+
+  public init(mapping: MappingID, parents: [LaneID], progress: LaneProgress) {
+    self.mapping = mapping
+    self.parents = parents
+    self.progress = progress
+  }
+}
+
+/// How a delivery ended.
+public enum DeliveryAnswer: Hashable, Sendable {
+  case succeeded
+  /// The records before this one are done. It lies inside the batch; at the batch's first record nothing is done.
+  case failed(at: RecordIndex)
+  case failed(FailureKind)
+}
+
+/// Things that happened, as the poller hears of them.
+public enum PollerEvent: Hashable, Sendable {
+  /// Opens the lane whose id is the number of lanes so far.
+  case laneOpened(LaneOpening)
+  /// The shard has more records than before, or was closed.
+  case shardChanged(LaneID)
+  case readAnswered(LaneID, ReadAnswer)
+  /// The handler is done, in whichever way, and no longer runs.
+  case handlerAnswered(LaneID, DeliveryID, DeliveryAnswer)
+  /// Progress with this revision is durable; so is every earlier one.
+  case progressStored(LaneID, revision: UInt64)
+  case progressRefused(LaneID, revision: UInt64)
+  /// The failure entry that this delivery or expiry led to is durable.
+  case failureStored(LaneID, ticket: UInt64)
+  case failureRefused(LaneID, ticket: UInt64)
+  /// The armed moment has come.
+  case timerFired
+  /// An operator's orders. They answer to the state the lane is in; what does not apply any more changes nothing.
+  case pauseRequested(LaneID)
+  case resumeRequested(LaneID)
+  /// Retry the failing batch now instead of when it is due.
+  case retryRequested(LaneID)
+  /// Give up the records up to and including this one: they leave the lane as failure entries.
+  case skipRequested(LaneID, through: RecordIndex)
+  /// Deliver a failure entry again, between two batches of the lane, in the order of these requests.
+  case redriveRequested(LaneID, Redrive)
+  /// Start nothing new, let what is in flight end, store progress, then say `drained`.
+  case drainRequested
+  /// As `drainRequested`, and cancel what is in flight.
+  case stopRequested
+}
+
+/// A failure entry to deliver again.
+public struct Redrive: Hashable, Sendable {
+  /// The number of the entry in the store.
+  public var entry: UInt64
+  public var extent: BatchExtent
+
+  public init(entry: UInt64, extent: BatchExtent) {
+    self.entry = entry
+    self.extent = extent
+  }
+}

@@ -1,0 +1,60 @@
+/// A handler's verdict on a batch.
+public enum HandlerOutcome: Hashable, Sendable {
+  /// Every record of the batch is done.
+  case succeeded
+  /// The records before this one are done; this one and all behind it are delivered again.
+  case failed(at: SequenceNumber)
+}
+
+/// What went wrong with one delivery: thrown by a handler or found by the one that called it.
+public struct HandlerFailure: Error, Hashable, Sendable {
+  public var kind: FailureKind
+  /// The error's type in the words of the handler's language, such as `KeyError` or `Sandbox.Timedout`.
+  public var type: String
+  public var message: String
+  /// The traceback, innermost frame last. May be empty.
+  public var trace: [String]
+
+  public init(kind: FailureKind, type: String, message: String, trace: [String] = []) {
+    self.kind = kind
+    self.type = type
+    self.message = message
+    self.trace = trace
+  }
+}
+
+/// The kinds of failed delivery that the core tells apart.
+public enum FailureKind: UInt8, Hashable, Sendable, CaseIterable {
+  /// The handler raised, or returned an error.
+  case error = 0
+  /// The handler was not done at its deadline.
+  case timedOut = 1
+  /// The process of the handler ended.
+  case exited = 2
+  /// The answer was not readable, or named a record that was not in the batch.
+  case invalidResponse = 3
+  /// The batch alone is larger than a handler can take.
+  case payloadTooLarge = 4
+  /// The verdict was that the first record failed: no progress.
+  case reportedNoProgress = 5
+  /// The handler was not called: no capacity. Uses up no retry attempt.
+  case throttled = 6
+  /// The handler was not called: it could not be started. Uses up no retry attempt.
+  case unavailable = 7
+
+  /// Whether a delivery that ended like this counts against `MaximumRetryAttempts`.
+  public var usesAttempt: Bool {
+    switch self {
+    case .error, .timedOut, .exited, .invalidResponse, .payloadTooLarge, .reportedNoProgress: true
+    case .throttled, .unavailable: false
+    }
+  }
+}
+
+/// Why a batch left its lane without success.
+public enum FailureCondition: UInt8, Hashable, Sendable, CaseIterable {
+  case retryAttemptsExhausted = 0
+  case recordAgeExceeded = 1
+  /// An operator skipped it.
+  case skipped = 2
+}
