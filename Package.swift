@@ -50,7 +50,7 @@ let package = Package(
     .target(
       name: "LambdaRuntime",
       dependencies: [
-        "StreamModel", "StreamRuntime",
+        "StreamModel",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Subprocess", package: "swift-subprocess"),
       ],

@@ -1,0 +1,12 @@
+/// What a mapping calls with each batch.
+///
+/// Called again with the same records after a failure, and possibly after a crash, so a handler should be idempotent.
+/// One call at a time for each lane; lanes call concurrently.
+public protocol BatchHandler: Sendable {
+  /// Works on the batch. Returning ``HandlerOutcome/failed(at:)`` and throwing both lead to a retry; throw a
+  /// ``HandlerFailure`` to say more about what went wrong.
+  ///
+  /// When the handler's time is over its task is cancelled. The lane goes on only when this function has returned: a
+  /// handler that ignores cancellation keeps its shard waiting.
+  func handle(_ batch: RecordBatch) async throws -> HandlerOutcome
+}
