@@ -1,0 +1,49 @@
+# `make demo` and `make test` install what they need on a Debian machine with Swift, then run.
+SWIFT ?= swift
+DEBIAN_PACKAGES = liblmdb-dev libxxhash-dev pkg-config python3
+
+.PHONY: demo test build release simulate bench thread-sanitizer format format-check dependencies clean help
+
+help:
+	@echo "make demo              build a release and tell the one-minute story"
+	@echo "make test              build and run every test"
+	@echo "make release           build .build/release/sluice"
+	@echo "make simulate          20 million steps of the simulator over many seeds"
+	@echo "make bench             load test of this machine: put, drain, latency"
+	@echo "make thread-sanitizer  the store, core and runtime tests under the thread sanitizer"
+	@echo "make format            format the sources"
+
+dependencies:
+	@Scripts/install-dependencies $(DEBIAN_PACKAGES)
+
+demo: release
+	.build/release/sluice demo
+
+test: dependencies
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build --parallel
+
+build: dependencies
+	$(SWIFT) build
+
+release: dependencies
+	$(SWIFT) build -c release --product sluice
+
+simulate: release
+	Scripts/simulate .build/release/sluice 20000000
+
+bench: release
+	Scripts/bench .build/release/sluice
+
+thread-sanitizer: dependencies
+	$(SWIFT) test --sanitize=thread --scratch-path .build-tsan \
+	  --filter 'LMDBTests|StreamStoreTests|ShardCoreTests|StreamRuntimeTests'
+
+format:
+	$(SWIFT) format format --in-place --recursive Sources Tests Benchmarks Package.swift
+
+format-check:
+	$(SWIFT) format lint --strict --recursive Sources Tests Benchmarks Package.swift
+
+clean:
+	rm -rf .build .build-*
