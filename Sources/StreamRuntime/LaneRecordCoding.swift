@@ -1,0 +1,167 @@
+public import ShardCore
+public import StreamModel
+
+/// What the store keeps of a lane: its progress, and the failed attempts of the batch at its head in words.
+public struct StoredLane: Hashable, Sendable {
+  public var progress: LaneProgress
+  public var history: AttemptHistory
+
+  public init(progress: LaneProgress, history: AttemptHistory) {
+    self.progress = progress
+    self.history = history
+  }
+
+  /// Version 1: version, flags, next, lost; then, for a failing batch, its numbers and its attempts. Little-endian;
+  /// strings and lists carry their count in front.
+  public func encoded() -> [UInt8] {
+    var writer = ByteWriter()
+    writer.write(Self.version)
+    var flags: UInt8 = 0
+    if progress.isFinished { flags |= Flag.finished }
+    if progress.isPaused { flags |= Flag.paused }
+    if progress.failing != nil { flags |= Flag.failing }
+    writer.write(flags)
+    writer.write(progress.next.rawValue)
+    writer.write(progress.lostToRetention)
+    if let failing = progress.failing {
+      writer.write(failing.extent.first.rawValue)
+      writer.write(UInt32(failing.extent.count))
+      writer.write(failing.extent.firstArrival.milliseconds)
+      writer.write(failing.extent.lastArrival.milliseconds)
+      writer.write(UInt64(failing.extent.payloadBytes))
+      writer.write(UInt32(failing.attempts))
+      writer.write(UInt32(failing.systemFailures))
+      writer.write(failing.lastFailure.rawValue)
+      writer.write(failing.firstFailedAt.milliseconds)
+      writer.write(failing.lastFailedAt.milliseconds)
+      writer.write(failing.retryAt.milliseconds)
+      writer.write(history)
+    }
+    return writer.bytes
+  }
+
+  public init(decoding bytes: [UInt8]) throws(LaneRecordError) {
+    var reader = ByteReader(bytes)
+    let version: UInt8 = try reader.read()
+    guard version == Self.version else { throw .unknownVersion(version) }
+    let flags: UInt8 = try reader.read()
+    var progress = LaneProgress(next: RecordIndex(try reader.read()))
+    progress.lostToRetention = try reader.read()
+    progress.isFinished = flags & Flag.finished != 0
+    progress.isPaused = flags & Flag.paused != 0
+    var history = AttemptHistory()
+    if flags & Flag.failing != 0 {
+      let first = RecordIndex(try reader.read())
+      let count: UInt32 = try reader.read()
+      let firstArrival = WallTime(milliseconds: try reader.read())
+      let lastArrival = WallTime(milliseconds: try reader.read())
+      let payloadBytes: UInt64 = try reader.read()
+      let attempts: UInt32 = try reader.read()
+      let systemFailures: UInt32 = try reader.read()
+      let kind: UInt8 = try reader.read()
+      guard let lastFailure = FailureKind(rawValue: kind), count > 0 else { throw .malformed }
+      progress.failing = FailingBatch(
+        extent: BatchExtent(
+          first: first, count: Int(count), firstArrival: firstArrival, lastArrival: lastArrival,
+          payloadBytes: Int(clamping: payloadBytes)),
+        attempts: Int(attempts), systemFailures: Int(systemFailures), lastFailure: lastFailure,
+        firstFailedAt: WallTime(milliseconds: try reader.read()),
+        lastFailedAt: WallTime(milliseconds: try reader.read()),
+        retryAt: WallTime(milliseconds: try reader.read()))
+      history = try reader.readHistory()
+    }
+    guard reader.isAtEnd else { throw .malformed }
+    self.init(progress: progress, history: history)
+  }
+
+  private static let version: UInt8 = 1
+
+  private enum Flag {
+    static let finished: UInt8 = 1
+    static let paused: UInt8 = 2
+    static let failing: UInt8 = 4
+  }
+}
+
+/// Why a stored lane could not be read.
+public enum LaneRecordError: Error, Hashable, Sendable {
+  /// Written by a newer Sluice.
+  case unknownVersion(UInt8)
+  /// Not what any Sluice writes.
+  case malformed
+}
+
+struct ByteWriter {
+  private(set) var bytes: [UInt8] = []
+
+  mutating func write(_ value: some FixedWidthInteger) {
+    withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
+  }
+
+  mutating func write(_ text: String) {
+    write(UInt32(text.utf8.count))
+    bytes.append(contentsOf: text.utf8)
+  }
+
+  mutating func write(_ history: AttemptHistory) {
+    write(UInt32(history.omitted))
+    write(UInt32(history.attempts.count))
+    for attempt in history.attempts {
+      write(attempt.startedAt)
+      write(attempt.durationMilliseconds)
+      write(attempt.kind)
+      write(attempt.type)
+      write(attempt.message)
+      write(UInt32(attempt.trace.count))
+      for line in attempt.trace { write(line) }
+      write(attempt.requestID)
+    }
+  }
+}
+
+struct ByteReader {
+  private let bytes: [UInt8]
+  private var offset = 0
+
+  init(_ bytes: [UInt8]) {
+    self.bytes = bytes
+  }
+
+  var isAtEnd: Bool { offset == bytes.count }
+
+  mutating func read<Value: FixedWidthInteger>() throws(LaneRecordError) -> Value {
+    let size = MemoryLayout<Value>.size
+    guard bytes.count - offset >= size else { throw .malformed }
+    let value = bytes.withUnsafeBytes { Value(littleEndian: $0.loadUnaligned(fromByteOffset: offset, as: Value.self)) }
+    offset += size
+    return value
+  }
+
+  mutating func readString() throws(LaneRecordError) -> String {
+    let count: UInt32 = try read()
+    guard bytes.count - offset >= Int(count) else { throw .malformed }
+    defer { offset += Int(count) }
+    return String(decoding: bytes[offset..<(offset + Int(count))], as: UTF8.self)
+  }
+
+  mutating func readHistory() throws(LaneRecordError) -> AttemptHistory {
+    let omitted: UInt32 = try read()
+    let count: UInt32 = try read()
+    var attempts: [Attempt] = []
+    for _ in 0..<count {
+      let startedAt: Int64 = try read()
+      let duration: Int64 = try read()
+      let kind = try readString()
+      let type = try readString()
+      let message = try readString()
+      let lineCount: UInt32 = try read()
+      var trace: [String] = []
+      for _ in 0..<lineCount { trace.append(try readString()) }
+      attempts.append(
+        Attempt(
+          startedAt: startedAt, durationMilliseconds: duration, kind: kind, type: type, message: message,
+          trace: trace, requestID: try readString()))
+    }
+    return AttemptHistory(attempts: attempts, omitted: Int(omitted))
+  }
+}

@@ -1,0 +1,39 @@
+public import ShardCore
+public import StreamModel
+
+/// Where a poller's records come from and where its progress goes: one for each mapping.
+///
+/// The first implementation is the store; past one machine it is an engine that keeps the records elsewhere. A source
+/// does what it is told and decides nothing.
+public protocol LaneSource: Sendable {
+  /// Answers a read. With `.deliver` the records stay in `buffer` for the delivery that follows. May block for a disk
+  /// read, never for a lock that a handler can hold.
+  func read(_ shard: ShardAddress, _ request: ReadRequest, into buffer: inout LaneBuffer) -> ReadAnswer
+
+  /// The records of a failure entry, or `nil` if the entry is gone.
+  func records(ofFailureEntry entry: UInt64) throws -> RecordRun?
+
+  /// Stores the lane's progress with what is known of its failing batch. `stored` is called once, from any thread.
+  func store(
+    _ progress: LaneProgress, history: AttemptHistory, of shard: ShardAddress,
+    stored: @escaping @Sendable (Bool) -> Void)
+
+  /// Stores a failure entry with the records of its extent. `stored` is called once, from any thread, with the number
+  /// of the entry or `nil` if the store refused it.
+  func store(
+    _ failure: FailureOrder, history: AttemptHistory, of shard: ShardAddress,
+    stored: @escaping @Sendable (UInt64?) -> Void)
+
+  /// Takes a redriven entry off the list, or notes that it failed once more.
+  func settleRedrive(of entry: UInt64, failure: Attempt?)
+}
+
+/// The records that a lane has read and not yet delivered.
+public struct LaneBuffer: Sendable {
+  /// What the last read brought in. `nil` while the lane has nothing at hand.
+  public var run: RecordRun?
+  /// Which records of it the next delivery takes.
+  public var range: Range<Int> = 0..<0
+
+  public init() {}
+}

@@ -1,0 +1,29 @@
+import Logging
+import ShardCore
+import StreamModel
+
+/// What all lanes of one mapping share. Immutable.
+final class MappingRunner: Sendable {
+  let name: String
+  let streamName: String
+  let policy: LanePolicy
+  let handler: any BatchHandler
+  let source: any LaneSource
+  let metrics: MappingMetrics
+  let logger: Logger
+
+  init(
+    name: String, streamName: String, policy: LanePolicy, handler: any BatchHandler, source: any LaneSource,
+    logger: Logger
+  ) {
+    self.name = name
+    self.streamName = streamName
+    self.policy = policy
+    self.handler = handler
+    self.source = source
+    self.metrics = MappingMetrics(mapping: name)
+    var logger = logger
+    logger[metadataKey: "mapping"] = "\(name)"
+    self.logger = logger
+  }
+}
