@@ -1,0 +1,88 @@
+public import StreamModel
+public import StreamRuntime
+
+/// Why a lane is where it is, what happens next and when, and what it will cost. `explain` prints it.
+///
+/// Times are milliseconds since 1970, durations milliseconds. What does not apply is `nil`.
+public struct LaneReport: Codable, Hashable, Sendable {
+  public var mapping: String
+  public var stream: String
+  public var shard: String
+  public var state: LaneState
+  /// Since when it is in this state. `nil` if only the store was asked.
+  public var since: Int64?
+  /// One sentence.
+  public var summary: String
+  /// The sequence number of the first record that is not settled, if there is one.
+  public var checkpoint: String?
+  /// The batch at the head, when it is being delivered or retried.
+  public var batch: BatchReport?
+  /// What failed last, newest attempt last.
+  public var attempts: [Attempt]
+  public var attemptsOmitted: Int
+  public var attemptsMade: Int
+  /// `nil`: without end.
+  public var attemptsLeft: Int?
+  public var nextAttemptAt: Int64?
+  /// When the batch leaves the lane whatever happens. `nil` if age does not end it.
+  public var expiresAt: Int64?
+  /// Where it goes then.
+  public var expiresTo: String
+  /// Records behind the batch, and all of them together with the batch.
+  public var waitingRecords: UInt64
+  public var backlogRecords: UInt64
+  /// The age of the oldest record that is not settled, in milliseconds of wall time. Zero when caught up.
+  public var iteratorAgeMilliseconds: Int64
+  /// The arrival of the first record behind the batch.
+  public var oldestWaitingArrival: Int64?
+  /// When retention removes the first record that is not settled.
+  public var firstLossAt: Int64?
+  /// Records that retention has removed already.
+  public var lostToRetention: UInt64
+  /// Parents that are not finished.
+  public var waitingFor: [String]
+  /// What one can do about it, as commands.
+  public var commands: [SuggestedCommand]
+}
+
+/// The states of a lane as people see them.
+public enum LaneState: String, Codable, Hashable, Sendable, CaseIterable {
+  case waitingForParents
+  case idle
+  case filling
+  case delivering
+  case retrying
+  case storingFailure
+  case paused
+  case stopped
+  case finished
+  /// Nothing works on it: no worker runs.
+  case notRunning
+
+  /// Whether the shard is held up by a batch that failed.
+  public var isBlocked: Bool {
+    switch self {
+    case .retrying, .storingFailure, .stopped: true
+    case .waitingForParents, .idle, .filling, .delivering, .paused, .finished, .notRunning: false
+    }
+  }
+}
+
+public struct BatchReport: Codable, Hashable, Sendable {
+  public var firstSequenceNumber: String
+  public var lastSequenceNumber: String
+  public var records: Int
+  /// The partition key of the first record; invalid UTF-8 is shown as `�`.
+  public var partitionKey: String?
+  public var firstArrival: Int64
+  public var lastArrival: Int64
+  /// The first bytes of the first record, if they are readable text.
+  public var preview: String?
+
+  public static let previewByteLimit = 400
+}
+
+public struct SuggestedCommand: Codable, Hashable, Sendable {
+  public var command: String
+  public var effect: String
+}
