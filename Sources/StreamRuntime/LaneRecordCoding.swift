@@ -1,5 +1,5 @@
 public import ShardCore
-public import StreamModel
+import StreamModel
 
 /// What the store keeps of a lane: its progress, and the failed attempts of the batch at its head in words.
 public struct StoredLane: Hashable, Sendable {

@@ -1,0 +1,137 @@
+public import StreamRuntime
+
+/// What a store or worker answers.
+public enum OperatorAnswer: Codable, Hashable, Sendable {
+  case status(StatusReport)
+  case lanes([LaneReport])
+  case action(ActionReport)
+  case failures([FailureReport])
+  case failure(FailureReport, records: [FailedRecord])
+  case streams([StreamReport])
+  case audit([AuditReport])
+  case refused(OperatorRefusal)
+}
+
+/// Why a request was not carried out.
+public struct OperatorRefusal: Error, Codable, Hashable, Sendable {
+  public var reason: Reason
+  public var message: String
+
+  public enum Reason: String, Codable, Hashable, Sendable {
+    /// The request names something that does not exist or breaks a rule.
+    case badInput
+    /// Only a running worker can do it.
+    case needsWorker
+    /// The store refused it for now.
+    case tryAgain
+    case failed
+  }
+
+  public init(_ reason: Reason, _ message: String) {
+    self.reason = reason
+    self.message = message
+  }
+}
+
+/// What an action did, or would do.
+public struct ActionReport: Codable, Hashable, Sendable {
+  /// Whether it was carried out; otherwise this is a preview.
+  public var isApplied: Bool
+  /// A sentence for each thing that happens.
+  public var effects: [String]
+  /// Records that leave their lane, or are delivered again.
+  public var records: UInt64
+
+  public init(isApplied: Bool, effects: [String], records: UInt64) {
+    self.isApplied = isApplied
+    self.effects = effects
+    self.records = records
+  }
+}
+
+/// Everything at a glance.
+public struct StatusReport: Codable, Hashable, Sendable {
+  /// The process that has the store open to work, if one has.
+  public var worker: WorkerReport?
+  public var streams: [StreamReport]
+  public var mappings: [MappingReport]
+  /// Milliseconds since 1970.
+  public var generatedAt: Int64
+}
+
+public struct WorkerReport: Codable, Hashable, Sendable {
+  public var processID: Int32
+  public var address: String?
+
+  public init(processID: Int32, address: String?) {
+    self.processID = processID
+    self.address = address
+  }
+}
+
+public struct StreamReport: Codable, Hashable, Sendable {
+  public var name: String
+  public var retentionMilliseconds: Int64
+  public var recordByteLimit: Int
+  public var createdAt: Int64
+  public var shards: [ShardReport]
+}
+
+public struct ShardReport: Codable, Hashable, Sendable {
+  public var shard: String
+  public var isOpen: Bool
+  public var parents: [String]
+  public var firstHashKey: String
+  public var lastHashKey: String
+  /// Records that are there now.
+  public var records: UInt64
+  public var firstSequenceNumber: String?
+  public var lastSequenceNumber: String?
+  public var firstArrival: Int64?
+  public var lastArrival: Int64?
+}
+
+public struct MappingReport: Codable, Hashable, Sendable {
+  public var name: String
+  public var stream: String
+  public var isRunning: Bool
+  public var lanes: [LaneReport]
+  public var failureEntries: Int
+}
+
+/// A failure entry without its records.
+public struct FailureReport: Codable, Hashable, Sendable {
+  public var entry: UInt64
+  public var mapping: String
+  public var stream: String
+  public var shard: String
+  public var condition: String
+  public var createdAt: Int64
+  public var firstSequenceNumber: String
+  public var lastSequenceNumber: String
+  public var records: Int
+  public var firstArrival: Int64
+  public var lastArrival: Int64
+  public var attemptsMade: Int
+  public var attempts: [Attempt]
+  public var attemptsOmitted: Int
+  public var redrives: Int
+}
+
+public struct FailedRecord: Codable, Hashable, Sendable {
+  public var sequenceNumber: String
+  public var partitionKey: String
+  public var arrival: Int64
+  /// The data if it is UTF-8 text.
+  public var text: String?
+  /// The data in base64 otherwise.
+  public var base64: String?
+}
+
+public struct AuditReport: Codable, Hashable, Sendable {
+  public var at: Int64
+  public var actor: String
+  public var action: String
+  public var subject: String
+  public var detail: String
+}

@@ -1,0 +1,56 @@
+public import StreamRuntime
+
+/// What one can ask of a store, or of the worker that has it open. One JSON value on the wire.
+public enum OperatorRequest: Codable, Hashable, Sendable {
+  case status
+  /// The lanes of a mapping; without a shard, those that are not in order, or all of them if all are.
+  case explain(mapping: String, shard: String?)
+  /// Acts on lanes; without a shard, on all lanes of the mapping.
+  case act(LaneAction, mapping: String, shard: String?, consent: Consent)
+  case listFailures(FailureQuery)
+  case showFailure(entry: UInt64)
+  case redrive(FailureQuery, consent: Consent)
+  case purge(FailureQuery, consent: Consent)
+  case listStreams
+  case describeStream(name: String)
+  case createStream(name: String, shards: Int, retentionMilliseconds: Int64, recordByteLimit: Int)
+  case deleteStream(name: String, consent: Consent)
+  /// Splits at a hash key, in decimal; without one, in the middle.
+  case splitShard(stream: String, shard: String, at: String?)
+  case mergeShards(stream: String, shard: String, other: String)
+  case audit(limit: Int)
+}
+
+/// Who asks, and whether it may happen: without `isApplied` the answer says what would happen and nothing changes.
+public struct Consent: Codable, Hashable, Sendable {
+  public var actor: String
+  public var isApplied: Bool
+
+  public init(actor: String, isApplied: Bool) {
+    self.actor = actor
+    self.isApplied = isApplied
+  }
+}
+
+public enum LaneAction: Codable, Hashable, Sendable {
+  case pause
+  case resume
+  /// Deliver the failing batch now instead of when it is due.
+  case retry
+  /// Give up the records up to and including this sequence number; without one, the failing batch.
+  case skip(through: String?)
+}
+
+/// Which failure entries are meant. Everything that is given must hold.
+public struct FailureQuery: Codable, Hashable, Sendable {
+  public var mapping: String?
+  public var shard: String?
+  /// Empty: all.
+  public var entries: [UInt64]
+
+  public init(mapping: String? = nil, shard: String? = nil, entries: [UInt64] = []) {
+    self.mapping = mapping
+    self.shard = shard
+    self.entries = entries
+  }
+}
