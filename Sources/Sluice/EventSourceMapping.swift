@@ -1,0 +1,109 @@
+public import ShardCore
+public import StreamModel
+
+/// Joins a stream to a handler: which records, in what batches, and what happens when they fail. A plain value.
+///
+/// ```swift
+/// var orders = EventSourceMapping(stream: "orders", from: .trimHorizon)
+/// orders.batch = .init(upTo: 500, within: .milliseconds(200))
+/// orders.retry = .init(attempts: 5, recordAge: .hours(6))
+/// ```
+public struct EventSourceMapping: Hashable, Sendable {
+  /// The name under which progress is kept. The default is the stream's name; two mappings of one stream need two.
+  public var name: String
+  public var stream: String
+  /// Where a shard begins that this mapping has never worked on. Shards that appear later begin at their first record.
+  public var startingPosition: StartingPosition
+  public var batch = Batch()
+  public var retry = Retry()
+  /// How long a handler may take for one batch; then it is cancelled. 1 ms or more.
+  public var timeout: Duration = .seconds(60)
+  /// Deliveries in flight at once, over all shards. 1 or more.
+  public var concurrency = 1_000
+
+  public init(_ name: String? = nil, stream: String, from startingPosition: StartingPosition) {
+    self.name = name ?? stream
+    self.stream = stream
+    self.startingPosition = startingPosition
+  }
+
+  public enum StartingPosition: Hashable, Sendable {
+    /// The oldest record that is still there.
+    case trimHorizon
+    /// Records put from now on. "Now" is when the mapping first runs.
+    case latest
+    /// The first record that arrived at or after this moment.
+    case atTimestamp(WallTime)
+  }
+
+  /// How batches are formed.
+  public struct Batch: Hashable, Sendable {
+    /// `BatchSize`, 1 ... 10,000.
+    public var limit: Int
+    /// `MaximumBatchingWindowInSeconds`: how long to wait for a full batch, 0 ... 300 s.
+    public var window: Duration
+
+    public init(upTo limit: Int = 100, within window: Duration = .zero) {
+      self.limit = limit
+      self.window = window
+    }
+  }
+
+  /// How long a failing batch is tried again.
+  public struct Retry: Hashable, Sendable {
+    /// `MaximumRetryAttempts`: deliveries after the first, 0 ... 10,000. `nil`: without end.
+    public var attempts: Int?
+    /// `MaximumRecordAgeInSeconds`: records older than this leave the lane undelivered. `nil`: none do.
+    public var recordAge: Duration?
+    /// The waits between deliveries.
+    public var backoff: Backoff
+
+    public init(attempts: Int? = nil, recordAge: Duration? = nil, backoff: Backoff = .retry) {
+      self.attempts = attempts
+      self.recordAge = recordAge
+      self.backoff = backoff
+    }
+  }
+
+  /// Everything about this mapping that breaks a rule, all at once.
+  var problems: [String] {
+    var problems: [String] = []
+    if name.isEmpty { problems.append("name is empty: a mapping needs a name to keep its progress under") }
+    if !(1...10_000).contains(batch.limit) { problems.append("batch.limit is \(batch.limit): allowed are 1 to 10,000") }
+    if !(Duration.zero ... .seconds(300)).contains(batch.window) {
+      problems.append("batch.window is \(batch.window): allowed are 0 to 300 seconds")
+    }
+    if let attempts = retry.attempts, !(0...10_000).contains(attempts) {
+      problems.append("retry.attempts is \(attempts): allowed are 0 to 10,000, or nil for no end")
+    }
+    if let age = retry.recordAge, !(Duration.milliseconds(1) ... .seconds(604_800)).contains(age) {
+      problems.append("retry.recordAge is \(age): allowed are 1 ms to 7 days, or nil for none")
+    }
+    if !(Duration.milliseconds(1) ... .seconds(86_400)).contains(timeout) {
+      problems.append("timeout is \(timeout): allowed are 1 ms to one day")
+    }
+    if concurrency < 1 { problems.append("concurrency is \(concurrency): allowed is 1 or more") }
+    return problems
+  }
+
+  /// The same in the units of the core.
+  public var policy: LanePolicy {
+    LanePolicy(
+      batchSize: batch.limit, windowMilliseconds: batch.window.inMilliseconds,
+      maximumRetryAttempts: retry.attempts, maximumRecordAgeMilliseconds: retry.recordAge?.inMilliseconds,
+      handlerTimeoutMilliseconds: timeout.inMilliseconds, retryBackoff: retry.backoff,
+      deliveriesInFlightLimit: concurrency)
+  }
+}
+
+extension Duration {
+  /// So many hours of 3,600 seconds.
+  public static func hours(_ count: Int) -> Duration { .seconds(count * 3_600) }
+
+  /// Whole milliseconds, rounded down. Saturates.
+  var inMilliseconds: Int64 {
+    let (seconds, attoseconds) = components
+    let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000)
+    return overflow ? (seconds < 0 ? .min : .max) : product + attoseconds / 1_000_000_000_000_000
+  }
+}
