@@ -1,0 +1,93 @@
+import ArgumentParser
+import Foundation
+import Sluice
+
+struct Explain: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Why a shard is not moving, what happens next and when, and what it will cost.",
+    discussion: """
+      Examples:
+        sluice explain flights-delays                       every lane that is held up
+        sluice explain flights-delays --shard 3
+        sluice explain flights-delays --format json
+      """)
+
+  @Argument(help: "The mapping.")
+  var mapping: String
+
+  @Option(help: "One shard, as 3 or shardId-000000000003.")
+  var shard: String?
+
+  @OptionGroup var store: StoreOptions
+
+  func run() async throws {
+    let answer = try await Connection.look(at: store.dataDirectory).perform(
+      .explain(mapping: mapping, shard: shard))
+    guard case .lanes(let lanes) = answer else { throw Problem(answer) }
+    if store.output.isJSON {
+      try printJSON(lanes)
+    } else {
+      let now = Int64(Date().timeIntervalSince1970 * 1_000)
+      print(lanes.map { ExplainText.render($0, now: now) }.joined(separator: "\n\n"))
+    }
+  }
+}
+
+enum ExplainText {
+  static func render(_ lane: LaneReport, now: Int64) -> String {
+    var lines: [String] = []
+    let since = lane.since.map { " for \(Text.duration(max(0, now - $0)))" } ?? ""
+    lines.append("\(lane.mapping) · \(lane.shard) · \(StatusText.label(lane.state))\(since)")
+    lines.append("  \(lane.summary)")
+    if let batch = lane.batch {
+      lines.append("")
+      lines.append("  batch      \(Text.records(batch.records)), partition key \(batch.partitionKey ?? "?")")
+      lines.append("             first \(batch.firstSequenceNumber)")
+      if batch.records > 1 { lines.append("             last  \(batch.lastSequenceNumber)") }
+      lines.append("             arrived \(Text.moment(batch.firstArrival, now: now))")
+      if let preview = batch.preview { lines.append("             \(preview)") }
+    }
+    if let attempt = lane.attempts.last {
+      lines.append("")
+      lines.append("  error      \(attempt.type): \(attempt.message)")
+      for line in attempt.trace { lines.append("             \(line)") }
+    }
+    if lane.attemptsMade > 0 || lane.nextAttemptAt != nil {
+      lines.append("")
+      let left = lane.attemptsLeft.map { "\($0) left" } ?? "no limit"
+      lines.append("  attempts   \(lane.attemptsMade) made, \(left)")
+      if let next = lane.nextAttemptAt {
+        lines.append("  next       \(Text.relative(next, now: now)), at \(Text.moment(next, now: now))")
+      }
+    }
+    if let expires = lane.expiresAt {
+      lines.append("  expires    \(Text.relative(expires, now: now)), to \(lane.expiresTo)")
+    } else if lane.state.isBlocked {
+      lines.append("  expires    \(lane.attemptsLeft == nil ? "never" : "when the attempts are used up"), to \(lane.expiresTo)")
+    }
+    if !lane.waitingFor.isEmpty {
+      lines.append("  waits for  \(lane.waitingFor.joined(separator: ", "))")
+    }
+    lines.append(waiting(lane, now: now))
+    if let loss = lane.firstLossAt, lane.backlogRecords > 0 {
+      lines.append("  retention  takes the first of them \(Text.relative(loss, now: now))")
+    }
+    if lane.lostToRetention > 0 {
+      lines.append("  lost       \(Text.records(lane.lostToRetention)) removed by retention before delivery")
+    }
+    if !lane.commands.isEmpty {
+      lines.append("")
+      let width = lane.commands.map(\.command.count).max() ?? 0
+      for suggestion in lane.commands {
+        lines.append("  $ \(suggestion.command.padding(toLength: width, withPad: " ", startingAt: 0))  # \(suggestion.effect)")
+      }
+    }
+    return lines.joined(separator: "\n")
+  }
+
+  private static func waiting(_ lane: LaneReport, now: Int64) -> String {
+    guard lane.waitingRecords > 0 else { return "  waiting    nothing" }
+    let age = lane.oldestWaitingArrival.map { ", the oldest \(Text.duration(max(0, now - $0))) old" } ?? ""
+    return "  waiting    \(Text.records(lane.waitingRecords)) behind it\(age)"
+  }
+}

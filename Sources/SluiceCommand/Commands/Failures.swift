@@ -1,0 +1,126 @@
+import ArgumentParser
+import Foundation
+import Sluice
+
+struct Failures: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "The dead letters: payload, attempts, ordered redrive.",
+    subcommands: [List.self, Show.self, Redrive.self, Purge.self], defaultSubcommand: List.self)
+
+  struct Selection: ParsableArguments {
+    @Option(help: "Only those of this mapping.") var mapping: String?
+    @Option(help: "Only those of this shard.") var shard: String?
+    @Option(name: .customLong("entry"), help: "Only this entry. May be repeated.") var entries: [UInt64] = []
+
+    var query: FailureQuery { FailureQuery(mapping: mapping, shard: shard, entries: entries) }
+  }
+
+  struct List: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "List failure entries, oldest first.",
+      discussion: "Example: sluice failures list --mapping flights-delays")
+    @OptionGroup var selection: Selection
+    @OptionGroup var store: StoreOptions
+
+    func run() async throws {
+      let answer = try await Connection.look(at: store.dataDirectory).perform(.listFailures(selection.query))
+      guard case .failures(let entries) = answer else { throw Problem(answer) }
+      if store.output.isJSON { return try printJSON(entries) }
+      print(FailureText.list(entries, now: Int64(Date().timeIntervalSince1970 * 1_000)))
+    }
+  }
+
+  struct Show: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Show one entry with every attempt and every record.",
+      discussion: "Example: sluice failures show 1")
+    @Argument(help: "The number of the entry.") var entry: UInt64
+    @OptionGroup var store: StoreOptions
+
+    func run() async throws {
+      let answer = try await Connection.look(at: store.dataDirectory).perform(.showFailure(entry: entry))
+      guard case .failure(let report, let records) = answer else { throw Problem(answer) }
+      if store.output.isJSON { return try printJSON(FailureDetail(entry: report, records: records)) }
+      print(FailureText.detail(report, records, now: Int64(Date().timeIntervalSince1970 * 1_000)))
+    }
+  }
+
+  struct Redrive: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Deliver failure entries again, in order, between the batches of their shard.",
+      discussion: """
+        An entry that succeeds leaves the list. One that fails stays, and the later ones of its shard stay with it.
+
+        Examples:
+          sluice failures redrive --mapping flights-delays
+          sluice failures redrive --mapping flights-delays --yes
+        """)
+    @OptionGroup var selection: Selection
+    @OptionGroup var store: StoreOptions
+    @OptionGroup var consent: ConsentOptions
+
+    func run() async throws {
+      let request = OperatorRequest.redrive(selection.query, consent: consent.value)
+      let answer = try await Connection.act(on: store.dataDirectory).perform(request)
+      guard case .action(let report) = answer else { throw Problem(answer) }
+      try report.print(isJSON: store.output.isJSON)
+    }
+  }
+
+  struct Purge: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Delete failure entries for good.",
+      discussion: "Example: sluice failures purge --entry 3 --yes")
+    @OptionGroup var selection: Selection
+    @OptionGroup var store: StoreOptions
+    @OptionGroup var consent: ConsentOptions
+
+    func run() async throws {
+      let request = OperatorRequest.purge(selection.query, consent: consent.value)
+      let answer = try await Connection.act(on: store.dataDirectory).perform(request)
+      guard case .action(let report) = answer else { throw Problem(answer) }
+      try report.print(isJSON: store.output.isJSON)
+    }
+  }
+}
+
+private struct FailureDetail: Encodable {
+  var entry: FailureReport
+  var records: [FailedRecord]
+}
+
+enum FailureText {
+  static func list(_ entries: [FailureReport], now: Int64) -> String {
+    guard !entries.isEmpty else { return "no failures" }
+    var table = TextTable(["entry", "mapping", "shard", "records", "condition", "attempts", "when", "error"])
+    for entry in entries {
+      let error = entry.attempts.last.map { "\($0.type): \($0.message)" } ?? "-"
+      table.add([
+        "\(entry.entry)", entry.mapping, entry.shard, Text.count(entry.records), entry.condition,
+        "\(entry.attemptsMade)", Text.relative(entry.createdAt, now: now), error,
+      ])
+    }
+    return table.text
+  }
+
+  static func detail(_ entry: FailureReport, _ records: [FailedRecord], now: Int64) -> String {
+    var lines = [
+      "entry \(entry.entry) · \(entry.mapping) · \(entry.shard) · \(entry.condition)",
+      "  left the shard \(Text.relative(entry.createdAt, now: now)), after \(entry.attemptsMade) attempts",
+      "  first \(entry.firstSequenceNumber)", "  last  \(entry.lastSequenceNumber)",
+    ]
+    if entry.redrives > 0 { lines.append("  redriven \(entry.redrives)× without success") }
+    for (position, attempt) in entry.attempts.enumerated() {
+      lines.append("")
+      lines.append("  attempt \(position + 1) at \(Text.moment(attempt.startedAt, now: now)), \(attempt.durationMilliseconds) ms")
+      lines.append("    \(attempt.type): \(attempt.message)")
+      for line in attempt.trace { lines.append("    \(line)") }
+    }
+    if entry.attemptsOmitted > 0 { lines.append("  \(entry.attemptsOmitted) attempts between are not kept") }
+    lines.append("")
+    for record in records {
+      lines.append("  \(Text.short(record.sequenceNumber))  \(record.partitionKey)  \(record.text ?? record.base64 ?? "")")
+    }
+    return lines.joined(separator: "\n")
+  }
+}

@@ -1,0 +1,93 @@
+import ArgumentParser
+import Foundation
+import Sluice
+
+/// What pause, resume, retry and skip have in common: a mapping, perhaps a shard, a preview and consent.
+protocol LaneActionCommand: AsyncParsableCommand {
+  var mapping: String { get }
+  /// `nil`: all shards.
+  var target: String? { get }
+  var store: StoreOptions { get }
+  var consent: ConsentOptions { get }
+  var action: LaneAction { get }
+}
+
+extension LaneActionCommand {
+  func run() async throws {
+    let request = OperatorRequest.act(action, mapping: mapping, shard: target, consent: consent.value)
+    let answer = try await Connection.act(on: store.dataDirectory).perform(request)
+    guard case .action(let report) = answer else { throw Problem(answer) }
+    try report.print(isJSON: store.output.isJSON)
+  }
+}
+
+extension ConsentOptions {
+  var value: Consent { Consent(actor: NSUserName(), isApplied: yes) }
+}
+
+extension ActionReport {
+  func print(isJSON: Bool) throws {
+    if isJSON {
+      try printJSON(self)
+      return
+    }
+    for effect in effects { Swift.print(effect) }
+    if !isApplied { Swift.print("Nothing was changed. Add --yes to do it.") }
+  }
+}
+
+struct Pause: LaneActionCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Stop delivering; what is in flight ends first.",
+    discussion: "Example: sluice pause flights-delays --shard 3 --yes")
+  @Argument(help: "The mapping.") var mapping: String
+  @Option(help: "One shard; without it, all of them.") var shard: String?
+  @OptionGroup var store: StoreOptions
+  @OptionGroup var consent: ConsentOptions
+  var action: LaneAction { .pause }
+  var target: String? { shard }
+}
+
+struct Resume: LaneActionCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Go on after a pause, or try a stopped shard again.",
+    discussion: "Example: sluice resume flights-delays --yes")
+  @Argument(help: "The mapping.") var mapping: String
+  @Option(help: "One shard; without it, all of them.") var shard: String?
+  @OptionGroup var store: StoreOptions
+  @OptionGroup var consent: ConsentOptions
+  var action: LaneAction { .resume }
+  var target: String? { shard }
+}
+
+struct Retry: LaneActionCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Deliver the failing batch now instead of when it is due.",
+    discussion: "Example: sluice retry flights-delays --shard 3 --yes")
+  @Argument(help: "The mapping.") var mapping: String
+  @Option(help: "One shard; without it, all of them.") var shard: String?
+  @OptionGroup var store: StoreOptions
+  @OptionGroup var consent: ConsentOptions
+  var action: LaneAction { .retry }
+  var target: String? { shard }
+}
+
+struct Skip: LaneActionCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Give up the failing batch: it becomes a failure entry, and the shard goes on.",
+    discussion: """
+      Nothing is lost: the records stay in the failures with their payload and can be redriven.
+
+      Examples:
+        sluice skip flights-delays --shard 3            what would be skipped
+        sluice skip flights-delays --shard 3 --yes
+        sluice skip flights-delays --shard 3 --through 4966… --yes
+      """)
+  @Argument(help: "The mapping.") var mapping: String
+  @Option(help: "The shard.") var shard: String
+  @Option(help: "Skip up to and including this sequence number. Default: the failing batch.") var through: String?
+  @OptionGroup var store: StoreOptions
+  @OptionGroup var consent: ConsentOptions
+  var action: LaneAction { .skip(through: through) }
+  var target: String? { shard }
+}

@@ -1,0 +1,87 @@
+import ArgumentParser
+import Foundation
+import Sluice
+
+struct Status: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Mappings, shards, iterator age, and the state of every lane.",
+    discussion: """
+      Examples:
+        sluice status
+        sluice status --watch
+        sluice status --format json | jq '.mappings[].lanes[] | select(.state == "retrying")'
+      """)
+
+  @OptionGroup var store: StoreOptions
+
+  @Flag(help: "Refresh every second until interrupted.")
+  var watch = false
+
+  func run() async throws {
+    while true {
+      let report = try await fetch()
+      if store.output.isJSON {
+        try printJSON(report)
+      } else {
+        // Clear the screen and go home, so that the table stays in place.
+        if watch { print("\u{1B}[2J\u{1B}[H", terminator: "") }
+        print(StatusText.render(report))
+      }
+      guard watch else { return }
+      try await Task.sleep(for: .seconds(1))
+    }
+  }
+
+  private func fetch() async throws -> StatusReport {
+    let answer = try await Connection.look(at: store.dataDirectory).perform(.status)
+    guard case .status(let report) = answer else { throw Problem(answer) }
+    return report
+  }
+}
+
+enum StatusText {
+  static func render(_ report: StatusReport) -> String {
+    var lines: [String] = []
+    if let worker = report.worker {
+      lines.append("worker \(worker.processID)\(worker.address.map { " on \($0)" } ?? "")")
+    } else {
+      lines.append("no worker is running: this is what the store says")
+    }
+    for mapping in report.mappings {
+      lines.append("")
+      let failures = mapping.failureEntries == 0 ? "" : " · \(Text.count(mapping.failureEntries)) in failures"
+      lines.append("\(mapping.name)  (stream \(mapping.stream)\(failures))")
+      var table = TextTable(["  shard", "state", "behind", "iterator age", "failed", "next"])
+      for lane in mapping.lanes {
+        table.add([
+          "  \(lane.shard)", label(lane.state), Text.count(lane.backlogRecords),
+          lane.backlogRecords == 0 ? "-" : Text.duration(lane.iteratorAgeMilliseconds),
+          lane.attemptsMade == 0 ? "-" : "\(lane.attemptsMade)×",
+          lane.nextAttemptAt.map { Text.relative($0, now: report.generatedAt) } ?? "-",
+        ])
+      }
+      lines.append(table.text)
+    }
+    let idle = report.streams.filter { stream in !report.mappings.contains { $0.stream == stream.name } }
+    if !idle.isEmpty {
+      lines.append("")
+      lines.append("streams without a mapping: \(idle.map(\.name).joined(separator: ", "))")
+    }
+    return lines.joined(separator: "\n")
+  }
+
+  static func label(_ state: LaneState) -> String {
+    switch state {
+    case .waitingForParents: "waiting for parents"
+    case .idle: "● caught up"
+    case .filling: "● filling"
+    case .delivering: "● delivering"
+    case .retrying: "■ BLOCKED, retrying"
+    case .storingFailure: "■ BLOCKED, giving up"
+    case .paused: "‖ paused"
+    case .stopped: "■ STOPPED"
+    case .finished: "✓ finished"
+    case .notRunning: "○ not running"
+    }
+  }
+}

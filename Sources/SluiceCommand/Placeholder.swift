@@ -1,2 +1,0 @@
-import ArgumentParser
-@main struct SluiceCommand: ParsableCommand { func run() {} }
