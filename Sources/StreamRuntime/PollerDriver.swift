@@ -116,7 +116,8 @@ final class PollerDriver: Sendable {
     for effect in effects {
       switch effect {
       case .armTimer(let moment): timer.arm(at: moment.nanoseconds)
-      case .drained: state.isDrained = true
+      case .drained:
+        state.isDrained = true
         for waiter in state.drainWaiters { waiter.resume() }
         state.drainWaiters.removeAll()
       case .read(let lane, _), .deliver(let lane, _), .cancelHandler(let lane, _), .storeProgress(let lane, _, _),

@@ -2,3 +2,9 @@
 public protocol Operating: Sendable {
   func perform(_ request: OperatorRequest) async -> OperatorAnswer
 }
+
+/// Someone who can also put records.
+public protocol Writing: Operating {
+  /// Puts packed records, as `RecordLayout` describes them. They are durable when this returns.
+  func put(_ packed: [UInt8], into stream: String) async -> PutAnswer
+}

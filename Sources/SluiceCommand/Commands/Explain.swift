@@ -63,7 +63,8 @@ enum ExplainText {
     if let expires = lane.expiresAt {
       lines.append("  expires    \(Text.relative(expires, now: now)), to \(lane.expiresTo)")
     } else if lane.state.isBlocked {
-      lines.append("  expires    \(lane.attemptsLeft == nil ? "never" : "when the attempts are used up"), to \(lane.expiresTo)")
+      lines.append(
+        "  expires    \(lane.attemptsLeft == nil ? "never" : "when the attempts are used up"), to \(lane.expiresTo)")
     }
     if !lane.waitingFor.isEmpty {
       lines.append("  waits for  \(lane.waitingFor.joined(separator: ", "))")
@@ -79,7 +80,8 @@ enum ExplainText {
       lines.append("")
       let width = lane.commands.map(\.command.count).max() ?? 0
       for suggestion in lane.commands {
-        lines.append("  $ \(suggestion.command.padding(toLength: width, withPad: " ", startingAt: 0))  # \(suggestion.effect)")
+        lines.append(
+          "  $ \(suggestion.command.padding(toLength: width, withPad: " ", startingAt: 0))  # \(suggestion.effect)")
       }
     }
     return lines.joined(separator: "\n")

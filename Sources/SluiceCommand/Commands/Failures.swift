@@ -112,14 +112,16 @@ enum FailureText {
     if entry.redrives > 0 { lines.append("  redriven \(entry.redrives)× without success") }
     for (position, attempt) in entry.attempts.enumerated() {
       lines.append("")
-      lines.append("  attempt \(position + 1) at \(Text.moment(attempt.startedAt, now: now)), \(attempt.durationMilliseconds) ms")
+      lines.append(
+        "  attempt \(position + 1) at \(Text.moment(attempt.startedAt, now: now)), \(attempt.durationMilliseconds) ms")
       lines.append("    \(attempt.type): \(attempt.message)")
       for line in attempt.trace { lines.append("    \(line)") }
     }
     if entry.attemptsOmitted > 0 { lines.append("  \(entry.attemptsOmitted) attempts between are not kept") }
     lines.append("")
     for record in records {
-      lines.append("  \(Text.short(record.sequenceNumber))  \(record.partitionKey)  \(record.text ?? record.base64 ?? "")")
+      lines.append(
+        "  \(Text.short(record.sequenceNumber))  \(record.partitionKey)  \(record.text ?? record.base64 ?? "")")
     }
     return lines.joined(separator: "\n")
   }

@@ -20,7 +20,8 @@ struct Streams: ParsableCommand {
       var table = TextTable(["stream", "open shards", "records", "retention"])
       for stream in streams {
         table.add([
-          stream.name, "\(stream.shards.filter(\.isOpen).count)", Text.count(stream.shards.reduce(0) { $0 + $1.records }),
+          stream.name, "\(stream.shards.filter(\.isOpen).count)",
+          Text.count(stream.shards.reduce(0) { $0 + $1.records }),
           Text.duration(stream.retentionMilliseconds),
         ])
       }
@@ -41,7 +42,8 @@ struct Streams: ParsableCommand {
 
   struct Create: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Create a stream.", discussion: "Example: sluice streams create flights --shards 4 --retention-hours 48")
+      abstract: "Create a stream.", discussion: "Example: sluice streams create flights --shards 4 --retention-hours 48"
+    )
     @Argument(help: "The name: 1 to 128 of letters, digits, _ . -") var name: String
     @Option(help: "Shards to begin with, 1 to 10000.") var shards = 1
     @Option(help: "How long records stay, 1 to 8760 hours.") var retentionHours = 24
@@ -101,7 +103,9 @@ struct Streams: ParsableCommand {
     }
   }
 
-  private static func ask(_ request: OperatorRequest, _ store: StoreOptions, acting: Bool) async throws -> [StreamReport] {
+  private static func ask(_ request: OperatorRequest, _ store: StoreOptions, acting: Bool) async throws
+    -> [StreamReport]
+  {
     let operating =
       acting ? try await Connection.act(on: store.dataDirectory) : try await Connection.look(at: store.dataDirectory)
     let answer = await operating.perform(request)

@@ -6,7 +6,7 @@ import Sluice
 #endif
 
 /// A running worker behind its port.
-struct RemoteWorker: Operating {
+struct RemoteWorker: Writing {
   let address: String
 
   func perform(_ request: OperatorRequest) async -> OperatorAnswer {

@@ -18,8 +18,7 @@ public import Sluice
 public struct ListenPort: Service {
   /// What the port needs to know of the worker behind it.
   public struct Backend: Sendable {
-    public var operating: any Operating
-    public var put: @Sendable (String, [UInt8]) async -> PutAnswer
+    public var writing: any Writing
     /// Why the worker is not ready. Empty when it is.
     public var unreadiness: @Sendable () -> [String]
     public var metrics: @Sendable () -> String
@@ -27,12 +26,10 @@ public struct ListenPort: Service {
     public var isListening: @Sendable (String) -> Void
 
     public init(
-      operating: any Operating, put: @escaping @Sendable (String, [UInt8]) async -> PutAnswer,
-      unreadiness: @escaping @Sendable () -> [String], metrics: @escaping @Sendable () -> String,
+      writing: any Writing, unreadiness: @escaping @Sendable () -> [String], metrics: @escaping @Sendable () -> String,
       isListening: @escaping @Sendable (String) -> Void
     ) {
-      self.operating = operating
-      self.put = put
+      self.writing = writing
       self.unreadiness = unreadiness
       self.metrics = metrics
       self.isListening = isListening
@@ -71,7 +68,7 @@ public struct ListenPort: Service {
       let body = try await request.body.collect(upTo: Self.bodyByteLimit)
       do {
         let order = try JSONDecoder().decode(OperatorRequest.self, from: Data(body.readableBytesView))
-        return Self.json(.ok, await backend.operating.perform(order))
+        return Self.json(.ok, await backend.writing.perform(order))
       } catch {
         return Self.json(
           .badRequest, OperatorAnswer.refused(.init(.badInput, "The request could not be read: \(error)")))
@@ -80,7 +77,7 @@ public struct ListenPort: Service {
     router.post("/v1/streams/:name/records") { request, context in
       let name = try context.parameters.require("name")
       let body = try await request.body.collect(upTo: Self.bodyByteLimit)
-      return Self.json(.ok, await backend.put(name, Array(body.readableBytesView)))
+      return Self.json(.ok, await backend.writing.put(Array(body.readableBytesView), into: name))
     }
     let application = Application(
       router: router,

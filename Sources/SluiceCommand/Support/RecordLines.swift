@@ -1,0 +1,117 @@
+import Foundation
+import Sluice
+import StreamModel
+
+/// Makes records out of lines: the line is the data, a field of it or a fixed text the partition key.
+struct RecordLines {
+  enum Key {
+    /// This field of the JSON object in each line.
+    case field(String)
+    /// The same key for all.
+    case fixed(String)
+  }
+
+  var key: Key
+  /// The key of records whose field is missing or null. `nil`: those are errors.
+  var missingKey: String?
+  var recordByteLimit: Int
+
+  /// Appends the record of a line in packed form. Empty lines are errors: they would be records without data.
+  func append(_ line: ArraySlice<UInt8>, number: Int, to packed: inout [UInt8]) throws {
+    guard !line.isEmpty else { throw bad(number, "is empty") }
+    let partitionKey = try partitionKey(of: line, number: number)
+    let keyLength = partitionKey.unicodeScalars.count
+    guard (1...256).contains(keyLength) else {
+      throw bad(number, "has a partition key of \(keyLength) characters: allowed are 1 to 256")
+    }
+    let size = line.count + partitionKey.utf8.count
+    guard size <= recordByteLimit else {
+      throw bad(number, "makes a record of \(size) bytes, key included: the stream takes at most \(recordByteLimit)")
+    }
+    var text = partitionKey
+    text.withUTF8 { keyBytes in
+      line.withUnsafeBytes { data in
+        RecordLayout.append(
+          partitionKey: UnsafeRawBufferPointer(keyBytes), data: data, explicitHashKey: nil, to: &packed)
+      }
+    }
+  }
+
+  private func partitionKey(of line: ArraySlice<UInt8>, number: Int) throws -> String {
+    guard case .field(let name) = key else {
+      if case .fixed(let text) = key { return text }
+      return ""
+    }
+    let object: Any
+    do {
+      object = try JSONSerialization.jsonObject(with: Data(line))
+    } catch {
+      throw bad(number, "is not JSON, so it has no field \(name): \(error.localizedDescription)")
+    }
+    guard let fields = object as? [String: Any] else {
+      throw bad(number, "is not a JSON object, so it has no field \(name)")
+    }
+    switch fields[name] {
+    case let text as String where !text.isEmpty: return text
+    case let number as NSNumber: return number.stringValue
+    case nil, is NSNull, is String:
+      guard let missingKey else {
+        throw bad(
+          number,
+          "has no value in \(name), the key field. Name a key for such records with --missing-key, "
+            + "or mend the line")
+      }
+      return missingKey
+    default: throw bad(number, "has a list or an object in \(name): a partition key is text or a number")
+    }
+  }
+
+  private func bad(_ number: Int, _ text: String) -> Problem {
+    Problem(Exit.badInput, "line \(number) \(text)")
+  }
+}
+
+/// Reads lines from a file or from standard input in large pieces. The last line may lack its end.
+struct LineReader {
+  private let handle: FileHandle
+  private var buffer: [UInt8] = []
+  private var offset = 0
+  private var isAtEnd = false
+
+  init(path: String) throws {
+    if path == "-" {
+      handle = .standardInput
+    } else {
+      guard let file = FileHandle(forReadingAtPath: path) else {
+        throw Problem(Exit.badInput, "\(path) cannot be read: no such file, or no permission")
+      }
+      handle = file
+    }
+  }
+
+  /// The next line without its end, or `nil` behind the last.
+  mutating func next() throws -> ArraySlice<UInt8>? {
+    while true {
+      if let end = buffer[offset...].firstIndex(of: 10) {
+        defer { offset = end + 1 }
+        return trimmed(buffer[offset..<end])
+      }
+      if isAtEnd {
+        guard offset < buffer.count else { return nil }
+        defer { offset = buffer.count }
+        return trimmed(buffer[offset...])
+      }
+      buffer.removeFirst(offset)
+      offset = 0
+      if let data = try handle.read(upToCount: 1 << 20), !data.isEmpty {
+        buffer.append(contentsOf: data)
+      } else {
+        isAtEnd = true
+      }
+    }
+  }
+
+  private func trimmed(_ line: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+    line.last == 13 ? line.dropLast() : line
+  }
+}
