@@ -1,0 +1,92 @@
+import Foundation
+import Testing
+
+@Suite("Rooms: who may see whom")
+struct RoomTests {
+  /// The table of ARCHITECTURE.md, as far as our own rooms go. What a room may import besides is free, unless it is
+  /// listed in `forbidden`.
+  static let allowed: [String: Set<String>] = [
+    "LMDB": ["CLMDB"],
+    "StreamModel": [],
+    "ShardCore": ["StreamModel"],
+    "StreamStore": ["StreamModel", "LMDB", "CXXHash"],
+    "StreamRuntime": ["StreamModel", "ShardCore", "StreamStore"],
+    "LambdaRuntime": ["StreamModel"],
+    "Sluice": ["StreamModel", "ShardCore", "StreamStore", "StreamRuntime", "LambdaRuntime"],
+    "SluiceTesting": ["Sluice", "StreamModel", "ShardCore", "StreamRuntime"],
+    "ShardSimulation": ["ShardCore", "StreamModel"],
+    "SluiceService": ["Sluice", "StreamModel", "ShardCore", "StreamStore", "StreamRuntime", "LambdaRuntime"],
+    "SluiceCommand": [
+      "SluiceService", "Sluice", "ShardSimulation", "ShardCore", "StreamModel", "StreamStore", "StreamRuntime",
+      "LambdaRuntime",
+    ],
+  ]
+
+  /// What the pure rooms and the store do without.
+  static let forbidden: [String: Set<String>] = [
+    "StreamModel": ["Foundation", "Glibc", "Dispatch", "Synchronization"],
+    "ShardCore": ["Foundation", "Glibc", "Dispatch", "Synchronization", "Logging", "Metrics"],
+    "ShardSimulation": ["Foundation", "Glibc", "Dispatch"],
+    "LMDB": ["Foundation", "Dispatch"],
+    "StreamStore": ["Foundation", "Dispatch"],
+  ]
+
+  @Test("each room imports only the rooms that the map allows", arguments: allowed.keys.sorted())
+  func importsFollowTheMap(room: String) throws {
+    let allowed = try #require(Self.allowed[room])
+    let rooms = Set(Self.allowed.keys).union(["CLMDB", "CXXHash"])
+    let files = try Repository.swiftFiles(below: "Sources/\(room)")
+    #expect(!files.isEmpty, "the room has no sources")
+    for file in files {
+      let imports = try Repository.imports(of: file)
+      #expect(imports.intersection(rooms).subtracting([room]).subtracting(allowed).isEmpty, "\(file.path)")
+      #expect(imports.intersection(Self.forbidden[room] ?? []).isEmpty, "\(file.path)")
+    }
+  }
+
+  @Test("every folder of Sources is a room of the map")
+  func everyFolderIsARoom() throws {
+    let folders = try FileManager.default.contentsOfDirectory(atPath: Repository.root.appending(path: "Sources").path)
+    #expect(Set(folders) == Set(Self.allowed.keys).union(["CLMDB", "CXXHash"]))
+    let map = try String(contentsOf: Repository.root.appending(path: "ARCHITECTURE.md"), encoding: .utf8)
+    for folder in folders { #expect(map.contains("`\(folder)`"), "ARCHITECTURE.md does not name \(folder)") }
+  }
+
+  @Test("the core and the simulator read no clock and throw no dice of their own")
+  func coreIsPure() throws {
+    let words = ["ContinuousClock", "SuspendingClock", "SystemRandomNumberGenerator", ".random(in:", "clock_gettime"]
+    for room in ["StreamModel", "ShardCore", "ShardSimulation"] {
+      for file in try Repository.swiftFiles(below: "Sources/\(room)") {
+        let text = try String(contentsOf: file, encoding: .utf8)
+        for word in words where text.contains(word) {
+          // A generator that was handed in may be used; only the system's own may not.
+          #expect(word == ".random(in:" && text.contains("using:"), "\(file.lastPathComponent) uses \(word)")
+        }
+      }
+    }
+  }
+}
+
+enum Repository {
+  static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent()
+
+  static func swiftFiles(below path: String) throws -> [URL] {
+    let folder = root.appending(path: path)
+    let walker = try #require(FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil))
+    return walker.compactMap { $0 as? URL }.filter { $0.pathExtension == "swift" }
+  }
+
+  /// The modules that a file imports, whatever stands before and behind the word.
+  static func imports(of file: URL) throws -> Set<String> {
+    let text = try String(contentsOf: file, encoding: .utf8)
+    let names = text.split(separator: "\n").compactMap { line -> String? in
+      let words = line.split(separator: " ")
+      guard let position = words.firstIndex(of: "import"), position <= 2, position + 1 < words.count else { return nil }
+      let prefixes: Set<Substring> = ["public", "internal", "private", "fileprivate", "package", "@testable"]
+      guard words[..<position].allSatisfy({ prefixes.contains($0) }) else { return nil }
+      return words[position + 1].split(separator: ".").first.map(String.init)
+    }
+    return Set(names)
+  }
+}
