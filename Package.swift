@@ -22,6 +22,9 @@ let package = Package(
     .library(name: "Sluice", targets: ["Sluice"]),
     .library(name: "SluiceTesting", targets: ["SluiceTesting"]),
     .executable(name: "sluice", targets: ["SluiceCommand"]),
+    // The inner rooms, for the package in Benchmarks/. No promise of stability.
+    .library(
+      name: "SluiceRooms", targets: ["LMDB", "StreamModel", "ShardCore", "StreamStore", "LambdaRuntime", "ShardSimulation"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
