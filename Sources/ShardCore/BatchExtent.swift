@@ -7,7 +7,7 @@ public struct BatchExtent: Hashable, Sendable {
   public var count: Int
   public var firstArrival: WallTime
   public var lastArrival: WallTime
-  /// What the records add to the encoded event.
+  /// What the records add to the encoded event. In a `FailureOrder` for the first records of a batch: at most this.
   public var payloadBytes: Int
 
   public init(
@@ -77,11 +77,17 @@ public struct ReadResult: Hashable, Sendable {
   public var expiredCount: Int
   /// The newest arrival among the expired ones; meaningless when there are none.
   public var lastExpiredArrival: WallTime
+  /// The shard is closed and these are its last records: their batch does not wait for a window. `false` if not known.
+  public var endsShard: Bool
 
-  public init(extent: BatchExtent, isFull: Bool, expiredCount: Int = 0, lastExpiredArrival: WallTime = .zero) {
+  public init(
+    extent: BatchExtent, isFull: Bool, expiredCount: Int = 0, lastExpiredArrival: WallTime = .zero,
+    endsShard: Bool = false
+  ) {
     self.extent = extent
     self.isFull = isFull
     self.expiredCount = expiredCount
     self.lastExpiredArrival = lastExpiredArrival
+    self.endsShard = endsShard
   }
 }

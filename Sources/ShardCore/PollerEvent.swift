@@ -51,7 +51,11 @@ public enum DeliveryAnswer: Hashable, Sendable {
   case succeeded
   /// The records before this one are done. It lies inside the batch; at the batch's first record nothing is done.
   case failed(at: RecordIndex)
-  case failed(FailureKind)
+  /// There is no verdict, or none that can be used: nothing is done.
+  case faulted(FailureKind)
+
+  /// Reads better where an answer is made. (Swift cannot match two cases of the same name.)
+  public static func failed(_ kind: FailureKind) -> DeliveryAnswer { .faulted(kind) }
 }
 
 /// Things that happened, as the poller hears of them.

@@ -1,0 +1,108 @@
+import StreamModel
+
+/// Deliveries: from the records read to the handler's answer.
+extension Lane {
+  /// The records are read and the permit is held. Age is looked at first, then the attempts left, then the size.
+  mutating func deliver(_ result: ReadResult, _ step: LaneStep, _ effects: inout [PollerEffect]) {
+    var extent = result.extent
+    countLost(until: extent.first, &effects)
+    freeze(&extent)
+    if result.expiredCount > 0 {
+      return leave(
+        prefix(of: extent, count: result.expiredCount, lastArrival: result.lastExpiredArrival),
+        because: .recordAgeExceeded, rest: extent.count - result.expiredCount, step, &effects)
+    }
+    if let limit = step.policy.maximumRetryAttempts, head.attempts > limit {
+      // Restored with all attempts used: the lane ended between the last failure and the failure entry.
+      return leave(extent, because: .retryAttemptsExhausted, rest: 0, step, &effects)
+    }
+    if extent.count == 1, extent.payloadBytes > step.policy.payloadByteLimit {
+      return fail(extent, .payloadTooLarge, step, &effects)
+    }
+    begin(.shard, extent, attempt: head.attempts + 1, step, &effects)
+  }
+
+  /// A batch under retry is the one that was read, or else a new one. A cut batch keeps its count.
+  private mutating func freeze(_ extent: inout BatchExtent) {
+    switch head {
+    case .open:
+      break
+    case .cut(let count):
+      if extent.count != count { head = .open }
+    case .failing(var batch):
+      if batch.extent.count == extent.count {
+        batch.extent = extent
+        head = .failing(batch)
+      } else {
+        head = .cut(count: extent.count)
+        progressChanged(settlingBatch: false)
+      }
+    }
+  }
+
+  mutating func deliverRedrive(_ step: LaneStep, _ effects: inout [PollerEffect]) {
+    let redrive = redrives.removeFirst()
+    begin(.failureEntry(redrive.entry), redrive.extent, attempt: 1, step, &effects)
+  }
+
+  private mutating func begin(
+    _ source: Delivery.Source, _ extent: BatchExtent, attempt: Int, _ step: LaneStep,
+    _ effects: inout [PollerEffect]
+  ) {
+    lastDelivery += 1
+    let delivery = Delivery(id: DeliveryID(lastDelivery), source: source, extent: extent, attempt: attempt)
+    enter(
+      .delivering(delivery), step,
+      until: step.now.monotonic.adding(milliseconds: step.policy.handlerTimeoutMilliseconds))
+    effects.append(.deliver(id, delivery))
+  }
+
+  mutating func cancel(
+    _ delivery: Delivery, because cancellation: LanePhase.Cancellation, _ step: LaneStep,
+    _ effects: inout [PollerEffect]
+  ) {
+    enter(.cancelling(delivery, cancellation), step)
+    effects.append(.cancelHandler(id, delivery.id))
+  }
+
+  mutating func take(
+    _ answer: DeliveryAnswer, to delivery: Delivery, cancelledBecauseOf cancellation: LanePhase.Cancellation,
+    _ step: LaneStep, _ effects: inout [PollerEffect]
+  ) {
+    switch (cancellation, answer) {
+    case (.deadline, _):
+      take(.failed(.timedOut), to: delivery, step, &effects)
+    case (.skip, _), (.stop, .succeeded), (.stop, .failed(at: _)):
+      take(answer, to: delivery, step, &effects)
+    case (.stop, .faulted):
+      if case .failureEntry(let entry) = delivery.source {
+        effects.append(.settleRedrive(id, entry: entry, succeeded: false))
+      }
+      goOn(step, &effects)
+    }
+  }
+
+  mutating func take(
+    _ answer: DeliveryAnswer, to delivery: Delivery, _ step: LaneStep, _ effects: inout [PollerEffect]
+  ) {
+    if case .failureEntry(let entry) = delivery.source {
+      return endRedrive(entry, succeeded: answer == .succeeded, step, &effects)
+    }
+    let extent = delivery.extent
+    switch answer {
+    case .succeeded:
+      settle(count: extent.count, rest: 0, step, &effects)
+    case .faulted(let kind):
+      fail(extent, kind, step, &effects)
+    case .failed(at: let index):
+      if index == extent.first {
+        fail(extent, .reportedNoProgress, step, &effects)
+      } else if index > extent.first, index < extent.end {
+        let done = Int(extent.first.distance(to: index))
+        settle(count: done, rest: extent.count - done, step, &effects)
+      } else {
+        fail(extent, .invalidResponse, step, &effects)
+      }
+    }
+  }
+}

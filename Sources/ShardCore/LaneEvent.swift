@@ -1,0 +1,36 @@
+import StreamModel
+
+/// What a lane hears of: the poller's events without the lane, and what the poller itself grants.
+enum LaneEvent {
+  /// All parents are finished, and that is durable.
+  case parentsFinished
+  /// The lane, waiting in the ready ring, has got a permit of its mapping.
+  case turnGiven
+  /// The lane's earliest moment has come.
+  case timerFired
+  case shardChanged
+  case readAnswered(ReadAnswer)
+  case handlerAnswered(DeliveryID, DeliveryAnswer)
+  case progressStored(revision: UInt64)
+  case progressRefused(revision: UInt64)
+  case failureStored(ticket: UInt64)
+  case failureRefused(ticket: UInt64)
+  case pauseRequested
+  case resumeRequested
+  case retryRequested
+  case skipRequested(through: RecordIndex)
+  case redriveRequested(Redrive)
+  case drainRequested
+  case stopRequested
+}
+
+/// What one step of a lane may look at besides the lane.
+struct LaneStep {
+  let policy: LanePolicy
+  let limits: PollerLimits
+  let now: Now
+  /// A random number; drawn only for events that can lead to a backoff, otherwise zero.
+  let jitter: UInt64
+  /// The poller is draining: nothing new starts.
+  let isDraining: Bool
+}

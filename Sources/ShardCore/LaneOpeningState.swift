@@ -1,0 +1,31 @@
+import StreamModel
+
+extension Lane {
+  /// A lane as it was left, or a new one. It has nothing in flight and takes its first step with `goOn`.
+  ///
+  /// A failing batch waits for what was left of its backoff, by the wall clock, but never longer than the longest
+  /// backoff there is: the wall clock may have stepped back while nobody looked.
+  init(id: LaneID, opening: LaneOpening, hasUnfinishedParents: Bool, policy: LanePolicy, now: Now) {
+    let progress = opening.progress
+    self.id = id
+    self.phase = .waitingForParents
+    self.since = now.monotonic
+    self.next = progress.next
+    self.head = .open
+    self.lostToRetention = progress.lostToRetention
+    self.isPaused = progress.isPaused
+    self.isFinished = progress.isFinished
+    self.hasUnfinishedParents = hasUnfinishedParents
+    self.finishRevision = progress.isFinished ? 0 : nil
+    // What was stored is the world's word: a batch that does not begin at the checkpoint is none.
+    if let failing = progress.failing, failing.extent.first == progress.next, failing.extent.count >= 1,
+      !progress.isFinished
+    {
+      head = .failing(failing)
+      let backoff = failing.lastFailure.usesAttempt ? policy.retryBackoff : policy.systemBackoff
+      let (left, overflow) = failing.retryAt.milliseconds.subtractingReportingOverflow(now.wall.milliseconds)
+      let wait = overflow ? backoff.capMilliseconds : max(0, min(left, backoff.capMilliseconds))
+      retryDue = now.monotonic.adding(milliseconds: wait)
+    }
+  }
+}

@@ -1,0 +1,93 @@
+import StreamModel
+
+/// Operators' orders. They answer to the phase the lane is in; what does not apply any more changes nothing.
+extension Lane {
+  /// What is in flight ends; a failure entry on its way is still stored.
+  mutating func pause(_ step: LaneStep, _ effects: inout [PollerEffect]) {
+    guard !isPaused else { return }
+    isPaused = true
+    progressChanged(settlingBatch: false)
+    if !phase.isInFlight, !isWaitingToLeave { goOn(step, &effects) }
+  }
+
+  /// Goes on after a pause; a lane stopped at a damaged block tries it again.
+  mutating func resume(_ step: LaneStep, _ effects: inout [PollerEffect]) {
+    if isPaused {
+      isPaused = false
+      progressChanged(settlingBatch: false)
+    } else if case .stopped = phase {
+      // Nothing to store: that a lane is stopped is found out by reading.
+    } else {
+      return
+    }
+    if !phase.isInFlight, !isWaitingToLeave { goOn(step, &effects) }
+  }
+
+  /// Gives up the records up to and including `index`. A delivery of them is cancelled first; what it answers counts,
+  /// and what is left of them leaves. Records that are not there yet are not given up in advance.
+  mutating func skip(through index: RecordIndex, _ step: LaneStep, _ effects: inout [PollerEffect]) {
+    guard !isFinished, !hasUnfinishedParents, !step.isDraining, index >= next else { return }
+    skipThrough = max(skipThrough ?? index, index)
+    switch phase {
+    case .delivering(let delivery):
+      // A redrive in between is not meant.
+      if delivery.source == .shard { cancel(delivery, because: .skip, step, &effects) }
+    case .reading, .cancelling, .storingFailure, .failureRefused:
+      break
+    case .waitingForParents, .idle, .ready, .windowing, .backingOff, .holding, .unavailable, .paused, .stopped,
+      .finished, .resting:
+      goOn(step, &effects)
+    }
+  }
+
+  /// Records skipped one batch's worth at a time; they leave with the attempts they had.
+  mutating func giveUp(_ result: ReadResult, _ step: LaneStep, _ effects: inout [PollerEffect]) {
+    let extent = result.extent
+    countLost(until: extent.first, &effects)
+    guard let through = skipThrough, extent.first <= through else {
+      skipThrough = nil
+      return goOn(step, &effects)
+    }
+    let wanted = extent.first.distance(to: through)
+    let count = wanted >= UInt64(extent.count) ? extent.count : Int(wanted) + 1
+    let rest = max(0, (head.count ?? 0) - count)
+    leave(
+      prefix(of: extent, count: count, lastArrival: extent.lastArrival), because: .skipped, rest: rest, step,
+      &effects)
+  }
+
+  /// Redrives stand between two batches. They wait while a batch fails, because its records come before them.
+  mutating func redriveLater(_ redrive: Redrive, _ step: LaneStep, _ effects: inout [PollerEffect]) {
+    guard !step.isDraining, redrives.count < step.limits.redriveLimit else {
+      effects.append(.settleRedrive(id, entry: redrive.entry, succeeded: false))
+      return
+    }
+    redrives.append(redrive)
+    switch phase {
+    case .idle, .windowing, .holding, .finished:
+      goOn(step, &effects)
+    case .waitingForParents, .ready, .reading, .delivering, .cancelling, .backingOff, .storingFailure,
+      .failureRefused, .unavailable, .paused, .stopped, .resting:
+      break
+    }
+  }
+
+  /// One attempt each. A failed one takes those behind it along: they would otherwise overtake it.
+  mutating func endRedrive(
+    _ entry: UInt64, succeeded: Bool, _ step: LaneStep, _ effects: inout [PollerEffect]
+  ) {
+    effects.append(.settleRedrive(id, entry: entry, succeeded: succeeded))
+    if !succeeded { dropRedrives(&effects) }
+    goOn(step, &effects)
+  }
+
+  mutating func dropRedrives(_ effects: inout [PollerEffect]) {
+    while !redrives.isEmpty {
+      effects.append(.settleRedrive(id, entry: redrives.removeFirst().entry, succeeded: false))
+    }
+  }
+
+  private var isWaitingToLeave: Bool {
+    if case .failureRefused = phase { true } else { false }
+  }
+}

@@ -1,0 +1,99 @@
+import StreamModel
+
+/// Where a lane stands.
+///
+/// Each phase says what it holds and where it can go. "Goes on" means `Lane.goOn`: the lane has nothing in flight and
+/// chooses what comes next.
+enum LanePhase: Hashable {
+  /// Parents of the shard are not finished. Holds nothing. → goes on when they are.
+  case waitingForParents
+  /// Caught up with an open shard. Holds nothing. → goes on when the shard changes.
+  case idle
+  /// In the ready ring of its mapping. Holds its place there. → `reading`, or `delivering` for a redrive, when its turn
+  /// comes; `paused`, `resting`.
+  case ready
+  /// Waits for the answer to a read. Holds the read, and a permit if the read is for delivery.
+  /// → `delivering`, `windowing`, `idle`, `storingFailure`, `backingOff`, `stopped`, `unavailable`, `finished`.
+  case reading(Reading)
+  /// Records are there, the batch is not full and its window is open. Holds no permit and no records, only how far they
+  /// reach. → `reading` more of them, `ready` at the window's end or at the first record's age limit.
+  case windowing(BatchExtent)
+  /// The handler works. Holds a permit and the deadline. → `cancelling` at the deadline; goes on when it has answered.
+  case delivering(Delivery)
+  /// The handler was told to end. Holds a permit. → goes on when it has answered, however late.
+  case cancelling(Delivery, Cancellation)
+  /// The batch at the head has failed and waits for its retry. Holds nothing. → `ready` when due.
+  case backingOff
+  /// Records leave the lane as a failure entry that is not durable yet. Holds no permit. → goes on when it is stored.
+  case storingFailure(Leaving, ticket: UInt64)
+  /// The store refused the failure entry. Holds nothing. → `storingFailure` when due.
+  case failureRefused(Leaving)
+  /// As many batches are settled but not stored as may be. Holds nothing. → goes on when progress is stored.
+  case holding
+  /// The store could not be read. Holds nothing. → goes on when due.
+  case unavailable
+  /// An operator paused the lane. Holds nothing. → goes on when resumed.
+  case paused
+  /// A block is damaged. Holds nothing. → goes on when resumed.
+  case stopped(block: RecordIndex)
+  /// The shard was closed and all of it is settled. Holds nothing. → `ready` for a redrive.
+  case finished
+  /// The poller drains. Holds nothing, starts nothing, and goes nowhere.
+  case resting
+
+  /// What a read is for.
+  struct Reading: Hashable {
+    var purpose: Purpose
+    /// The shard changed after the read was asked for: the answer may be older than the change.
+    var isDirty = false
+
+    enum Purpose: Hashable {
+      /// To see what is there when a window opens.
+      case measure
+      /// To see what came behind the records of an open window.
+      case measureMore(BatchExtent)
+      /// To deliver it.
+      case deliver
+      /// To give it up.
+      case skip
+    }
+  }
+
+  /// Why a handler was told to end.
+  enum Cancellation: Hashable {
+    /// Its time was over: whatever it answers now, it timed out.
+    case deadline
+    /// An operator gave up its records: what it answers counts, then they leave.
+    case skip
+    /// The poller stops: success counts, failure counts as if the delivery had never been.
+    case stop
+  }
+
+  /// Records on their way out without success.
+  struct Leaving: Hashable {
+    var order: FailureOrder
+    /// So many records behind them remain of the batch; they make a new one.
+    var rest: Int
+  }
+
+  /// Whether the lane counts against its mapping's deliveries in flight.
+  var holdsPermit: Bool {
+    switch self {
+    case .delivering, .cancelling: true
+    case .reading(let reading): reading.purpose == .deliver
+    case .waitingForParents, .idle, .ready, .windowing, .backingOff, .storingFailure, .failureRefused, .holding,
+      .unavailable, .paused, .stopped, .finished, .resting:
+      false
+    }
+  }
+
+  /// Whether an answer is outstanding that must come before the lane can rest.
+  var isInFlight: Bool {
+    switch self {
+    case .reading, .delivering, .cancelling, .storingFailure: true
+    case .waitingForParents, .idle, .ready, .windowing, .backingOff, .failureRefused, .holding, .unavailable, .paused,
+      .stopped, .finished, .resting:
+      false
+    }
+  }
+}

@@ -1,0 +1,24 @@
+import StreamModel
+
+/// Progress: what is stored, when, and what waits for it.
+extension Lane {
+  var progress: LaneProgress {
+    LaneProgress(
+      next: next, isFinished: isFinished, isPaused: isPaused, failing: head.failing, lostToRetention: lostToRetention)
+  }
+
+  mutating func progressChanged(settlingBatch: Bool) {
+    writer.change(settlingBatch: settlingBatch)
+  }
+
+  /// Sends the newest progress if it may go now.
+  mutating func storeProgress(_ step: LaneStep, _ effects: inout [PollerEffect]) {
+    guard let revision = writer.begin(at: step.now.monotonic) else { return }
+    effects.append(.storeProgress(id, progress, revision: revision))
+  }
+
+  mutating func takeStored(revision: UInt64, _ step: LaneStep, _ effects: inout [PollerEffect]) {
+    guard writer.stored(revision: revision), phase == .holding else { return }
+    goOn(step, &effects)
+  }
+}

@@ -1,0 +1,166 @@
+import StreamModel
+
+/// Reads: what they ask for and what their answers lead to.
+extension Lane {
+  /// The ready lane has a permit. Redrives go first: they stand between two batches.
+  mutating func takeTurn(_ step: LaneStep, _ effects: inout [PollerEffect]) {
+    if !redrives.isEmpty, !head.isFailing { return deliverRedrive(step, &effects) }
+    precondition(!isFinished, "a finished lane has no batch to read")
+    read(
+      .deliver, from: next, count: head.count ?? step.policy.batchSize, bytes: step.policy.payloadByteLimit,
+      expiredBefore: expiryLimit(step), step, &effects)
+  }
+
+  /// Looks at what is there, to open a window.
+  mutating func measure(_ step: LaneStep, _ effects: inout [PollerEffect]) {
+    read(
+      .measure, from: next, count: step.policy.batchSize, bytes: step.policy.payloadByteLimit, expiredBefore: nil,
+      step, &effects)
+  }
+
+  /// Looks at what came behind the records of the open window, so that each record is measured once.
+  mutating func measureMore(behind seen: BatchExtent, _ step: LaneStep, _ effects: inout [PollerEffect]) {
+    read(
+      .measureMore(seen), from: seen.end, count: step.policy.batchSize - seen.count,
+      bytes: max(0, step.policy.payloadByteLimit - seen.payloadBytes), expiredBefore: nil, step, &effects)
+  }
+
+  /// Reads records that an operator gave up: as many as one batch may have, and no further than the failing batch.
+  mutating func readToSkip(through index: RecordIndex, _ step: LaneStep, _ effects: inout [PollerEffect]) {
+    let wanted = next.distance(to: index)
+    let most = head.count ?? step.policy.batchSize
+    let count = wanted >= UInt64(most) ? most : Int(wanted) + 1
+    read(
+      .skip, from: next, count: count, bytes: step.policy.payloadByteLimit, expiredBefore: nil, step, &effects)
+  }
+
+  private mutating func read(
+    _ purpose: LanePhase.Reading.Purpose, from: RecordIndex, count: Int, bytes: Int, expiredBefore: WallTime?,
+    _ step: LaneStep, _ effects: inout [PollerEffect]
+  ) {
+    let keepsRecords = purpose == .deliver || purpose == .skip
+    enter(.reading(.init(purpose: purpose)), step)
+    effects.append(
+      .read(
+        id,
+        ReadRequest(
+          from: from, countLimit: count, payloadByteLimit: bytes, expiredBefore: expiredBefore,
+          purpose: keepsRecords ? .deliver : .measure)))
+  }
+
+  /// Records that arrived before this moment are too old to be delivered.
+  private func expiryLimit(_ step: LaneStep) -> WallTime? {
+    guard let age = step.policy.maximumRecordAgeMilliseconds else { return nil }
+    return step.now.wall.adding(milliseconds: -age)
+  }
+
+  mutating func take(
+    _ answer: ReadAnswer, to reading: LanePhase.Reading, _ step: LaneStep, _ effects: inout [PollerEffect]
+  ) {
+    // While the read was under way, orders came that make it pointless.
+    let isOverruled = step.isDraining || (reading.purpose != .skip && (isPaused || skipThrough != nil))
+    if isOverruled { return goOn(step, &effects) }
+    switch answer {
+    case .records(let result):
+      take(result, to: reading, step, &effects)
+    case .caughtUp:
+      takeCaughtUp(reading, step, &effects)
+    case .shardEnd(let end):
+      takeShardEnd(end, reading, step, &effects)
+    case .corrupted(let block):
+      skipThrough = nil
+      enter(.stopped(block: block), step)
+    case .unavailable:
+      enter(
+        .unavailable, step, until: step.now.monotonic.adding(milliseconds: step.limits.storeRetryMilliseconds))
+    }
+  }
+
+  private mutating func take(
+    _ result: ReadResult, to reading: LanePhase.Reading, _ step: LaneStep, _ effects: inout [PollerEffect]
+  ) {
+    switch reading.purpose {
+    case .measure:
+      let opened = windowOpenedAt ?? step.now.monotonic
+      windowOpenedAt = opened
+      wait(for: result.extent, isFull: result.isFull || result.endsShard, reading, step, &effects)
+    case .measureMore(var seen):
+      let extent = result.extent
+      // A record beyond the payload limit ends the batch before it, and so does a gap that retention made.
+      let isBeyond =
+        extent.first > seen.end || seen.payloadBytes + extent.payloadBytes > step.policy.payloadByteLimit
+      if !isBeyond {
+        seen.count += extent.count
+        seen.lastArrival = extent.lastArrival
+        seen.payloadBytes += extent.payloadBytes
+      }
+      wait(for: seen, isFull: isBeyond || result.isFull || result.endsShard, reading, step, &effects)
+    case .deliver:
+      deliver(result, step, &effects)
+    case .skip:
+      giveUp(result, step, &effects)
+    }
+  }
+
+  /// Records wait for their window to end. Full batches, and the last ones of a closed shard, do not wait.
+  ///
+  /// The window also ends when its first record gets too old: it leaves as a failure entry and the others are delivered.
+  private mutating func wait(
+    for seen: BatchExtent, isFull: Bool, _ reading: LanePhase.Reading, _ step: LaneStep,
+    _ effects: inout [PollerEffect]
+  ) {
+    let opened = windowOpenedAt ?? step.now.monotonic
+    var end = opened.adding(milliseconds: step.policy.windowMilliseconds)
+    if let expiry = expiryTime(ofArrival: seen.firstArrival, step) { end = min(end, expiry) }
+    if isFull || seen.count >= step.policy.batchSize || end <= step.now.monotonic {
+      enter(.ready, step)
+    } else if reading.isDirty {
+      measureMore(behind: seen, step, &effects)
+    } else {
+      enter(.windowing(seen), step, until: end)
+    }
+  }
+
+  private mutating func takeCaughtUp(
+    _ reading: LanePhase.Reading, _ step: LaneStep, _ effects: inout [PollerEffect]
+  ) {
+    if case .measureMore(let seen) = reading.purpose {
+      return wait(for: seen, isFull: false, reading, step, &effects)
+    }
+    skipThrough = nil
+    windowOpenedAt = nil
+    if head.count != nil {
+      // Retention took the whole batch. How many are lost is known when the next record is there.
+      head = .open
+      progressChanged(settlingBatch: false)
+    }
+    if isPaused || reading.isDirty { goOn(step, &effects) } else { enter(.idle, step) }
+  }
+
+  private mutating func takeShardEnd(
+    _ end: RecordIndex, _ reading: LanePhase.Reading, _ step: LaneStep, _ effects: inout [PollerEffect]
+  ) {
+    if case .measureMore(let seen) = reading.purpose {
+      return wait(for: seen, isFull: true, reading, step, &effects)
+    }
+    skipThrough = nil
+    countLost(until: end, &effects)
+    head = .open
+    if isPaused { return goOn(step, &effects) }
+    isFinished = true
+    progressChanged(settlingBatch: false)
+    finishRevision = writer.revision
+    goOn(step, &effects)
+  }
+
+  /// Retention removed the records before `first`. A frozen batch that lost some is a new batch.
+  mutating func countLost(until first: RecordIndex, _ effects: inout [PollerEffect]) {
+    guard first > next else { return }
+    let count = next.distance(to: first)
+    lostToRetention += count
+    next = first
+    head = .open
+    progressChanged(settlingBatch: false)
+    effects.append(.countLost(id, count))
+  }
+}

@@ -1,0 +1,106 @@
+import StreamModel
+
+/// How batches fail, leave and are settled.
+extension Lane {
+  /// A delivery failed. The batch is frozen and waits for its retry, or leaves when its attempts are used up.
+  mutating func fail(
+    _ extent: BatchExtent, _ kind: FailureKind, _ step: LaneStep, _ effects: inout [PollerEffect]
+  ) {
+    var batch =
+      head.failing
+      ?? FailingBatch(
+        extent: extent, attempts: 0, systemFailures: 0, lastFailure: kind, firstFailedAt: step.now.wall,
+        lastFailedAt: step.now.wall, retryAt: step.now.wall)
+    let delay: Int64
+    if kind.usesAttempt {
+      batch.attempts += 1
+      batch.systemFailures = 0
+      delay = step.policy.retryBackoff.delayMilliseconds(failures: batch.attempts, jitter: step.jitter)
+    } else {
+      batch.systemFailures += 1
+      delay = step.policy.systemBackoff.delayMilliseconds(failures: batch.systemFailures, jitter: step.jitter)
+    }
+    batch.lastFailure = kind
+    batch.lastFailedAt = step.now.wall
+    batch.retryAt = step.now.wall.adding(milliseconds: delay)
+    retryDue = step.now.monotonic.adding(milliseconds: delay)
+    head = .failing(batch)
+    progressChanged(settlingBatch: false)
+    // Records that an operator gave up leave as skipped, even if this was their last attempt.
+    if kind.usesAttempt, skipThrough == nil, let limit = step.policy.maximumRetryAttempts, batch.attempts > limit {
+      leave(extent, because: .retryAttemptsExhausted, rest: 0, step, &effects)
+    } else {
+      goOn(step, &effects)
+    }
+  }
+
+  /// When the failing batch is worth another look: its retry, or the moment at which all of it is too old, if that
+  /// comes first. The wait is monotonic time and ends at the retry in any case, whatever the wall clock does.
+  ///
+  /// Not the age of its oldest record: a batch is cut where it would be delivered, not between two deliveries.
+  func dueTime(ofRetry batch: FailingBatch, _ step: LaneStep) -> MonotonicTime {
+    guard let expiry = expiryTime(ofArrival: batch.extent.lastArrival, step) else { return retryDue }
+    return min(retryDue, expiry)
+  }
+
+  /// When a record that arrived at this moment will be older than the limit. `nil`: never.
+  func expiryTime(ofArrival arrival: WallTime, _ step: LaneStep) -> MonotonicTime? {
+    guard let limit = step.policy.maximumRecordAgeMilliseconds else { return nil }
+    // Older than the limit, not as old as it: one millisecond more.
+    let moment = arrival.adding(milliseconds: limit).adding(milliseconds: 1)
+    let (left, overflow) = moment.milliseconds.subtractingReportingOverflow(step.now.wall.milliseconds)
+    return overflow ? .distantFuture : step.now.monotonic.adding(milliseconds: max(0, left))
+  }
+
+  /// The first records of a batch. What they add to the payload is not known: at most what all of them do.
+  func prefix(of extent: BatchExtent, count: Int, lastArrival: WallTime) -> BatchExtent {
+    precondition(count >= 1 && count <= extent.count, "a batch is cut inside")
+    var prefix = extent
+    if count < extent.count {
+      prefix.count = count
+      prefix.lastArrival = lastArrival
+    }
+    return prefix
+  }
+
+  /// Records leave without success: first the failure entry, and only when that is durable the checkpoint.
+  mutating func leave(
+    _ extent: BatchExtent, because condition: FailureCondition, rest: Int, _ step: LaneStep,
+    _ effects: inout [PollerEffect]
+  ) {
+    let order = FailureOrder(extent: extent, condition: condition, attempts: head.attempts)
+    storeFailure(LanePhase.Leaving(order: order, rest: rest), step, &effects)
+  }
+
+  mutating func storeFailure(
+    _ leaving: LanePhase.Leaving, _ step: LaneStep, _ effects: inout [PollerEffect]
+  ) {
+    lastTicket += 1
+    enter(.storingFailure(leaving, ticket: lastTicket), step)
+    effects.append(.storeFailure(id, leaving.order, ticket: lastTicket))
+  }
+
+  /// The store refused. A draining lane does not insist: its progress says what is left to do.
+  mutating func waitToStore(
+    _ leaving: LanePhase.Leaving, _ step: LaneStep, _ effects: inout [PollerEffect]
+  ) {
+    if step.isDraining { return goOn(step, &effects) }
+    enter(
+      .failureRefused(leaving), step,
+      until: step.now.monotonic.adding(milliseconds: step.limits.storeRetryMilliseconds))
+  }
+
+  mutating func settle(_ leaving: LanePhase.Leaving, _ step: LaneStep, _ effects: inout [PollerEffect]) {
+    precondition(leaving.order.extent.first == next, "records leave at the checkpoint")
+    settle(count: leaving.order.extent.count, rest: leaving.rest, step, &effects)
+  }
+
+  /// The first `count` records are settled; `rest` more, if any, make a new batch that is delivered without waiting.
+  mutating func settle(count: Int, rest: Int, _ step: LaneStep, _ effects: inout [PollerEffect]) {
+    next = next.advanced(by: count)
+    head = rest > 0 ? .cut(count: rest) : .open
+    windowOpenedAt = step.now.monotonic
+    progressChanged(settlingBatch: true)
+    goOn(step, &effects)
+  }
+}

@@ -1,0 +1,218 @@
+public import StreamModel
+
+/// Drives the lanes of some mappings: who may deliver, who is woken, who waits for whom.
+///
+/// A pure value. Events come in one at a time, orders go out through `effects`; there is no clock, no chance and no I/O
+/// inside. The same events at the same times with the same random numbers give the same orders.
+public struct Poller: Hashable, Sendable {
+  public let limits: PollerLimits
+  private var policies: [LanePolicy] = []
+  private var rings: [ReadyRing] = []
+  var lanes: [Lane] = []
+  private var mappings: [Int] = []
+  private var links: [ReadyLink] = []
+  private var family = Family()
+  private var timers = LaneTimers()
+  /// What the shell's timer is set to; `nil` when it is not.
+  private var armed: MonotonicTime?
+  private var busyLaneCount = 0
+  private var isDraining = false
+  private var isDrained = false
+
+  public init(limits: PollerLimits = PollerLimits()) {
+    self.limits = limits
+  }
+
+  /// Adds a mapping without lanes.
+  public mutating func addMapping(_ policy: LanePolicy) -> MappingID {
+    precondition(policy.batchSize >= 1, "a batch has at least one record")
+    precondition(policy.deliveriesInFlightLimit >= 1, "a mapping may deliver one batch at a time at least")
+    policies.append(policy)
+    rings.append(ReadyRing(permitLimit: policy.deliveriesInFlightLimit))
+    return MappingID(policies.count - 1)
+  }
+
+  public var laneCount: Int { lanes.count }
+
+  /// Deliveries of the mapping in flight, with the reads that lead to them.
+  public func permitsInUse(_ mapping: MappingID) -> Int { rings[mapping.rawValue].permitsInUse }
+
+  /// Lanes that wait to be woken; never more than there are lanes.
+  public var waitingTimerCount: Int { timers.count }
+
+  func mapping(of lane: LaneID) -> MappingID { MappingID(mappings[lane.rawValue]) }
+
+  /// Takes one event and appends what is to be done, in this order. `random` is drawn from only when a delivery failed.
+  ///
+  /// Costs the work of one lane, and of those that this event frees; a drain or stop looks at every lane once.
+  public mutating func step(
+    _ event: PollerEvent, at now: Now, random: inout some RandomNumberGenerator, effects: inout [PollerEffect]
+  ) {
+    step(event, at: now, jitter: event.canLeadToBackoff ? random.next() : 0, effects: &effects)
+  }
+
+  private mutating func step(
+    _ event: PollerEvent, at now: Now, jitter: UInt64, effects: inout [PollerEffect]
+  ) {
+    switch event {
+    case .laneOpened(let opening):
+      open(opening, now, &effects)
+    case .shardChanged(let lane):
+      tell(lane, .shardChanged, now, jitter, &effects)
+    case .readAnswered(let lane, let answer):
+      tell(lane, .readAnswered(answer), now, jitter, &effects)
+    case .handlerAnswered(let lane, let delivery, let answer):
+      tell(lane, .handlerAnswered(delivery, answer), now, jitter, &effects)
+    case .progressStored(let lane, let revision):
+      tell(lane, .progressStored(revision: revision), now, jitter, &effects)
+    case .progressRefused(let lane, let revision):
+      tell(lane, .progressRefused(revision: revision), now, jitter, &effects)
+    case .failureStored(let lane, let ticket):
+      tell(lane, .failureStored(ticket: ticket), now, jitter, &effects)
+    case .failureRefused(let lane, let ticket):
+      tell(lane, .failureRefused(ticket: ticket), now, jitter, &effects)
+    case .timerFired:
+      fire(now, &effects)
+    case .pauseRequested(let lane):
+      tell(lane, .pauseRequested, now, jitter, &effects)
+    case .resumeRequested(let lane):
+      tell(lane, .resumeRequested, now, jitter, &effects)
+    case .retryRequested(let lane):
+      tell(lane, .retryRequested, now, jitter, &effects)
+    case .skipRequested(let lane, let index):
+      tell(lane, .skipRequested(through: index), now, jitter, &effects)
+    case .redriveRequested(let lane, let redrive):
+      tell(lane, .redriveRequested(redrive), now, jitter, &effects)
+    case .drainRequested:
+      drain(.drainRequested, now, &effects)
+    case .stopRequested:
+      drain(.stopRequested, now, &effects)
+    }
+    arm(&effects)
+    if isDraining, !isDrained, busyLaneCount == 0 {
+      isDrained = true
+      effects.append(.drained)
+    }
+  }
+
+  private mutating func open(_ opening: LaneOpening, _ now: Now, _ effects: inout [PollerEffect]) {
+    let mapping = opening.mapping.rawValue
+    precondition(policies.indices.contains(mapping), "a mapping is added before its lanes")
+    precondition(opening.parents.count <= 2, "a shard has two parents at most")
+    let unfinished = opening.parents.filter { parent in
+      precondition(lanes.indices.contains(parent.rawValue), "the lanes of parent shards are opened first")
+      return !lanes[parent.rawValue].isFinishDurable
+    }
+    let id = LaneID(lanes.count)
+    family.add(unfinishedParents: unfinished)
+    mappings.append(mapping)
+    links.append(ReadyLink())
+    timers.addLane()
+    lanes.append(
+      Lane(
+        id: id, opening: opening, hasUnfinishedParents: !unfinished.isEmpty, policy: policies[mapping], now: now))
+    lanes[id.rawValue].goOn(laneStep(id, now, 0), &effects)
+    follow(id, wasBusy: false, heldPermit: false, now)
+    giveTurns(mapping, now, &effects)
+  }
+
+  /// One event for one lane, and all that follows from it.
+  private mutating func tell(
+    _ lane: LaneID, _ event: LaneEvent, _ now: Now, _ jitter: UInt64, _ effects: inout [PollerEffect]
+  ) {
+    guard !isDrained else { return }
+    precondition(lanes.indices.contains(lane.rawValue), "a lane is opened before anything happens to it")
+    stepLane(lane, event, now, jitter, &effects)
+    giveTurns(mappings[lane.rawValue], now, &effects)
+  }
+
+  private mutating func stepLane(
+    _ lane: LaneID, _ event: LaneEvent, _ now: Now, _ jitter: UInt64, _ effects: inout [PollerEffect]
+  ) {
+    let index = lane.rawValue
+    let wasBusy = lanes[index].isBusy
+    let heldPermit = lanes[index].phase.holdsPermit
+    let wasFinished = lanes[index].isFinishDurable
+    lanes[index].step(event, laneStep(lane, now, jitter), &effects)
+    follow(lane, wasBusy: wasBusy, heldPermit: heldPermit, now)
+    if !wasFinished, lanes[index].isFinishDurable { freeChildren(of: lane, now, &effects) }
+  }
+
+  /// Brings permits, ring and timers in line with what the lane now is.
+  private mutating func follow(_ lane: LaneID, wasBusy: Bool, heldPermit: Bool, _ now: Now) {
+    let index = lane.rawValue
+    let mapping = mappings[index]
+    let isBusy = lanes[index].isBusy
+    if isBusy != wasBusy { busyLaneCount += isBusy ? 1 : -1 }
+    let holdsPermit = lanes[index].phase.holdsPermit
+    if holdsPermit != heldPermit { rings[mapping].permitsInUse += holdsPermit ? 1 : -1 }
+    let isReady = lanes[index].phase == .ready
+    if isReady, !links[index].isLinked {
+      rings[mapping].append(index, &links)
+    } else if !isReady, links[index].isLinked {
+      rings[mapping].remove(index, &links)
+    }
+    if let due = lanes[index].due { timers.want(due, lane: index) }
+  }
+
+  /// Hands out the permits that are free, to the lanes that have waited longest.
+  private mutating func giveTurns(_ mapping: Int, _ now: Now, _ effects: inout [PollerEffect]) {
+    while rings[mapping].hasTurn {
+      let index = rings[mapping].first
+      stepLane(LaneID(index), .turnGiven, now, 0, &effects)
+      precondition(lanes[index].phase.holdsPermit, "a lane uses its turn")
+    }
+    precondition(
+      rings[mapping].permitsInUse <= rings[mapping].permitLimit, "no more deliveries in flight than permitted")
+  }
+
+  private mutating func freeChildren(of lane: LaneID, _ now: Now, _ effects: inout [PollerEffect]) {
+    for child in family.finish(lane) where !family.hasUnfinishedParents(child) {
+      stepLane(child, .parentsFinished, now, 0, &effects)
+      giveTurns(mappings[child.rawValue], now, &effects)
+    }
+  }
+
+  /// Wakes the lanes whose moment has come. A lane looked at too early keeps its moment.
+  private mutating func fire(_ now: Now, _ effects: inout [PollerEffect]) {
+    armed = nil
+    guard !isDrained else { return }
+    while let index = timers.takeDue(at: now.monotonic) {
+      stepLane(LaneID(index), .timerFired, now, 0, &effects)
+      giveTurns(mappings[index], now, &effects)
+    }
+  }
+
+  /// Sets the shell's timer if a lane wants to be woken earlier than it would fire.
+  private mutating func arm(_ effects: inout [PollerEffect]) {
+    guard !isDrained, let earliest = timers.earliest else { return }
+    if let armed, armed <= earliest { return }
+    armed = earliest
+    effects.append(.armTimer(earliest))
+  }
+
+  private mutating func drain(_ event: LaneEvent, _ now: Now, _ effects: inout [PollerEffect]) {
+    guard !isDrained else { return }
+    isDraining = true
+    for index in lanes.indices { stepLane(LaneID(index), event, now, 0, &effects) }
+  }
+
+  private func laneStep(_ lane: LaneID, _ now: Now, _ jitter: UInt64) -> LaneStep {
+    LaneStep(
+      policy: policies[mappings[lane.rawValue]], limits: limits, now: now, jitter: jitter, isDraining: isDraining)
+  }
+}
+
+extension PollerEvent {
+  /// Whether a random number may be needed for the wait that follows.
+  fileprivate var canLeadToBackoff: Bool {
+    switch self {
+    case .handlerAnswered(_, _, let answer): answer != .succeeded
+    case .readAnswered(_, .records): true
+    case .laneOpened, .shardChanged, .readAnswered, .progressStored, .progressRefused, .failureStored,
+      .failureRefused, .timerFired, .pauseRequested, .resumeRequested, .retryRequested, .skipRequested,
+      .redriveRequested, .drainRequested, .stopRequested:
+      false
+    }
+  }
+}
