@@ -5,8 +5,9 @@ enum JSONText {
   @inline(__always)
   static func byteCount(of bytes: UnsafeRawBufferPointer) -> Int {
     var count = bytes.count
-    for unsafebyte in unsafe bytes where byte < 0x20 || byte == quote || byte == backslash {
-      count += short(byte) == 0 ? 5 : 1
+    for position in 0..<bytes.count {
+      let byte = unsafe bytes[position]
+      if byte < 0x20 || byte == quote || byte == backslash { count += short(byte) == 0 ? 5 : 1 }
     }
     return count
   }
@@ -16,7 +17,8 @@ enum JSONText {
     _ bytes: UnsafeRawBufferPointer, to target: UnsafeMutableRawPointer
   ) -> UnsafeMutableRawPointer {
     var out = unsafe target
-    for unsafebyte in unsafe bytes {
+    for position in 0..<bytes.count {
+      let byte = unsafe bytes[position]
       guard byte < 0x20 || byte == quote || byte == backslash else {
         unsafe out.storeBytes(of: byte, as: UInt8.self)
         unsafe out += 1
