@@ -38,6 +38,7 @@ let package = Package(
   targets: [
     .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+    .systemLibrary(name: "CSpawn"),
     .target(name: "LMDB", dependencies: ["CLMDB"], swiftSettings: strict),
     .target(name: "StreamModel", swiftSettings: strict),
     .target(name: "ShardCore", dependencies: ["StreamModel"], swiftSettings: common),
@@ -53,11 +54,10 @@ let package = Package(
     .target(
       name: "LambdaRuntime",
       dependencies: [
-        "StreamModel",
+        "CSpawn", "StreamModel",
         .product(name: "Logging", package: "swift-log"),
-        .product(name: "Subprocess", package: "swift-subprocess"),
       ],
-      swiftSettings: common),
+      swiftSettings: strict),
     .target(
       name: "Sluice",
       dependencies: [
@@ -84,6 +84,19 @@ let package = Package(
       dependencies: [
         "SluiceService", "Sluice", "ShardSimulation", "StreamModel", "StreamStore",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: common),
+    .testTarget(name: "StreamModelTests", dependencies: ["StreamModel"], swiftSettings: common),
+    .testTarget(
+      name: "LambdaRuntimeTests",
+      dependencies: ["LambdaRuntime", "StreamModel", .product(name: "Logging", package: "swift-log")],
+      swiftSettings: common),
+    .testTarget(
+      name: "SluiceServiceTests",
+      dependencies: [
+        "SluiceService", "ShardCore", "StreamModel",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Metrics", package: "swift-metrics"),
       ],
       swiftSettings: common),
   ]

@@ -1,0 +1,7 @@
+// Functions of glibc that its headers show only to those who define _GNU_SOURCE, which Swift does not.
+#pragma once
+#include <spawn.h>
+
+int pipe2(int handles[2], int flags);
+int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int first);
+int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *actions, const char *path);

@@ -1,0 +1,80 @@
+import Foundation
+public import StreamModel
+
+/// Reads the one-line JSON answer of a handler in another process.
+///
+/// | answer | meaning |
+/// | --- | --- |
+/// | nothing, `null`, `{}`, `[]`, `""`, no or an empty or null `batchItemFailures` | the whole batch is done |
+/// | `{"batchItemFailures":[{"itemIdentifier":"496…"}]}` | done before the lowest of these records |
+/// | the same with an unknown, empty or null id, or another key | the whole batch failed |
+/// | `{"errorType":"…","errorMessage":"…","stackTrace":["…"]}` | the handler raised |
+/// | not JSON | the whole batch failed |
+public struct AnswerReader: Hashable, Sendable {
+  /// `FunctionResponseTypes` holds `ReportBatchItemFailures`. When it does not, item failures count as success, as on
+  /// AWS.
+  public var reportsItemFailures: Bool
+
+  public init(reportsItemFailures: Bool) {
+    self.reportsItemFailures = reportsItemFailures
+  }
+
+  /// The outcome that `answer` states for `batch`. Throws ``HandlerFailure`` of kind `error` if the handler says that it
+  /// raised, and of kind `invalidResponse` if the answer means nothing.
+  public func outcome(
+    of answer: some Collection<UInt8>, for batch: RecordBatch
+  ) throws(HandlerFailure) -> HandlerOutcome {
+    guard answer.contains(where: { !Self.isBlank($0) }) else { return .succeeded }
+    let parsed: Any
+    do {
+      parsed = try JSONSerialization.jsonObject(with: Data(answer), options: .fragmentsAllowed)
+    } catch {
+      throw Self.invalid("the answer is not JSON", answer)
+    }
+    guard let members = parsed as? [String: Any] else { return .succeeded }
+    if let failure = Self.raisedError(in: members) { throw failure }
+    guard reportsItemFailures, let failures = members["batchItemFailures"], !(failures is NSNull) else {
+      return .succeeded
+    }
+    guard let items = failures as? [Any] else { throw Self.invalid("batchItemFailures is not a list", answer) }
+    guard !items.isEmpty else { return .succeeded }
+    var lowest: SequenceNumber?
+    for item in items {
+      let failed = try Self.sequenceNumber(in: item, of: batch)
+      lowest = lowest.map { min($0, failed) } ?? failed
+    }
+    return lowest.map { .failed(at: $0) } ?? .succeeded
+  }
+
+  /// The error of an answer that says that the handler raised.
+  private static func raisedError(in members: [String: Any]) -> HandlerFailure? {
+    let type = members["errorType"] as? String
+    let message = members["errorMessage"] as? String
+    guard type != nil || message != nil else { return nil }
+    let trace = (members["stackTrace"] as? [Any] ?? [])
+      .map { ($0 as? String ?? "\($0)").trimmingCharacters(in: .newlines) }
+    return HandlerFailure(kind: .error, type: type ?? "Error", message: message ?? "", trace: trace)
+  }
+
+  private static func sequenceNumber(
+    in item: Any, of batch: RecordBatch
+  ) throws(HandlerFailure) -> SequenceNumber {
+    guard let text = (item as? [String: Any])?["itemIdentifier"] as? String, !text.isEmpty else {
+      throw invalid("an item failure without an itemIdentifier")
+    }
+    let first = batch.sequenceNumber(at: 0)
+    guard let number = SequenceNumber(text), number.shard == first.shard,
+      number.shardCreatedAtSeconds == first.shardCreatedAtSeconds,
+      number.index >= batch.firstIndex, number.index <= batch.lastIndex
+    else { throw invalid("the itemIdentifier \(text.prefix(80)) names no record of the batch") }
+    return number
+  }
+
+  private static func invalid(_ message: String, _ answer: some Collection<UInt8> = []) -> HandlerFailure {
+    let start = String(decoding: answer.prefix(200), as: UTF8.self)
+    return HandlerFailure(
+      kind: .invalidResponse, type: "InvalidResponse", message: start.isEmpty ? message : "\(message): \(start)")
+  }
+
+  private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte >= 0x09 && byte <= 0x0d }
+}

@@ -1,0 +1,186 @@
+public import StreamModel
+
+/// Writes a batch as the JSON event that AWS sends for a Kinesis stream: one line, members in the order of AWS, no
+/// spaces.
+///
+/// Holds the text that all records of one stream share, so make one per stream and keep it. Costs nothing but copying
+/// and base64; nothing is allocated once the buffer has grown.
+public struct EventWriter: Sendable {
+  /// The stream whose batches this writes.
+  public let stream: String
+
+  // `constant` in one piece; the ends of its parts are in `ends`.
+  private let constant: [UInt8]
+  private let ends: Ends
+
+  private struct Ends {
+    var key = 0
+    var sequenceNumber = 0
+    var data = 0
+    var arrival = 0
+    var eventID = 0
+    var record = 0
+  }
+
+  public init(identity: EventIdentity, stream: String) {
+    self.stream = stream
+    var text: [UInt8] = []
+    var ends = Ends()
+    func append(_ part: String) -> Int {
+      text.append(contentsOf: part.utf8)
+      return text.count
+    }
+    ends.key = append(#",{"kinesis":{"kinesisSchemaVersion":"1.0","partitionKey":""#)
+    ends.sequenceNumber = append(#"","sequenceNumber":""#)
+    ends.data = append(#"","data":""#)
+    ends.arrival = append(#"","approximateArrivalTimestamp":"#)
+    ends.eventID = append(#"},"eventSource":"aws:kinesis","eventVersion":"1.0","eventID":""#)
+    ends.record = append(
+      #"","eventName":"aws:kinesis:record","invokeIdentityArn":""# + JSONText.escaped(identity.roleARN)
+        + #"","awsRegion":""# + JSONText.escaped(identity.region)
+        + #"","eventSourceARN":""# + JSONText.escaped(identity.streamARN(stream)) + #""}"#)
+    self.constant = text
+    self.ends = ends
+  }
+
+  /// The bytes of an event without its records: `{"Records":[]}` less the comma that the first record does not have.
+  ///
+  /// An event's size is this, and for each record its overhead, the base64 of its data and its escaped key.
+  public static let envelopeByteCount = prefix.count + suffix.count - 1
+
+  /// The bytes that each record of a stream adds, besides its data and its key. Exact for arrivals from September 2001
+  /// until the year 2286, whose seconds have ten digits.
+  public static func recordOverhead(for identity: EventIdentity, stream: String) -> Int {
+    EventWriter(identity: identity, stream: stream).recordOverhead
+  }
+
+  /// The bytes that each record adds, besides its data and its key.
+  public var recordOverhead: Int {
+    constant.count + 2 * SequenceNumber.digitCount + Self.shardByteCount + Self.arrivalByteCount
+  }
+
+  /// The bytes of base64 that `count` bytes of data become.
+  public static func encodedByteCount(ofData count: Int) -> Int { Base64.characterCount(forByteCount: count) }
+
+  /// The bytes that a partition key takes in the event, without its quotes.
+  public static func encodedByteCount(ofKey bytes: UnsafeRawBufferPointer) -> Int {
+    unsafe JSONText.byteCount(of: bytes)
+  }
+
+  /// Appends the event of `batch`, which must be of this writer's stream, without an end of line.
+  public func write(_ batch: RecordBatch, into buffer: inout EventBuffer) {
+    precondition(batch.origin.stream == stream, "a writer writes the batches of one stream")
+    let packed = unsafe batch.packedBytes
+    // A key of n bytes becomes at most 6n, data at most 4/3 and 4; both are below six times the packed record.
+    var capacity = Self.envelopeByteCount
+    var offset = 0
+    for _ in 0..<batch.count {
+      let header = unsafe RecordHeader(at: packed.baseAddress.unsafelyUnwrapped + offset)
+      capacity += recordOverhead + Self.longestArrivalByteCount + header.keyByteCount * 6
+      capacity += Base64.characterCount(forByteCount: header.dataByteCount)
+      offset += header.byteCount
+    }
+    unsafe buffer.append(capacity: capacity) {
+      unsafe write(batch, packed: packed, to: $0.baseAddress.unsafelyUnwrapped)
+    }
+  }
+
+  /// Writes the event to `start` and returns its size.
+  private func write(
+    _ batch: RecordBatch, packed: UnsafeRawBufferPointer, to start: UnsafeMutableRawPointer
+  ) -> Int {
+    unsafe constant.withUnsafeBytes { constant in
+      unsafe Base64.pairs.withUnsafeBufferPointer { pairs in
+        let constant = unsafe constant.baseAddress.unsafelyUnwrapped
+        let pairs = unsafe pairs.baseAddress.unsafelyUnwrapped
+        let shard = Array((batch.origin.shard.description + ":").utf8)
+        return unsafe shard.withUnsafeBytes { shard in
+          var out = unsafe Self.copy(Self.prefix, to: start)
+          var record = unsafe packed.baseAddress.unsafelyUnwrapped
+          // The first record goes without its leading comma.
+          var head = 1
+          for position in 0..<batch.count {
+            let header = unsafe RecordHeader(at: record)
+            unsafe out = Self.copy(constant, head..<ends.key, to: out)
+            head = 0
+            unsafe out = JSONText.write(
+              UnsafeRawBufferPointer(start: record + header.keyOffset, count: header.keyByteCount), to: out)
+            unsafe out = Self.copy(constant, ends.key..<ends.sequenceNumber, to: out)
+            let digits = unsafe out
+            unsafe batch.sequenceNumber(at: position)
+              .write(to: UnsafeMutableRawBufferPointer(start: out, count: SequenceNumber.digitCount))
+            unsafe out += SequenceNumber.digitCount
+            unsafe out = Self.copy(constant, ends.sequenceNumber..<ends.data, to: out)
+            unsafe out = Base64.write(
+              record + header.dataOffset, count: header.dataByteCount, to: out, pairs: pairs)
+            unsafe out = Self.copy(constant, ends.data..<ends.arrival, to: out)
+            unsafe out = Self.write(batch.arrival(at: position), to: out)
+            unsafe out = Self.copy(constant, ends.arrival..<ends.eventID, to: out)
+            unsafe out.copyMemory(from: shard.baseAddress.unsafelyUnwrapped, byteCount: shard.count)
+            unsafe out += shard.count
+            unsafe out.copyMemory(from: digits, byteCount: SequenceNumber.digitCount)
+            unsafe out += SequenceNumber.digitCount
+            unsafe out = Self.copy(constant, ends.eventID..<ends.record, to: out)
+            unsafe record += header.byteCount
+          }
+          unsafe out = Self.copy(Self.suffix, to: out)
+          return unsafe out - start
+        }
+      }
+    }
+  }
+
+  private static let prefix = Array(#"{"Records":["#.utf8)
+  private static let suffix = Array("]}".utf8)
+  /// `shardId-000000000000:`
+  private static let shardByteCount = 21
+  /// `1789651658.123`
+  private static let arrivalByteCount = 14
+  /// A sign, the seconds of `Int64.min` milliseconds and the fraction.
+  private static let longestArrivalByteCount = 24
+
+  /// Seconds since 1970 with three digits of fraction.
+  @inline(__always)
+  private static func write(_ arrival: WallTime, to target: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
+    var out = unsafe target
+    if arrival.milliseconds < 0 {
+      unsafe out.storeBytes(of: UInt8(ascii: "-"), as: UInt8.self)
+      unsafe out += 1
+    }
+    let (seconds, fraction) = arrival.milliseconds.magnitude.quotientAndRemainder(dividingBy: 1_000)
+    var digitCount = 1
+    var power: UInt64 = 10
+    while power <= seconds {
+      digitCount += 1
+      power *= 10
+    }
+    unsafe write(seconds, digitCount: digitCount, to: out)
+    unsafe out.storeBytes(of: UInt8(ascii: "."), toByteOffset: digitCount, as: UInt8.self)
+    unsafe write(fraction, digitCount: 3, to: out + digitCount + 1)
+    return unsafe out + digitCount + 4
+  }
+
+  @inline(__always)
+  private static func write(_ number: UInt64, digitCount: Int, to target: UnsafeMutableRawPointer) {
+    var rest = number
+    for place in stride(from: digitCount - 1, through: 0, by: -1) {
+      unsafe target.storeBytes(of: UInt8(truncatingIfNeeded: 48 + rest % 10), toByteOffset: place, as: UInt8.self)
+      rest /= 10
+    }
+  }
+
+  @inline(__always)
+  private static func copy(
+    _ source: UnsafeRawPointer, _ range: Range<Int>, to target: UnsafeMutableRawPointer
+  ) -> UnsafeMutableRawPointer {
+    unsafe target.copyMemory(from: source + range.lowerBound, byteCount: range.count)
+    return unsafe target + range.count
+  }
+
+  private static func copy(_ bytes: [UInt8], to target: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
+    unsafe bytes.withUnsafeBytes { source in
+      unsafe target.copyMemory(from: source.baseAddress.unsafelyUnwrapped, byteCount: source.count)
+    }
+    return unsafe target + bytes.count
+  }
+}

@@ -1,0 +1,92 @@
+import Logging
+
+/// What a process writes to its standard error, line by line: forwarded to the log, and the end of it kept as the
+/// trace of a failure. Takes any flood in constant memory.
+struct ErrorOutput {
+  /// Longer lines are cut here.
+  static let longestLine = 8_192
+  /// What is kept for the trace.
+  static let keptLines = 64
+  static let keptBytes = 16_384
+  /// Lines of one process that go to the log in one second; what is beyond is counted.
+  static let loggedLinesPerSecond = 200
+
+  /// The last lines since ``forget()``, oldest first.
+  private(set) var tail: [String] = []
+  private var tailByteCount = 0
+  private var line: [UInt8] = []
+  private var isCut = false
+  private var second: Int64 = 0
+  private var loggedInSecond = 0
+  private var leftOut = 0
+  private let logger: Logger
+
+  init(logger: Logger) {
+    self.logger = logger
+  }
+
+  /// A new invocation begins: what came before is not its trace.
+  mutating func forget() {
+    tail.removeAll(keepingCapacity: true)
+    tailByteCount = 0
+  }
+
+  mutating func take(_ bytes: some Collection<UInt8>, at now: Int64) {
+    var rest = bytes[...]
+    while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
+      grow(by: rest[..<end])
+      finishLine(at: now)
+      rest = rest[rest.index(after: end)...]
+    }
+    grow(by: rest)
+  }
+
+  /// There will be no more: the last line may lack its end.
+  mutating func finish(at now: Int64) {
+    if !line.isEmpty { finishLine(at: now) }
+    reportLeftOut()
+  }
+
+  private mutating func grow(by bytes: some Collection<UInt8>) {
+    let room = Self.longestLine - line.count
+    line.append(contentsOf: bytes.prefix(room))
+    if bytes.count > room { isCut = true }
+  }
+
+  private mutating func finishLine(at now: Int64) {
+    if line.last == UInt8(ascii: "\r") { line.removeLast() }
+    let text = String(decoding: line, as: UTF8.self) + (isCut ? " … (cut)" : "")
+    line.removeAll(keepingCapacity: true)
+    isCut = false
+    keep(text)
+    log(text, at: now)
+  }
+
+  private mutating func keep(_ text: String) {
+    tail.append(text)
+    tailByteCount += text.utf8.count
+    while tail.count > Self.keptLines || tailByteCount > Self.keptBytes && tail.count > 1 {
+      tailByteCount -= tail.removeFirst().utf8.count
+    }
+  }
+
+  private mutating func log(_ text: String, at now: Int64) {
+    if now / 1_000_000_000 != second {
+      reportLeftOut()
+      second = now / 1_000_000_000
+      loggedInSecond = 0
+    }
+    guard loggedInSecond < Self.loggedLinesPerSecond else {
+      leftOut += 1
+      return
+    }
+    loggedInSecond += 1
+    logger.info("\(text)")
+  }
+
+  private mutating func reportLeftOut() {
+    guard leftOut > 0 else { return }
+    logger.warning("the handler wrote more than the log takes", metadata: ["linesLeftOut": "\(leftOut)"])
+    leftOut = 0
+  }
+}

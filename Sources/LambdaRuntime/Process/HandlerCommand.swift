@@ -1,0 +1,63 @@
+import Foundation
+import StreamModel
+
+/// A program that handles events, and how it is started.
+public struct HandlerCommand: Hashable, Sendable {
+  /// The program and its arguments, at least the program. A program without a slash is looked up in `PATH`, one with a
+  /// slash is relative to the directory.
+  public var arguments: [String]
+  /// Where the process runs; `nil`: where this process runs.
+  public var directory: String?
+  /// Variables set on top of those of this process.
+  public var environment: [String: String]
+
+  public init(_ arguments: [String], directory: String? = nil, environment: [String: String] = [:]) {
+    precondition(!arguments.isEmpty, "a command names its program")
+    self.arguments = arguments
+    self.directory = directory
+    self.environment = environment
+  }
+
+  /// The command with nothing left to look up.
+  struct Resolved: Hashable, Sendable {
+    var program: String
+    var arguments: [String]
+    var directory: String
+    var environment: [String]
+  }
+
+  /// Finds the program and joins the environments. Throws ``HandlerFailure`` of kind `unavailable` when the program or
+  /// the directory is not there or may not be used: nothing that a retry alone would cure.
+  func resolved() throws(HandlerFailure) -> Resolved {
+    let current = FileManager.default.currentDirectoryPath
+    let directory = self.directory.map { Self.absolute($0, in: current) } ?? current
+    guard Self.isDirectory(directory) else { throw Self.unavailable("there is no directory \(directory)") }
+    let environment = ProcessInfo.processInfo.environment.merging(self.environment) { $1 }
+    let name = arguments[0]
+    let candidates =
+      name.contains("/")
+      ? [Self.absolute(name, in: directory)]
+      : (environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin").split(separator: ":").map { "\($0)/\(name)" }
+    let found = candidates.filter { FileManager.default.fileExists(atPath: $0) && !Self.isDirectory($0) }
+    guard let program = found.first(where: { FileManager.default.isExecutableFile(atPath: $0) }) else {
+      throw Self.unavailable(
+        found.isEmpty ? "command not found: \(name)" : "permission denied: \(found[0]) is not executable")
+    }
+    return Resolved(
+      program: program, arguments: arguments, directory: directory,
+      environment: environment.map { "\($0.key)=\($0.value)" }.sorted())
+  }
+
+  static func unavailable(_ message: String) -> HandlerFailure {
+    HandlerFailure(kind: .unavailable, type: "Runtime.InvalidEntrypoint", message: message)
+  }
+
+  private static func absolute(_ path: String, in directory: String) -> String {
+    path.hasPrefix("/") ? path : directory + "/" + path
+  }
+
+  private static func isDirectory(_ path: String) -> Bool {
+    (try? FileManager.default.attributesOfItem(atPath: (path as NSString).resolvingSymlinksInPath)[.type])
+      as? FileAttributeType == .typeDirectory
+  }
+}

@@ -1,0 +1,34 @@
+public import StreamModel
+import Synchronization
+
+/// A handler in other processes: each batch becomes one event line, each answer line an outcome.
+///
+/// Several handlers may share a pool: the pool belongs to the function, the handler to the mapping.
+public final class LineProcessHandler: BatchHandler {
+  private let pool: LineProcessPool
+  private let identity: EventIdentity
+  private let reader: AnswerReader
+  // The writer of the stream seen last; a mapping has one stream, so there is one.
+  private let writer = Mutex<EventWriter?>(nil)
+
+  public init(pool: LineProcessPool, identity: EventIdentity = EventIdentity(), reportsItemFailures: Bool = false) {
+    self.pool = pool
+    self.identity = identity
+    self.reader = AnswerReader(reportsItemFailures: reportsItemFailures)
+  }
+
+  public func handle(_ batch: RecordBatch) async throws -> HandlerOutcome {
+    let writer = self.writer(for: batch.origin.stream)
+    let answer = try await pool.invoke { writer.write(batch, into: &$0) }
+    return try reader.outcome(of: answer, for: batch)
+  }
+
+  private func writer(for stream: String) -> EventWriter {
+    writer.withLock { writer in
+      if let writer, writer.stream == stream { return writer }
+      let fresh = EventWriter(identity: identity, stream: stream)
+      writer = fresh
+      return fresh
+    }
+  }
+}

@@ -1,0 +1,222 @@
+public import Logging
+public import StreamModel
+import Synchronization
+
+/// The warm processes of one function that speaks JSON lines: an event on standard input, an answer on standard output.
+///
+/// Processes are started when they are needed, up to a limit; beyond it callers wait in the order they came. A process
+/// that dies, is cancelled or writes what it should not is replaced. One that dies without ever having answered makes
+/// the next one wait, longer each time.
+///
+/// Each process leads a session of its own and everything in its group is killed with it. If this process is killed
+/// outright, the handler gets the end of its input, and where `setpriv` is installed the kernel kills it as well. What
+/// the handler itself started is then on its own.
+public final class LineProcessPool: Sendable {
+  /// Processes at once at most.
+  public let concurrency: Int
+  private let command: HandlerCommand
+  private let limits: LineProcessLimits
+  private let logger: Logger
+  private let state: Mutex<State>
+
+  private struct State {
+    /// How many more callers may go ahead.
+    var permits: Int
+    /// The processes that wait for an event, the one used last at the end.
+    var idle: [ChildProcess] = []
+    /// Everything that has been started and may still run.
+    var children: [ObjectIdentifier: ChildProcess] = [:]
+    var queue: [Waiter] = []
+    var nextWaiter = 0
+    var isShutDown = false
+    /// Processes in a row that ended without an answer.
+    var barrenEnds = 0
+    var startNotBefore: ContinuousClock.Instant?
+  }
+
+  private struct Waiter {
+    var number: Int
+    var continuation: CheckedContinuation<Turn, Never>
+  }
+
+  /// What a caller in the queue gets.
+  private enum Turn: Sendable {
+    /// It may go on, with this process or a new one.
+    case granted(ChildProcess?)
+    case cancelled
+    case shutDown
+  }
+
+  public init(
+    _ command: HandlerCommand, concurrency: Int, limits: LineProcessLimits = LineProcessLimits(), logger: Logger
+  ) {
+    precondition(concurrency > 0, "a pool has room for one process at least")
+    self.command = command
+    self.concurrency = concurrency
+    self.limits = limits
+    self.logger = logger
+    self.state = Mutex(State(permits: concurrency))
+  }
+
+  deinit {
+    for child in state.withLock({ Array($0.children.values) }) { child.requestStop() }
+  }
+
+  /// Sends the event that `encode` appends, without an end of line, and gives the line that came back.
+  ///
+  /// Throws ``HandlerFailure``: `exited` when the process ended, `invalidResponse` when what it wrote cannot be the
+  /// answer, `timedOut` when the task was cancelled during the call, `throttled` when it was cancelled before, and
+  /// `unavailable` when no process can be started. Returns only when nothing works on the event any more.
+  public func invoke(_ encode: (inout EventBuffer) -> Void) async throws(HandlerFailure) -> [UInt8] {
+    var child = try await acquire()
+    while true {
+      let current: ChildProcess
+      if let child {
+        current = child
+      } else {
+        do throws(HandlerFailure) {
+          current = try await start()
+        } catch {
+          release(nil)
+          throw error
+        }
+      }
+      switch await current.exchange(encode) {
+      case .answered(let answer):
+        state.withLock { $0.barrenEnds = 0 }
+        release(current)
+        return answer
+      case .ended(let end):
+        noteEnd(of: current, isOurs: end.cause != .byItself)
+        release(nil)
+        throw Self.failure(for: end)
+      case .notSent:
+        if current.isUsable {
+          release(current)
+          throw Self.cancelledEarly
+        }
+        noteEnd(of: current, isOurs: false)
+        child = nil
+      }
+    }
+  }
+
+  /// Lets running events finish, then ends all processes: end of input, after a while SIGTERM, after another SIGKILL.
+  /// Returns when all are gone. Calls that wait, and later ones, fail as `unavailable`. Calling it twice is fine.
+  public func shutdown() async {
+    let (children, queue) = state.withLock { state in
+      state.isShutDown = true
+      defer {
+        state.queue = []
+        state.idle = []
+      }
+      return (Array(state.children.values), state.queue)
+    }
+    for waiter in queue { waiter.continuation.resume(returning: .shutDown) }
+    for child in children { child.requestStop() }
+    for child in children { await child.waitUntilGone() }
+  }
+
+  // MARK: Turns
+
+  private func acquire() async throws(HandlerFailure) -> ChildProcess? {
+    let number = state.withLock { state in
+      state.nextWaiter += 1
+      return state.nextWaiter
+    }
+    let turn = await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let turn: Turn? = state.withLock { state in
+          if state.isShutDown { return .shutDown }
+          if Task.isCancelled { return .cancelled }
+          guard state.permits > 0 else {
+            state.queue.append(Waiter(number: number, continuation: continuation))
+            return nil
+          }
+          state.permits -= 1
+          return .granted(state.idle.popLast())
+        }
+        if let turn { continuation.resume(returning: turn) }
+      }
+    } onCancel: {
+      let waiter = state.withLock { state in
+        state.queue.firstIndex { $0.number == number }.map { state.queue.remove(at: $0) }
+      }
+      waiter?.continuation.resume(returning: .cancelled)
+    }
+    switch turn {
+    case .granted(let child): return child
+    case .cancelled: throw Self.cancelledEarly
+    case .shutDown: throw HandlerCommand.unavailable("the function is shut down")
+    }
+  }
+
+  /// Ends a turn. Keeps `child` for the next one if it is still good.
+  private func release(_ child: ChildProcess?) {
+    let kept = child.flatMap { $0.isUsable ? $0 : nil }
+    let next: Waiter? = state.withLock { state in
+      if let child, kept == nil { state.children[ObjectIdentifier(child)] = nil }
+      if !state.queue.isEmpty { return state.queue.removeFirst() }
+      state.permits += 1
+      if let kept, !state.isShutDown { state.idle.append(kept) }
+      return nil
+    }
+    next?.continuation.resume(returning: .granted(kept))
+  }
+
+  // MARK: Processes
+
+  private func start() async throws(HandlerFailure) -> ChildProcess {
+    if let instant = state.withLock({ $0.startNotBefore }), instant > .now {
+      do {
+        try await ContinuousClock().sleep(until: instant)
+      } catch {
+        throw Self.cancelledEarly
+      }
+    }
+    let child = try await ChildProcess.start(command.resolved(), limits: limits, logger: logger)
+    let isShutDown = state.withLock { state in
+      if !state.isShutDown { state.children[ObjectIdentifier(child)] = child }
+      return state.isShutDown
+    }
+    guard isShutDown else { return child }
+    child.requestStop()
+    await child.waitUntilGone()
+    throw HandlerCommand.unavailable("the function is shut down")
+  }
+
+  private func noteEnd(of child: ChildProcess, isOurs: Bool) {
+    let isBarren = !isOurs && !child.hasAnswered
+    state.withLock { state in
+      state.children[ObjectIdentifier(child)] = nil
+      guard isBarren else { return }
+      state.barrenEnds += 1
+      state.startNotBefore = .now + limits.restartWait(after: state.barrenEnds)
+    }
+  }
+
+  // MARK: Failures
+
+  private static let cancelledEarly = HandlerFailure(
+    kind: .throttled, type: "Cancelled", message: "cancelled before the handler was called")
+
+  private static func failure(for end: ChildProcess.End) -> HandlerFailure {
+    switch end.cause {
+    case .untrusted(let reason):
+      return HandlerFailure(kind: .invalidResponse, type: "InvalidResponse", message: reason, trace: end.trace)
+    case .cancelled:
+      return HandlerFailure(
+        kind: .timedOut, type: "Sandbox.Timedout", message: "the handler was not done at its deadline and was stopped",
+        trace: end.trace)
+    case .byItself:
+      guard let traceback = PythonTraceback(in: end.trace) else {
+        return HandlerFailure(
+          kind: .exited, type: "Runtime.ExitError", message: "the process ended with \(end.ending)", trace: end.trace)
+      }
+      let message = traceback.message.isEmpty ? "" : traceback.message + " "
+      return HandlerFailure(
+        kind: .exited, type: traceback.type, message: "\(message)(the process ended with \(end.ending))",
+        trace: end.trace)
+    }
+  }
+}

@@ -1,0 +1,103 @@
+import CSpawn
+import Foundation
+import StreamModel
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// A child process just started, and our ends of its three pipes, which do not block.
+struct SpawnedProcess {
+  /// Also the id of its process group and session.
+  var pid: pid_t
+  var input: FileHandle
+  var output: FileHandle
+  var errors: FileHandle
+
+  /// A file descriptor of ours.
+  typealias FileHandle = Int32
+
+  /// Starts the command in a session of its own, with the default signal handling and no descriptors but its three
+  /// pipes. Must be called on a thread that lives as long as the process: with `setpriv` at hand, the kernel kills the
+  /// process when the thread that started it is gone.
+  init(_ command: HandlerCommand.Resolved) throws(HandlerFailure) {
+    let input = try Pipe()
+    let output = try Pipe()
+    let errors = try Pipe()
+    var actions = unsafe posix_spawn_file_actions_t()
+    var attributes = posix_spawnattr_t()
+    unsafe posix_spawn_file_actions_init(&actions)
+    unsafe posix_spawnattr_init(&attributes)
+    defer {
+      unsafe posix_spawn_file_actions_destroy(&actions)
+      unsafe posix_spawnattr_destroy(&attributes)
+    }
+    unsafe posix_spawn_file_actions_adddup2(&actions, input.reading, 0)
+    unsafe posix_spawn_file_actions_adddup2(&actions, output.writing, 1)
+    unsafe posix_spawn_file_actions_adddup2(&actions, errors.writing, 2)
+    unsafe posix_spawn_file_actions_addclosefrom_np(&actions, 3)
+    unsafe posix_spawn_file_actions_addchdir_np(&actions, command.directory)
+    var signals = sigset_t()
+    unsafe sigemptyset(&signals)
+    unsafe posix_spawnattr_setsigmask(&attributes, &signals)
+    unsafe sigfillset(&signals)
+    unsafe sigdelset(&signals, SIGKILL)
+    unsafe sigdelset(&signals, SIGSTOP)
+    unsafe posix_spawnattr_setsigdefault(&attributes, &signals)
+    let flags = Int32(POSIX_SPAWN_SETSIGMASK) | Int32(POSIX_SPAWN_SETSIGDEF) | Self.newSession
+    unsafe posix_spawnattr_setflags(&attributes, Int16(flags))
+
+    let guarded = Self.guarded(command)
+    var pid: pid_t = 0
+    let result = unsafe Self.withCStrings(guarded.arguments) { arguments in
+      unsafe Self.withCStrings(command.environment) { environment in
+        unsafe posix_spawn(&pid, guarded.program, &actions, &attributes, arguments, environment)
+      }
+    }
+    close(input.reading)
+    close(output.writing)
+    close(errors.writing)
+    guard result == 0 else {
+      for handle in [input.writing, output.reading, errors.reading] { close(handle) }
+      throw HandlerCommand.unavailable(unsafe "cannot start \(command.program): \(String(cString: strerror(result)))")
+    }
+    for handle in [input.writing, output.reading, errors.reading] { SystemCall.setNonBlocking(handle) }
+    SystemCall.enlargePipe(input.writing)
+    self.pid = pid
+    self.input = input.writing
+    self.output = output.reading
+    self.errors = errors.reading
+  }
+
+  /// The command behind `setpriv`, where there is one, so that it dies when we are killed.
+  private static func guarded(_ command: HandlerCommand.Resolved) -> (program: String, arguments: [String]) {
+    guard let setpriv else { return (command.program, command.arguments) }
+    return (setpriv, ["setpriv", "--pdeathsig", "KILL", "--", command.program] + command.arguments.dropFirst())
+  }
+
+  private static let setpriv: String? = ["/usr/bin/setpriv", "/bin/setpriv"]
+    .first { FileManager.default.isExecutableFile(atPath: $0) }
+
+  /// `POSIX_SPAWN_SETSID`, which Swift does not import.
+  private static let newSession: Int32 = 0x80
+
+  private static func withCStrings<Result>(
+    _ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result
+  ) -> Result {
+    let copies = unsafe strings.map { unsafe strdup($0) }
+    defer { unsafe copies.forEach { unsafe free($0) } }
+    return unsafe body(copies + [nil])
+  }
+
+  private struct Pipe {
+    var reading: Int32
+    var writing: Int32
+
+    init() throws(HandlerFailure) {
+      guard let ends = SystemCall.pipe() else {
+        throw HandlerCommand.unavailable(unsafe "cannot make a pipe: \(String(cString: strerror(errno)))")
+      }
+      (reading, writing) = ends
+    }
+  }
+}
