@@ -1,37 +1,11 @@
 public import StreamModel
-
-/// One delivery that failed, in words: what `explain` and a failure entry show.
-public struct Attempt: Hashable, Sendable, Codable {
-  /// Milliseconds since 1970.
-  public var startedAt: Int64
-  public var durationMilliseconds: Int64
-  /// The name of the ``FailureKind``.
-  public var kind: String
-  public var type: String
-  public var message: String
-  public var trace: [String]
-  /// The id of the invocation; the same for all retries of an unchanged batch.
-  public var requestID: String
-
-  public init(
-    startedAt: Int64, durationMilliseconds: Int64, kind: String, type: String, message: String, trace: [String],
-    requestID: String
-  ) {
-    self.startedAt = startedAt
-    self.durationMilliseconds = durationMilliseconds
-    self.kind = kind
-    self.type = type
-    self.message = message
-    self.trace = trace
-    self.requestID = requestID
-  }
-}
+public import StreamStore
 
 /// The failed deliveries of the batch at the head of a lane, oldest first.
 ///
 /// Bounded: the first ``firstKept`` and the last ``lastKept`` are kept; the ones between are counted.
-public struct AttemptHistory: Hashable, Sendable, Codable {
-  public private(set) var attempts: [Attempt] = []
+public struct AttemptHistory: Hashable, Sendable {
+  public private(set) var attempts: [AttemptRecord] = []
   public private(set) var omitted = 0
 
   public static let firstKept = 2
@@ -42,15 +16,15 @@ public struct AttemptHistory: Hashable, Sendable, Codable {
 
   public init() {}
 
-  init(attempts: [Attempt], omitted: Int) {
+  init(attempts: [AttemptRecord], omitted: Int) {
     self.attempts = attempts
     self.omitted = omitted
   }
 
-  public var last: Attempt? { attempts.last }
+  public var last: AttemptRecord? { attempts.last }
   public var isEmpty: Bool { attempts.isEmpty }
 
-  public mutating func append(_ attempt: Attempt) {
+  public mutating func append(_ attempt: AttemptRecord) {
     var attempt = attempt
     attempt.message = attempt.message.cut(toUTF8: Self.messageByteLimit)
     attempt.type = attempt.type.cut(toUTF8: 256)

@@ -1,5 +1,6 @@
 public import ShardCore
 import StreamModel
+import StreamStore
 
 /// What the store keeps of a lane: its progress, and the failed attempts of the batch at its head in words.
 public struct StoredLane: Hashable, Sendable {
@@ -107,9 +108,9 @@ struct ByteWriter {
     write(UInt32(history.omitted))
     write(UInt32(history.attempts.count))
     for attempt in history.attempts {
-      write(attempt.startedAt)
+      write(attempt.startedAt.milliseconds)
       write(attempt.durationMilliseconds)
-      write(attempt.kind)
+      write(attempt.kind.rawValue)
       write(attempt.type)
       write(attempt.message)
       write(UInt32(attempt.trace.count))
@@ -147,19 +148,20 @@ struct ByteReader {
   mutating func readHistory() throws(LaneRecordError) -> AttemptHistory {
     let omitted: UInt32 = try read()
     let count: UInt32 = try read()
-    var attempts: [Attempt] = []
+    var attempts: [AttemptRecord] = []
     for _ in 0..<count {
       let startedAt: Int64 = try read()
       let duration: Int64 = try read()
-      let kind = try readString()
+      let kind: UInt8 = try read()
+      guard let failureKind = FailureKind(rawValue: kind) else { throw .malformed }
       let type = try readString()
       let message = try readString()
       let lineCount: UInt32 = try read()
       var trace: [String] = []
       for _ in 0..<lineCount { trace.append(try readString()) }
       attempts.append(
-        Attempt(
-          startedAt: startedAt, durationMilliseconds: duration, kind: kind, type: type, message: message,
+        AttemptRecord(
+          startedAt: WallTime(milliseconds: startedAt), durationMilliseconds: duration, kind: failureKind, type: type, message: message,
           trace: trace, requestID: try readString()))
     }
     return AttemptHistory(attempts: attempts, omitted: Int(omitted))

@@ -1,5 +1,8 @@
+import CoreMetrics
+import Logging
 import ShardCore
 import StreamModel
+import StreamStore
 import Synchronization
 
 /// Carries out the reads and deliveries of one lane.
@@ -23,7 +26,7 @@ final class LaneRunner: Sendable {
     var requestID = ""
     var running: Running?
     /// Why the last redriven entry failed.
-    var redriveFailure: Attempt?
+    var redriveFailure: AttemptRecord?
     /// The delivery that was cancelled last; it may not have been started then.
     var cancelled: DeliveryID?
   }
@@ -175,10 +178,10 @@ final class LaneRunner: Sendable {
   }
 
   private func note(_ failure: HandlerFailure, of delivery: Delivery, begun: Now, ended: Now) {
-    let attempt = Attempt(
-      startedAt: begun.wall.milliseconds,
+    let attempt = AttemptRecord(
+      startedAt: begun.wall,
       durationMilliseconds: (ended.monotonic.nanoseconds - begun.monotonic.nanoseconds) / 1_000_000,
-      kind: failure.kind.name, type: failure.type, message: failure.message, trace: failure.trace,
+      kind: failure.kind, type: failure.type, message: failure.message, trace: failure.trace,
       requestID: state.withLock { $0.requestID })
     if case .shard = delivery.source {
       state.withLock { $0.history.append(attempt) }
@@ -195,7 +198,7 @@ final class LaneRunner: Sendable {
   }
 
   /// Why the last redriven entry failed, once.
-  func takeRedriveFailure() -> Attempt? {
+  func takeRedriveFailure() -> AttemptRecord? {
     state.withLock { state in
       defer { state.redriveFailure = nil }
       return state.redriveFailure

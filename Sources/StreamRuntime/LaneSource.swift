@@ -1,5 +1,6 @@
 public import ShardCore
 public import StreamModel
+public import StreamStore
 
 /// Where a poller's records come from and where its progress goes: one for each mapping.
 ///
@@ -25,7 +26,7 @@ public protocol LaneSource: Sendable {
     stored: @escaping @Sendable (UInt64?) -> Void)
 
   /// Takes a redriven entry off the list, or notes that it failed once more.
-  func settleRedrive(of entry: UInt64, failure: Attempt?)
+  func settleRedrive(of entry: UInt64, failure: AttemptRecord?)
 }
 
 /// The records that a lane has read and not yet delivered.

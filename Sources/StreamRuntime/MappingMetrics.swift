@@ -1,4 +1,4 @@
-import Metrics
+import CoreMetrics
 
 /// The metrics of one event source mapping, under the names that AWS gives them.
 struct MappingMetrics: Sendable {

@@ -113,7 +113,7 @@ public struct FailureReport: Codable, Hashable, Sendable {
   public var firstArrival: Int64
   public var lastArrival: Int64
   public var attemptsMade: Int
-  public var attempts: [Attempt]
+  public var attempts: [AttemptReport]
   public var attemptsOmitted: Int
   public var redrives: Int
 }

@@ -18,7 +18,7 @@ public struct LaneReport: Codable, Hashable, Sendable {
   /// The batch at the head, when it is being delivered or retried.
   public var batch: BatchReport?
   /// What failed last, newest attempt last.
-  public var attempts: [Attempt]
+  public var attempts: [AttemptReport]
   public var attemptsOmitted: Int
   public var attemptsMade: Int
   /// `nil`: without end.
