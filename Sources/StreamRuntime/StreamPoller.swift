@@ -1,0 +1,236 @@
+public import Logging
+public import ShardCore
+public import StreamModel
+public import StreamStore
+import Synchronization
+
+/// A mapping to run: a stream, a handler, and the rules between them.
+public struct MappingPlan: Sendable {
+  public var name: String
+  public var stream: String
+  public var start: LaneStart
+  public var policy: LanePolicy
+  public var handler: any BatchHandler
+  /// What one record adds to the encoded event, in bytes, beyond its data in base64 and its key.
+  public var recordOverhead: Int
+
+  public init(
+    name: String, stream: String, start: LaneStart, policy: LanePolicy, handler: any BatchHandler, recordOverhead: Int
+  ) {
+    self.name = name
+    self.stream = stream
+    self.start = start
+    self.policy = policy
+    self.handler = handler
+    self.recordOverhead = recordOverhead
+  }
+}
+
+/// Where a lane begins in a shard that its mapping has never worked on.
+public enum LaneStart: Hashable, Sendable {
+  case trimHorizon
+  case latest
+  case atTimestamp(WallTime)
+}
+
+/// Why a mapping cannot run.
+public enum PollerError: Error, Hashable, Sendable, CustomStringConvertible {
+  case noSuchStream(mapping: String, stream: String)
+  case mappingMoved(mapping: String, from: StreamNumber)
+  case unreadableLane(mapping: String, shard: ShardNumber, LaneRecordError)
+  case draining
+
+  public var description: String {
+    switch self {
+    case .noSuchStream(let mapping, let stream):
+      "mapping \(mapping) reads stream \(stream), which does not exist: create it first"
+    case .mappingMoved(let mapping, _):
+      "mapping \(mapping) was made for another stream: give the mapping of this stream a name of its own"
+    case .unreadableLane(let mapping, let shard, let error):
+      "the progress of mapping \(mapping) on \(shard) cannot be read (\(error)): it was written by another version"
+    case .draining:
+      "the poller drains: no mapping can be added"
+    }
+  }
+}
+
+/// Drives the lanes of all mappings of one store: opens them, wakes them after each commit, opens the children of
+/// resharded shards, and drains.
+public final class StreamPoller: Sendable {
+  public let store: StreamStore
+  let driver: PollerDriver
+  private let logger: Logger
+  private let state = Mutex(State())
+
+  struct State {
+    var mappings: [OpenMapping] = []
+    var isDraining = false
+  }
+
+  /// A mapping with its open lanes.
+  struct OpenMapping: Sendable {
+    var runner: MappingRunner
+    var id: MappingID
+    var info: MappingInfo
+    var stream: StreamNumber
+    var lanes: [ShardNumber: LaneID] = [:]
+  }
+
+  /// `clock` is read once for each step. `seed` decides the jitter of waits.
+  public init(
+    store: StreamStore, limits: PollerLimits = PollerLimits(), seed: UInt64,
+    clock: @escaping @Sendable () -> Now = { SystemClock.now() }, logger: Logger
+  ) {
+    self.store = store
+    self.logger = logger
+    self.driver = PollerDriver(limits: limits, seed: seed, clock: clock, logger: logger)
+    store.observeCommits { [weak self] notice in self?.committed(notice) }
+  }
+
+  /// Opens the lanes of a mapping and starts them. Stores where they begin if the mapping is new.
+  public func add(_ plan: MappingPlan) async throws {
+    guard !state.withLock({ $0.isDraining }) else { throw PollerError.draining }
+    guard let stream = store.catalog.stream(named: plan.stream) else {
+      throw PollerError.noSuchStream(mapping: plan.name, stream: plan.stream)
+    }
+    let info = try await register(plan, stream)
+    let runner = MappingRunner(
+      name: plan.name, streamName: plan.stream, policy: plan.policy, handler: plan.handler,
+      source: StoreLaneSource(
+        store: store, mapping: info, stream: stream, recordOverhead: plan.recordOverhead, logger: logger),
+      logger: logger)
+    let id = driver.addMapping(plan.policy)
+    try state.withLock { state in
+      var mapping = OpenMapping(runner: runner, id: id, info: info, stream: stream.number)
+      try openLanes(of: &mapping)
+      state.mappings.append(mapping)
+    }
+  }
+
+  /// Starts nothing new and returns when what was in flight has ended and all progress is stored. With `isStopping`
+  /// handlers in flight are cancelled; what they were at is delivered again next time.
+  public func drain(isStopping: Bool = false) async {
+    state.withLock { $0.isDraining = true }
+    await driver.drain(isStopping: isStopping)
+  }
+
+  /// Ends the poller's threads. Call it when drained.
+  public func close() {
+    driver.close()
+  }
+
+  // MARK: - Operators
+
+  /// Posts an operator's order to a lane. `false` if there is no such lane.
+  public func order(_ makeEvent: (LaneID) -> PollerEvent, mapping: String, shard: ShardNumber) -> Bool {
+    let lane = state.withLock { state in
+      state.mappings.first { $0.runner.name == mapping }?.lanes[shard]
+    }
+    guard let lane else { return false }
+    driver.post(makeEvent(lane))
+    return true
+  }
+
+  /// What the lanes of a mapping look like now, by shard. `nil` if the mapping does not run here.
+  public func look(at mapping: String) -> [ShardNumber: LaneLook]? {
+    state.withLock { state -> [ShardNumber: LaneLook]? in
+      guard let mapping = state.mappings.first(where: { $0.runner.name == mapping }) else { return nil }
+      return driver.look { poller, runners in
+        mapping.lanes.mapValues { id in
+          LaneLook(
+            snapshot: poller.lane(id), progress: poller.progress(id), policy: mapping.runner.policy,
+            history: runners[id.rawValue].currentHistory)
+        }
+      }
+    }
+  }
+
+  // MARK: - Opening
+
+  private func register(_ plan: MappingPlan, _ stream: StreamInfo) async throws -> MappingInfo {
+    let settings = MappingSettings(stream: stream.number, policy: plan.policy).encoded()
+    let known = store.catalog.mapping(named: plan.name)
+    if let known, let old = MappingSettings(decoding: known.settings), old.stream != stream.number {
+      throw PollerError.mappingMoved(mapping: plan.name, from: old.stream)
+    }
+    guard case .mapping(let info) = try await store.perform(.storeMapping(name: plan.name, settings: settings)) else {
+      preconditionFailure("storing a mapping answers with the mapping")
+    }
+    if known == nil { try await storeStart(plan.start, of: info, stream) }
+    return info
+  }
+
+  /// Fixes where a new mapping begins, before anything can be delivered: shards that appear from now on are new
+  /// and begin at their first record.
+  private func storeStart(_ start: LaneStart, of info: MappingInfo, _ stream: StreamInfo) async throws {
+    guard start != .trimHorizon else { return }
+    let updates = try store.catalog.shards(of: stream.number).map { shard in
+      let position: ShardPosition =
+        switch start {
+        case .trimHorizon: .trimHorizon
+        case .latest: .latest
+        case .atTimestamp(let moment): .atTimestamp(moment)
+        }
+      let next = try store.index(of: position, in: shard.address)
+      // A closed shard that ends before the start has nothing to deliver; its children may begin.
+      let isFinished = shard.closing.map { next >= $0.end } ?? false
+      let lane = StoredLane(progress: LaneProgress(next: next, isFinished: isFinished), history: AttemptHistory())
+      return LaneUpdate(
+        key: LaneKey(mapping: info.number, address: shard.address),
+        record: LaneRecord(next: next, payload: lane.encoded()))
+    }
+    _ = try await store.perform(.storeLanes(updates))
+  }
+
+  /// Opens a lane for each shard that has none, parents before children.
+  private func openLanes(of mapping: inout OpenMapping) throws {
+    for shard in store.catalog.shards(of: mapping.stream) where mapping.lanes[shard.address.shard] == nil {
+      let key = LaneKey(mapping: mapping.info.number, address: shard.address)
+      var stored = StoredLane(progress: LaneProgress(next: shard.firstAvailable), history: AttemptHistory())
+      if let record = try store.lane(key) {
+        do {
+          stored = try StoredLane(decoding: record.payload)
+        } catch {
+          throw PollerError.unreadableLane(
+            mapping: mapping.runner.name, shard: shard.address.shard, error)
+        }
+      }
+      let lanes = mapping.lanes
+      let opening = LaneOpening(
+        mapping: mapping.id, parents: shard.parents.compactMap { lanes[$0] }, progress: stored.progress)
+      let runner = mapping.runner
+      mapping.lanes[shard.address.shard] = driver.open(opening) { id in
+        LaneRunner(
+          id: id, shard: shard.address, shardCreatedAtSeconds: shard.createdAtSeconds, mapping: runner,
+          history: stored.history, failing: stored.progress.failing?.extent)
+      }
+    }
+  }
+
+  /// On the writer thread, after each commit.
+  private func committed(_ notice: CommitNotice) {
+    if notice.changesCatalog {
+      state.withLock { state in
+        guard !state.isDraining else { return }
+        for position in state.mappings.indices {
+          do {
+            try openLanes(of: &state.mappings[position])
+          } catch {
+            logger.critical(
+              "new shards could not be opened",
+              metadata: ["mapping": "\(state.mappings[position].runner.name)", "error": "\(error)"])
+          }
+        }
+      }
+    }
+    if !notice.shards.isEmpty { driver.shardsChanged(notice.shards.lazy.map(\.address)) }
+  }
+}
+
+/// One lane as a running poller sees it.
+public struct LaneLook: Hashable, Sendable {
+  public var snapshot: LaneSnapshot
+  public var progress: LaneProgress
+  public var policy: LanePolicy
+  public var history: AttemptHistory
+}
