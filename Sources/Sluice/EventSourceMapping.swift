@@ -1,3 +1,4 @@
+import LambdaRuntime
 public import ShardCore
 public import StreamModel
 
@@ -65,6 +66,9 @@ public struct EventSourceMapping: Hashable, Sendable {
     }
   }
 
+  /// The largest event that a handler gets: 6 MiB, as Lambda's.
+  public static let eventByteLimit = 6_291_456
+
   /// Everything about this mapping that breaks a rule, all at once.
   var problems: [String] {
     var problems: [String] = []
@@ -89,7 +93,8 @@ public struct EventSourceMapping: Hashable, Sendable {
   /// The same in the units of the core.
   public var policy: LanePolicy {
     LanePolicy(
-      batchSize: batch.limit, windowMilliseconds: batch.window.inMilliseconds,
+      batchSize: batch.limit, payloadByteLimit: Self.eventByteLimit - EventWriter.envelopeByteCount,
+      windowMilliseconds: batch.window.inMilliseconds,
       maximumRetryAttempts: retry.attempts, maximumRecordAgeMilliseconds: retry.recordAge?.inMilliseconds,
       handlerTimeoutMilliseconds: timeout.inMilliseconds, retryBackoff: retry.backoff,
       deliveriesInFlightLimit: concurrency)

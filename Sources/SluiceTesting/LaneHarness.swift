@@ -87,7 +87,8 @@ public final class LaneHarness {
       var key = partitionKey
       key.withUTF8 { keyBytes in
         bytes.withUnsafeBytes {
-          RecordLayout.append(partitionKey: UnsafeRawBufferPointer(keyBytes), data: $0, explicitHashKey: nil, to: &packed)
+          RecordLayout.append(
+            partitionKey: UnsafeRawBufferPointer(keyBytes), data: $0, explicitHashKey: nil, to: &packed)
         }
       }
       records.append(Stored(packed: packed, payloadBytes: (bytes.count + 2) / 3 * 4 + 700, arrival: now.wall))

@@ -161,7 +161,8 @@ struct ByteReader {
       for _ in 0..<lineCount { trace.append(try readString()) }
       attempts.append(
         AttemptRecord(
-          startedAt: WallTime(milliseconds: startedAt), durationMilliseconds: duration, kind: failureKind, type: type, message: message,
+          startedAt: WallTime(milliseconds: startedAt), durationMilliseconds: duration, kind: failureKind, type: type,
+          message: message,
           trace: trace, requestID: try readString()))
     }
     return AttemptHistory(attempts: attempts, omitted: Int(omitted))

@@ -1,0 +1,65 @@
+import ShardCore
+import StreamModel
+import StreamRuntime
+import StreamStore
+
+/// What an action means for one lane in its present state: the event for its poller and a sentence for the operator.
+struct LaneOrder {
+  var event: (LaneID) -> PollerEvent
+  var sentence: String
+  /// Records that leave the lane.
+  var records: UInt64 = 0
+
+  /// `nil` if the action does not apply to the state the lane is in.
+  init?(_ action: LaneAction, on lane: LaneReport, in shard: ShardInfo?) throws {
+    let name = "\(lane.mapping) \(lane.shard)"
+    switch action {
+    case .pause:
+      guard lane.state != .paused, lane.state != .finished else { return nil }
+      event = { .pauseRequested($0) }
+      sentence = "\(name) is paused; what is in flight ends first, \(lane.backlogRecords) records wait"
+    case .resume:
+      guard lane.state == .paused || lane.state == .stopped else { return nil }
+      event = { .resumeRequested($0) }
+      sentence = "\(name) goes on with \(lane.backlogRecords) records"
+    case .retry:
+      guard lane.state == .retrying else { return nil }
+      event = { .retryRequested($0) }
+      sentence = "\(name) delivers its failing batch now"
+    case .skip(let through):
+      guard let shard, let last = try Self.lastSkipped(through, lane, shard) else { return nil }
+      guard let first = lane.checkpoint.flatMap({ SequenceNumber($0) })?.index, first <= last else { return nil }
+      event = { .skipRequested($0, through: last) }
+      records = first.distance(to: last) + 1
+      sentence =
+        "\(name) gives up \(records) record\(records == 1 ? "" : "s") through \(shard.sequenceNumber(of: last)); "
+        + "they stay in the failures"
+    }
+  }
+
+  private static func lastSkipped(_ text: String?, _ lane: LaneReport, _ shard: ShardInfo) throws -> RecordIndex? {
+    guard let text else {
+      guard lane.state.isBlocked || lane.state == .paused else { return nil }
+      return lane.batch.flatMap { SequenceNumber($0.lastSequenceNumber) }?.index
+    }
+    guard let number = SequenceNumber(text), number == shard.sequenceNumber(of: number.index) else {
+      throw OperatorRefusal(
+        .badInput, "--through is \(text): that is not the sequence number of a record of \(lane.shard).")
+    }
+    if let closing = shard.closing, number.index >= closing.end {
+      throw OperatorRefusal(.badInput, "--through lies behind the end of \(lane.shard), which is closed.")
+    }
+    return number.index
+  }
+}
+
+extension LaneAction {
+  var name: String {
+    switch self {
+    case .pause: "pause"
+    case .resume: "resume"
+    case .retry: "retry"
+    case .skip: "skip"
+    }
+  }
+}

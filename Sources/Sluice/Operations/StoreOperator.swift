@@ -1,0 +1,350 @@
+import ShardCore
+public import StreamModel
+public import StreamRuntime
+public import StreamStore
+
+/// Carries out operator requests on an open store, with the poller that runs on it if there is one.
+///
+/// Actions on lanes need the poller: only it knows what is in flight. Everything that changes something leaves an audit
+/// entry.
+public struct StoreOperator: Writing {
+  let store: StreamStore
+  let poller: @Sendable () -> StreamPoller?
+  let worker: WorkerReport?
+  let clock: @Sendable () -> Now
+
+  /// `worker` is the process that has the store open to work: this one, or another when the store is only looked at.
+  public init(
+    store: StreamStore, poller: @escaping @Sendable () -> StreamPoller? = { nil }, worker: WorkerReport? = nil,
+    clock: @escaping @Sendable () -> Now = { SystemClock.now() }
+  ) {
+    self.store = store
+    self.poller = poller
+    self.worker = worker
+    self.clock = clock
+  }
+
+  public func perform(_ request: OperatorRequest) async -> OperatorAnswer {
+    do {
+      return try await answer(request)
+    } catch let refusal as OperatorRefusal {
+      return .refused(refusal)
+    } catch let error as StoreError {
+      return .refused(OperatorRefusal(error))
+    } catch {
+      return .refused(OperatorRefusal(.failed, "\(error)"))
+    }
+  }
+
+  private func answer(_ request: OperatorRequest) async throws -> OperatorAnswer {
+    switch request {
+    case .status: .status(try status())
+    case .explain(let mapping, let shard): .lanes(try explain(mapping, shard))
+    case .act(let action, let mapping, let shard, let consent):
+      .action(try await act(action, mapping: mapping, shard: shard, consent))
+    case .listFailures(let query): .failures(try failures(query).map(FailureReport.init))
+    case .showFailure(let entry): try showFailure(entry)
+    case .redrive(let query, let consent): .action(try await redrive(query, consent))
+    case .purge(let query, let consent): .action(try await purge(query, consent))
+    case .listStreams: .streams(try liveStreams().map(streamReport))
+    case .describeStream(let name): .streams([try streamReport(try stream(named: name))])
+    case .createStream(let name, let shards, let retention, let limit):
+      .streams([try await createStream(name, shards, retention, limit)])
+    case .deleteStream(let name, let consent): .action(try await deleteStream(name, consent))
+    case .splitShard(let stream, let shard, let key): .streams([try await split(stream, shard, at: key)])
+    case .mergeShards(let stream, let shard, let other): .streams([try await merge(stream, shard, other)])
+    case .audit(let limit): .audit(try store.audit(limit: limit).map(AuditReport.init))
+    }
+  }
+
+  // MARK: - Looking
+
+  func status() throws -> StatusReport {
+    let mappings = try store.catalog.mappings.values.sorted { $0.name < $1.name }
+    let failures = try store.failures()
+    return StatusReport(
+      worker: worker, streams: try liveStreams().map(streamReport),
+      mappings: try mappings.compactMap { mapping in
+        guard let stream = stream(of: mapping) else { return nil }
+        return MappingReport(
+          name: mapping.name, stream: stream.name, isRunning: poller()?.look(at: mapping.name) != nil,
+          lanes: try lanes(of: mapping, stream), failureEntries: failures.count { $0.mapping == mapping.number })
+      },
+      generatedAt: clock().wall.milliseconds)
+  }
+
+  /// Why the worker is not ready: lanes that have been held up by a failing batch for longer than `limit`.
+  public func blockedLanes(longerThan limit: Duration) -> [String] {
+    do {
+      let (seconds, attoseconds) = limit.components
+      let oldest = clock().wall.milliseconds - seconds * 1_000 - attoseconds / 1_000_000_000_000_000
+      return try status().mappings.flatMap(\.lanes).compactMap { lane in
+        guard lane.state.isBlocked, let first = lane.attempts.first?.startedAt ?? lane.since, first < oldest else {
+          return nil
+        }
+        return "\(lane.mapping) \(lane.shard) is blocked: \(lane.summary)"
+      }
+    } catch {
+      return ["the store cannot be read: \(error)"]
+    }
+  }
+
+  private func explain(_ name: String, _ shard: String?) throws -> [LaneReport] {
+    let mapping = try mapping(named: name)
+    guard let stream = stream(of: mapping) else {
+      throw OperatorRefusal(.badInput, "The stream of mapping \(name) was deleted.")
+    }
+    let all = try lanes(of: mapping, stream)
+    if let shard {
+      let number = try shardNumber(shard)
+      guard let lane = all.first(where: { $0.shard == number.description }) else {
+        throw noShard(number, stream)
+      }
+      return [lane]
+    }
+    let notable = all.filter { $0.state.isBlocked || $0.state == .paused || $0.lostToRetention > 0 }
+    return notable.isEmpty ? all : notable
+  }
+
+  private func lanes(of mapping: MappingInfo, _ stream: StreamInfo) throws -> [LaneReport] {
+    let looks = poller()?.look(at: mapping.name)
+    let builder = LaneReportBuilder(store: store, now: clock())
+    return try store.catalog.shards(of: stream.number).map { shard in
+      try builder.report(mapping: mapping, stream: stream, shard: shard, look: looks?[shard.address.shard])
+    }
+  }
+
+  private func showFailure(_ number: UInt64) throws -> OperatorAnswer {
+    guard let entry = try store.failure(number) else { throw StoreError.noSuchFailure(number) }
+    let origin = BatchOrigin(
+      stream: entry.summary.streamName, shard: entry.summary.address.shard,
+      shardCreatedAtSeconds: entry.summary.shardCreatedAtSeconds, attempt: 1)
+    var records: [FailedRecord] = []
+    if entry.records.count > 0 {
+      let batch = RecordBatch(origin: origin, run: entry.records, range: 0..<entry.records.count)
+      for position in 0..<batch.count { records.append(FailedRecord(batch[position])) }
+    }
+    return .failure(FailureReport(entry.summary), records: records)
+  }
+
+  // MARK: - Acting on lanes
+
+  private func act(_ action: LaneAction, mapping name: String, shard: String?, _ consent: Consent) async throws
+    -> ActionReport
+  {
+    let mapping = try mapping(named: name)
+    guard let poller = poller(), poller.look(at: name) != nil else { throw needsWorker(mapping: name) }
+    guard let stream = stream(of: mapping) else {
+      throw OperatorRefusal(.badInput, "The stream of mapping \(name) was deleted.")
+    }
+    let wanted = try shard.map { try shardNumber($0) }
+    let lanes = try lanes(of: mapping, stream).filter { wanted == nil || $0.shard == wanted?.description }
+    guard !lanes.isEmpty else { throw noShard(wanted ?? ShardNumber(0), stream) }
+    var report = ActionReport(isApplied: consent.isApplied, effects: [], records: 0)
+    for lane in lanes {
+      guard let number = ShardNumber(lane.shard),
+        let order = try LaneOrder(
+          action, on: lane, in: store.catalog.shard(.init(stream: stream.number, shard: number)))
+      else { continue }
+      report.effects.append(order.sentence)
+      report.records += order.records
+      guard consent.isApplied else { continue }
+      try await audit(consent, action.name, "\(name) \(lane.shard)", order.sentence)
+      guard poller.order(order.event, mapping: name, shard: number) else { throw noShard(number, stream) }
+    }
+    if report.effects.isEmpty { report.effects = ["Nothing to do: no lane is in a state that this applies to."] }
+    return report
+  }
+
+  private func redrive(_ query: FailureQuery, _ consent: Consent) async throws -> ActionReport {
+    let entries = try failures(query).sorted {
+      ($0.address, $0.firstIndex, $0.number) < ($1.address, $1.firstIndex, $1.number)
+    }
+    let poller = poller()
+    for name in Set(entries.map(\.mappingName)) where poller?.look(at: name) == nil { throw needsWorker(mapping: name) }
+    var report = ActionReport(isApplied: consent.isApplied, effects: [], records: 0)
+    for entry in entries {
+      let records = "\(entry.count) record\(entry.count == 1 ? "" : "s")"
+      report.effects.append(
+        "entry \(entry.number): \(records) to \(entry.mappingName) \(entry.address.shard), in order")
+      report.records += UInt64(entry.count)
+      guard consent.isApplied else { continue }
+      try await audit(consent, "redrive", "entry \(entry.number)", "\(entry.mappingName) \(entry.address.shard)")
+      let extent = BatchExtent(
+        first: entry.firstIndex, count: entry.count, firstArrival: entry.firstArrival,
+        lastArrival: entry.lastArrival, payloadBytes: 0)
+      let isThere = poller?.order(
+        { .redriveRequested($0, Redrive(entry: entry.number, extent: extent)) }, mapping: entry.mappingName,
+        shard: entry.address.shard)
+      guard isThere == true else {
+        throw OperatorRefusal(.badInput, "Entry \(entry.number) belongs to \(entry.address.shard), which is gone.")
+      }
+    }
+    if entries.isEmpty { report.effects = ["No failure entry matches."] }
+    return report
+  }
+
+  private func purge(_ query: FailureQuery, _ consent: Consent) async throws -> ActionReport {
+    let entries = try failures(query)
+    var report = ActionReport(isApplied: consent.isApplied, effects: [], records: 0)
+    for entry in entries {
+      report.effects.append(
+        "entry \(entry.number): \(entry.count) records of \(entry.mappingName) are deleted for good")
+      report.records += UInt64(entry.count)
+      guard consent.isApplied else { continue }
+      try await audit(consent, "purge", "entry \(entry.number)", "\(entry.mappingName) \(entry.address.shard)")
+      _ = try await store.perform(.deleteFailure(entry.number))
+    }
+    if entries.isEmpty { report.effects = ["No failure entry matches."] }
+    return report
+  }
+
+  // MARK: - Streams
+
+  private func createStream(_ name: String, _ shards: Int, _ retention: Int64, _ limit: Int) async throws
+    -> StreamReport
+  {
+    let new = NewStream(
+      name: name, shardCount: shards, retentionMilliseconds: retention, recordByteLimit: limit)
+    guard case .stream(let info) = try await store.perform(.createStream(new)) else {
+      preconditionFailure("creating a stream answers with the stream")
+    }
+    return try streamReport(info)
+  }
+
+  private func deleteStream(_ name: String, _ consent: Consent) async throws -> ActionReport {
+    let stream = try stream(named: name)
+    let records = try streamReport(stream).shards.reduce(0) { $0 + $1.records }
+    if consent.isApplied {
+      try await audit(consent, "delete stream", name, "\(records) records")
+      _ = try await store.perform(.deleteStream(stream.number))
+    }
+    return ActionReport(
+      isApplied: consent.isApplied, effects: ["stream \(name) with \(records) records is deleted for good"],
+      records: records)
+  }
+
+  private func split(_ name: String, _ shard: String, at key: String?) async throws -> StreamReport {
+    let stream = try stream(named: name)
+    let address = ShardAddress(stream: stream.number, shard: try shardNumber(shard))
+    guard let info = store.catalog.shard(address) else { throw StoreError.noSuchShard(address) }
+    let range = info.hashKeys
+    let middle = HashKey(range.first.rawValue + (range.last.rawValue - range.first.rawValue) / 2 + 1)
+    let at = try key.map { text in
+      guard let parsed = HashKey(decimal: text) else {
+        throw OperatorRefusal(.badInput, "--at is \(text): a hash key is a decimal number from 0 to 2^128−1.")
+      }
+      return parsed
+    }
+    _ = try await store.perform(.split(address, at: at ?? middle))
+    return try streamReport(stream)
+  }
+
+  private func merge(_ name: String, _ shard: String, _ other: String) async throws -> StreamReport {
+    let stream = try stream(named: name)
+    let address = ShardAddress(stream: stream.number, shard: try shardNumber(shard))
+    _ = try await store.perform(.merge(address, with: try shardNumber(other)))
+    return try streamReport(stream)
+  }
+
+  // MARK: - Putting
+
+  public func put(_ packed: [UInt8], into name: String) async -> PutAnswer {
+    do {
+      let stream = try stream(named: name)
+      guard let routing = store.catalog.routing(of: stream.number) else { throw StoreError.noSuchStream(name) }
+      var request = AppendRequest(to: routing)
+      try PackedRecords.add(packed, to: &request)
+      guard request.count > 0 else { return .stored(PutReport(records: 0, shards: [])) }
+      return .stored(PutReport(try await store.append(request)))
+    } catch let refusal as OperatorRefusal {
+      return .refused(refusal)
+    } catch let error as StoreError {
+      return .refused(OperatorRefusal(error))
+    } catch {
+      return .refused(OperatorRefusal(.failed, "\(error)"))
+    }
+  }
+
+  // MARK: - Finding
+
+  private func liveStreams() -> [StreamInfo] {
+    store.catalog.streams.values.filter { !$0.isBeingDeleted }.sorted { $0.name < $1.name }
+  }
+
+  private func stream(named name: String) throws -> StreamInfo {
+    guard let stream = store.catalog.stream(named: name) else {
+      let known = liveStreams().map(\.name).joined(separator: ", ")
+      throw OperatorRefusal(
+        .badInput, "There is no stream \(name)." + (known.isEmpty ? "" : " There are: \(known)."))
+    }
+    return stream
+  }
+
+  private func mapping(named name: String) throws -> MappingInfo {
+    guard let mapping = store.catalog.mapping(named: name) else {
+      let known = store.catalog.mappings.values.map(\.name).sorted().joined(separator: ", ")
+      throw OperatorRefusal(
+        .badInput,
+        "There is no mapping \(name)." + (known.isEmpty ? " None has run on this store." : " There are: \(known)."))
+    }
+    return mapping
+  }
+
+  private func stream(of mapping: MappingInfo) -> StreamInfo? {
+    MappingSettings(decoding: mapping.settings).flatMap { store.catalog.streams[$0.stream] }
+  }
+
+  private func shardNumber(_ text: String) throws -> ShardNumber {
+    guard let number = ShardNumber(text) else {
+      throw OperatorRefusal(.badInput, "\(text) is not a shard: write 3 or shardId-000000000003.")
+    }
+    return number
+  }
+
+  private func noShard(_ number: ShardNumber, _ stream: StreamInfo) -> OperatorRefusal {
+    OperatorRefusal(.badInput, "Stream \(stream.name) has no \(number). See sluice streams describe \(stream.name).")
+  }
+
+  private func needsWorker(mapping: String) -> OperatorRefusal {
+    OperatorRefusal(
+      .needsWorker, "No worker runs mapping \(mapping). Start one with sluice run, then say this again.")
+  }
+
+  private func failures(_ query: FailureQuery) throws -> [FailureSummary] {
+    let shard = try query.shard.map { try shardNumber($0) }
+    let entries = try store.failures().filter { entry in
+      (query.mapping == nil || entry.mappingName == query.mapping)
+        && (shard == nil || entry.address.shard == shard)
+        && (query.entries.isEmpty || query.entries.contains(entry.number))
+    }
+    for number in query.entries where !entries.contains(where: { $0.number == number }) {
+      throw StoreError.noSuchFailure(number)
+    }
+    return entries
+  }
+
+  private func audit(_ consent: Consent, _ action: String, _ subject: String, _ detail: String) async throws {
+    _ = try await store.perform(
+      .appendAudit(
+        AuditEntry(time: clock().wall, actor: consent.actor, action: action, subject: subject, detail: detail)))
+  }
+
+  private func streamReport(_ stream: StreamInfo) throws -> StreamReport {
+    StreamReport(
+      name: stream.name, retentionMilliseconds: stream.retentionMilliseconds,
+      recordByteLimit: stream.recordByteLimit, createdAt: stream.createdAt.milliseconds,
+      shards: try store.catalog.shards(of: stream.number).map { shard in
+        let bounds = try store.bounds(of: shard.address)
+        let isEmpty = bounds.firstAvailable >= bounds.end
+        return ShardReport(
+          shard: shard.address.shard.description, isOpen: shard.isOpen, parents: shard.parents.map(\.description),
+          firstHashKey: shard.hashKeys.first.description, lastHashKey: shard.hashKeys.last.description,
+          records: isEmpty ? 0 : bounds.firstAvailable.distance(to: bounds.end),
+          firstSequenceNumber: isEmpty ? nil : shard.sequenceNumber(of: bounds.firstAvailable).description,
+          lastSequenceNumber: isEmpty
+            ? nil : shard.sequenceNumber(of: RecordIndex(bounds.end.rawValue - 1)).description,
+          firstArrival: bounds.firstArrival?.milliseconds, lastArrival: bounds.lastArrival?.milliseconds)
+      })
+  }
+}

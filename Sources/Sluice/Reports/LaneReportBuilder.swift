@@ -1,0 +1,109 @@
+import ShardCore
+import StreamModel
+import StreamRuntime
+import StreamStore
+
+/// Puts together what is known of one lane: from the store, and from the poller if one runs here.
+struct LaneReportBuilder {
+  let store: StreamStore
+  let now: Now
+
+  /// A lane that runs, or, without `look`, one that only the store knows.
+  func report(mapping: MappingInfo, stream: StreamInfo, shard: ShardInfo, look: LaneLook?) throws -> LaneReport {
+    let stored = try look.map { StoredLane(progress: $0.progress, history: $0.history) } ?? storedLane(mapping, shard)
+    let policy = look?.policy ?? MappingSettings(decoding: mapping.settings)?.policy ?? LanePolicy()
+    let progress = stored.progress
+    let failing = progress.failing
+    let bounds = try store.bounds(of: shard.address)
+    let extent = look?.snapshot.batch ?? failing?.extent
+    let next = max(progress.next, bounds.firstAvailable)
+    let backlog = next < bounds.end ? next.distance(to: bounds.end) : 0
+    let behindBatch = extent.map { max($0.end, next) } ?? next
+    let waiting = behindBatch < bounds.end ? behindBatch.distance(to: bounds.end) : 0
+    let oldest = backlog > 0 ? try store.arrival(of: next, in: shard.address) : nil
+    let state = state(look, progress)
+    var report = LaneReport(
+      mapping: mapping.name, stream: stream.name, shard: "\(shard.address.shard)", state: state,
+      since: look.map { wall($0.snapshot.since) } ?? failing?.firstFailedAt.milliseconds, summary: "",
+      checkpoint: backlog > 0 ? shard.sequenceNumber(of: next).description : nil,
+      batch: try extent.map { try batch($0, of: shard) }, attempts: failing == nil ? [] : stored.history.reports,
+      attemptsOmitted: failing == nil ? 0 : stored.history.omitted, attemptsMade: failing?.attempts ?? 0,
+      attemptsLeft: policy.maximumRetryAttempts.map { max(0, $0 + 1 - (failing?.attempts ?? 0)) },
+      nextAttemptAt: nextAttempt(look, failing), expiresAt: nil, expiresTo: "the failures (sluice failures list)",
+      waitingRecords: waiting, backlogRecords: backlog,
+      iteratorAgeMilliseconds: oldest?.age(at: now.wall) ?? 0,
+      oldestWaitingArrival: waiting > 0
+        ? try store.arrival(of: behindBatch, in: shard.address)?.milliseconds : nil,
+      firstLossAt: oldest?.adding(milliseconds: stream.retentionMilliseconds).milliseconds,
+      lostToRetention: progress.lostToRetention, waitingFor: [], commands: [])
+    if let failing, let age = policy.maximumRecordAgeMilliseconds {
+      report.expiresAt = failing.extent.lastArrival.adding(milliseconds: age).milliseconds
+    }
+    report.waitingFor = state == .waitingForParents ? shard.parents.map(\.description) : []
+    report.summary = LaneSummary.sentence(for: report, look: look)
+    report.commands = LaneSummary.commands(for: report)
+    return report
+  }
+
+  private func storedLane(_ mapping: MappingInfo, _ shard: ShardInfo) throws -> StoredLane {
+    guard let record = try store.lane(LaneKey(mapping: mapping.number, address: shard.address)) else {
+      return StoredLane(progress: LaneProgress(next: shard.firstAvailable), history: AttemptHistory())
+    }
+    return try StoredLane(decoding: record.payload)
+  }
+
+  private func state(_ look: LaneLook?, _ progress: LaneProgress) -> LaneState {
+    guard let look else {
+      if progress.isFinished { return .finished }
+      return progress.isPaused ? .paused : .notRunning
+    }
+    return switch look.snapshot.state {
+    case .waitingForParents: .waitingForParents
+    case .idle: .idle
+    case .windowing: .filling
+    case .waitingForTurn, .reading: progress.failing == nil ? .delivering : .retrying
+    case .delivering, .cancelling: progress.failing == nil ? .delivering : .retrying
+    case .backingOff: .retrying
+    case .storingFailure, .failureRefused: .storingFailure
+    case .holdingForStore, .storeUnavailable: .stopped
+    case .paused: .paused
+    case .stopped: .stopped
+    case .finished: .finished
+    case .resting: .notRunning
+    }
+  }
+
+  private func nextAttempt(_ look: LaneLook?, _ failing: FailingBatch?) -> Int64? {
+    guard let failing else { return nil }
+    guard let look else { return failing.retryAt.milliseconds }
+    guard look.snapshot.delivery == nil else { return nil }
+    return look.snapshot.retryDue.map { wall($0) }
+  }
+
+  /// A moment of the monotonic clock as wall time, by the distance of both from now.
+  private func wall(_ moment: MonotonicTime) -> Int64 {
+    now.wall.milliseconds + (moment.nanoseconds - now.monotonic.nanoseconds) / 1_000_000
+  }
+
+  private func batch(_ extent: BatchExtent, of shard: ShardInfo) throws -> BatchReport {
+    var report = BatchReport(
+      firstSequenceNumber: shard.sequenceNumber(of: extent.first).description,
+      lastSequenceNumber: shard.sequenceNumber(of: extent.last).description, records: extent.count,
+      partitionKey: nil, firstArrival: extent.firstArrival.milliseconds, lastArrival: extent.lastArrival.milliseconds,
+      preview: nil)
+    let read = try store.read(
+      shard.address, from: extent.first, countLimit: 1, payloadByteLimit: .max, recordOverhead: 0)
+    if case .records(let run, let measured) = read, run.firstIndex.advanced(by: measured.start) == extent.first {
+      let origin = BatchOrigin(
+        stream: "", shard: shard.address.shard, shardCreatedAtSeconds: shard.createdAtSeconds, attempt: 1)
+      let first = RecordBatch(origin: origin, run: run, range: measured.start..<(measured.start + 1))[0]
+      report.partitionKey = first.partitionKey
+      report.preview = LaneSummary.preview(of: first.dataBytes)
+    }
+    return report
+  }
+}
+
+extension AttemptHistory {
+  var reports: [AttemptReport] { attempts.map(AttemptReport.init) }
+}

@@ -1,0 +1,109 @@
+import LambdaRuntime
+public import Logging
+public import ServiceLifecycle
+import ShardCore
+public import StreamModel
+public import StreamRuntime
+public import StreamStore
+
+/// Runs handlers over the streams of a store, until its task is cancelled.
+///
+/// ```swift
+/// var processor = StreamProcessor(store: try .open(at: "/var/lib/sluice"))
+/// processor.map(orders) { batch in .succeeded }
+/// try await processor.run()
+/// ```
+///
+/// Cancelling the task, or a graceful shutdown of its service group, drains: nothing new is started, what is in flight
+/// ends, progress is stored. After ``drainLimit`` handlers in flight are cancelled.
+public struct StreamProcessor: Service {
+  public let store: StreamStore
+  /// How long a drain may take before handlers are cancelled.
+  public var drainLimit: Duration = .seconds(30)
+  public var logger = Logger(label: "sluice")
+  private var plans: [(EventSourceMapping, any BatchHandler)] = []
+  private let started = StartedPoller()
+
+  public init(store: StreamStore) {
+    self.store = store
+  }
+
+  /// Calls `handler` with the batches of the mapping. A verdict is returned, a surprise is thrown; both lead to a retry.
+  public mutating func map(
+    _ mapping: EventSourceMapping, _ handler: @escaping @Sendable (RecordBatch) async throws -> HandlerOutcome
+  ) {
+    map(mapping, to: ClosureHandler(body: handler))
+  }
+
+  /// Calls `handler` with the batches of the mapping.
+  public mutating func map(_ mapping: EventSourceMapping, to handler: any BatchHandler) {
+    plans.append((mapping, handler))
+  }
+
+  /// The poller, as soon as ``run()`` has opened every lane. For status and operators.
+  public var poller: StreamPoller? { started.poller }
+
+  /// Opens the lanes and drives them. Throws at once, before anything is delivered, if a mapping breaks a rule or its
+  /// stream does not exist. Returns when drained.
+  public func run() async throws {
+    let problems = plans.flatMap { plan in plan.0.problems.map { "mapping \(plan.0.name): \($0)" } }
+    guard problems.isEmpty else { throw MappingProblems(problems: problems) }
+    var generator = SystemRandomNumberGenerator()
+    let poller = StreamPoller(store: store, seed: generator.next(), logger: logger)
+    defer { poller.close() }
+    for (mapping, handler) in plans { try await poller.add(mapping.plan(handler)) }
+    started.set(poller)
+    let stop = AsyncStream<Void>.makeStream()
+    let limit = drainLimit
+    await withTaskCancellationHandler {
+      await withGracefulShutdownHandler {
+        for await _ in stop.stream {}
+      } onGracefulShutdown: {
+        stop.continuation.finish()
+      }
+    } onCancel: {
+      stop.continuation.finish()
+    }
+    await Self.drain(poller, within: limit, logger: logger)
+  }
+
+  /// Outside of the cancelled task: a drain must not be cut short by the cancellation that asked for it.
+  private static func drain(_ poller: StreamPoller, within limit: Duration, logger: Logger) async {
+    await Task.detached {
+      let deadline = Task {
+        try await Task.sleep(for: limit)
+        logger.warning("the drain takes too long: handlers in flight are cancelled")
+        await poller.drain(isStopping: true)
+      }
+      await poller.drain()
+      deadline.cancel()
+    }.value
+  }
+}
+
+/// Settings of mappings that break rules, all of them.
+public struct MappingProblems: Error, Hashable, Sendable, CustomStringConvertible {
+  public var problems: [String]
+
+  public var description: String { problems.joined(separator: "\n") }
+}
+
+extension EventSourceMapping {
+  func plan(_ handler: any BatchHandler) -> MappingPlan {
+    let start: LaneStart =
+      switch startingPosition {
+      case .trimHorizon: .trimHorizon
+      case .latest: .latest
+      case .atTimestamp(let moment): .atTimestamp(moment)
+      }
+    return MappingPlan(
+      name: name, stream: stream, start: start, policy: policy, handler: handler,
+      recordOverhead: EventWriter.recordOverhead(for: EventIdentity(), stream: stream))
+  }
+}
+
+private struct ClosureHandler: BatchHandler {
+  let body: @Sendable (RecordBatch) async throws -> HandlerOutcome
+
+  func handle(_ batch: RecordBatch) async throws -> HandlerOutcome { try await body(batch) }
+}
