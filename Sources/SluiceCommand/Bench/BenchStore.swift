@@ -1,0 +1,73 @@
+import Foundation
+import StreamModel
+import StreamStore
+
+/// A store for one run, with one stream. Removed with its folder when closed.
+struct BenchStore {
+  let folder: URL
+  let store: StreamStore
+  let routing: Routing
+
+  static let stream = "bench"
+
+  static func make(_ options: BenchOptions, shards: Int) async throws -> BenchStore {
+    let parent = options.directory.map { URL(filePath: $0) } ?? FileManager.default.temporaryDirectory
+    let folder = parent.appending(path: "sluice-bench-\(UUID().uuidString)")
+    let store = try StreamStore.open(at: folder.path, options: options.durability.storeOptions, role: .writer)
+    _ = try await store.perform(
+      .createStream(NewStream(name: stream, shardCount: shards, retentionMilliseconds: 7 * 86_400_000)))
+    return try BenchStore(folder: folder, store: store)
+  }
+
+  private init(folder: URL, store: StreamStore) throws {
+    guard let number = store.catalog.stream(named: Self.stream)?.number, let routing = store.catalog.routing(of: number)
+    else { throw StoreError.noSuchStream(Self.stream) }
+    self.folder = folder
+    self.store = store
+    self.routing = routing
+  }
+
+  /// Closes the store and opens it again, as after a restart of the worker.
+  func reopened(_ durability: BenchDurability) throws -> BenchStore {
+    store.close()
+    return try BenchStore(
+      folder: folder, store: try StreamStore.open(at: folder.path, options: durability.storeOptions, role: .writer))
+  }
+
+  func remove() {
+    store.close()
+    try? FileManager.default.removeItem(at: folder)
+  }
+
+  /// Fills the stream with `records` records, spread evenly over its shards, with the store's own durability.
+  func fill(records: Int, recordBytes: Int, progress: inout ProgressLine) async throws {
+    let data = [UInt8](repeating: 0x61, count: recordBytes)
+    // An explicit hash key for each shard: the same number of records everywhere.
+    let keys = routing.shards.map(\.hashKeys.first)
+    var put = 0
+    while put < records {
+      let count = min(20_000, records - put)
+      var request = AppendRequest(to: routing)
+      for position in put..<(put + count) {
+        try request.add(partitionKey: "key", data: data.span.bytes, explicitHashKey: keys[position % keys.count])
+      }
+      _ = try await store.append(request)
+      put += count
+      let done = put
+      progress.show("filling: \(Text.count(done)) of \(Text.count(records)) records")
+    }
+    progress.clear()
+  }
+}
+
+extension BenchDurability {
+  var storeOptions: StreamStore.StoreOptions {
+    var options = StreamStore.StoreOptions()
+    switch self {
+    case .commit: options.durability = .commit
+    case .interval: options.durability = .interval(milliseconds: 1_000)
+    case .system: options.durability = .system
+    }
+    return options
+  }
+}
