@@ -61,8 +61,8 @@ struct BenchStore {
 }
 
 extension BenchDurability {
-  var storeOptions: StreamStore.StoreOptions {
-    var options = StreamStore.StoreOptions()
+  var storeOptions: StoreOptions {
+    var options = StoreOptions()
     switch self {
     case .commit: options.durability = .commit
     case .interval: options.durability = .interval(milliseconds: 1_000)

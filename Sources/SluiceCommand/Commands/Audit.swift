@@ -7,7 +7,7 @@ struct Audit: AsyncParsableCommand {
     abstract: "What operators did, newest first.", discussion: "Example: sluice audit --limit 20")
 
   @Option(help: "At most so many entries.") var limit = 50
-  @OptionGroup var store: StoreOptions
+  @OptionGroup var store: DataOptions
 
   func run() async throws {
     let answer = try await Connection.look(at: store.dataDirectory).perform(.audit(limit: limit))

@@ -18,7 +18,7 @@ struct Explain: AsyncParsableCommand {
   @Option(help: "One shard, as 3 or shardId-000000000003.")
   var shard: String?
 
-  @OptionGroup var store: StoreOptions
+  @OptionGroup var store: DataOptions
 
   func run() async throws {
     let answer = try await Connection.look(at: store.dataDirectory).perform(

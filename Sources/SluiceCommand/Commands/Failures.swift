@@ -20,7 +20,7 @@ struct Failures: ParsableCommand {
       abstract: "List failure entries, oldest first.",
       discussion: "Example: sluice failures list --mapping flights-delays")
     @OptionGroup var selection: Selection
-    @OptionGroup var store: StoreOptions
+    @OptionGroup var store: DataOptions
 
     func run() async throws {
       let answer = try await Connection.look(at: store.dataDirectory).perform(.listFailures(selection.query))
@@ -35,7 +35,7 @@ struct Failures: ParsableCommand {
       abstract: "Show one entry with every attempt and every record.",
       discussion: "Example: sluice failures show 1")
     @Argument(help: "The number of the entry.") var entry: UInt64
-    @OptionGroup var store: StoreOptions
+    @OptionGroup var store: DataOptions
 
     func run() async throws {
       let answer = try await Connection.look(at: store.dataDirectory).perform(.showFailure(entry: entry))
@@ -56,7 +56,7 @@ struct Failures: ParsableCommand {
           sluice failures redrive --mapping flights-delays --yes
         """)
     @OptionGroup var selection: Selection
-    @OptionGroup var store: StoreOptions
+    @OptionGroup var store: DataOptions
     @OptionGroup var consent: ConsentOptions
 
     func run() async throws {
@@ -72,7 +72,7 @@ struct Failures: ParsableCommand {
       abstract: "Delete failure entries for good.",
       discussion: "Example: sluice failures purge --entry 3 --yes")
     @OptionGroup var selection: Selection
-    @OptionGroup var store: StoreOptions
+    @OptionGroup var store: DataOptions
     @OptionGroup var consent: ConsentOptions
 
     func run() async throws {

@@ -7,7 +7,7 @@ protocol LaneActionCommand: AsyncParsableCommand {
   var mapping: String { get }
   /// `nil`: all shards.
   var target: String? { get }
-  var store: StoreOptions { get }
+  var store: DataOptions { get }
   var consent: ConsentOptions { get }
   var action: LaneAction { get }
 }
@@ -42,7 +42,7 @@ struct Pause: LaneActionCommand {
     discussion: "Example: sluice pause flights-delays --shard 3 --yes")
   @Argument(help: "The mapping.") var mapping: String
   @Option(help: "One shard; without it, all of them.") var shard: String?
-  @OptionGroup var store: StoreOptions
+  @OptionGroup var store: DataOptions
   @OptionGroup var consent: ConsentOptions
   var action: LaneAction { .pause }
   var target: String? { shard }
@@ -54,7 +54,7 @@ struct Resume: LaneActionCommand {
     discussion: "Example: sluice resume flights-delays --yes")
   @Argument(help: "The mapping.") var mapping: String
   @Option(help: "One shard; without it, all of them.") var shard: String?
-  @OptionGroup var store: StoreOptions
+  @OptionGroup var store: DataOptions
   @OptionGroup var consent: ConsentOptions
   var action: LaneAction { .resume }
   var target: String? { shard }
@@ -66,7 +66,7 @@ struct Retry: LaneActionCommand {
     discussion: "Example: sluice retry flights-delays --shard 3 --yes")
   @Argument(help: "The mapping.") var mapping: String
   @Option(help: "One shard; without it, all of them.") var shard: String?
-  @OptionGroup var store: StoreOptions
+  @OptionGroup var store: DataOptions
   @OptionGroup var consent: ConsentOptions
   var action: LaneAction { .retry }
   var target: String? { shard }
@@ -86,7 +86,7 @@ struct Skip: LaneActionCommand {
   @Argument(help: "The mapping.") var mapping: String
   @Option(help: "The shard.") var shard: String
   @Option(help: "Skip up to and including this sequence number. Default: the failing batch.") var through: String?
-  @OptionGroup var store: StoreOptions
+  @OptionGroup var store: DataOptions
   @OptionGroup var consent: ConsentOptions
   var action: LaneAction { .skip(through: through) }
   var target: String? { shard }

@@ -22,7 +22,7 @@ struct Put: AsyncParsableCommand {
   @Option(help: "The partition key where the field is missing or null. Default: such a line is an error.")
   var missingKey: String?
   @Option(help: "Create the stream with so many shards if it does not exist.") var createShards: Int?
-  @OptionGroup var store: StoreOptions
+  @OptionGroup var store: DataOptions
 
   /// Records and bytes of one request: large enough for the disk, small enough to show progress.
   private static let recordsPerPut = 500

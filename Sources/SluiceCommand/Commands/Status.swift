@@ -12,7 +12,7 @@ struct Status: AsyncParsableCommand {
         sluice status --format json | jq '.mappings[].lanes[] | select(.state == "retrying")'
       """)
 
-  @OptionGroup var store: StoreOptions
+  @OptionGroup var store: DataOptions
 
   @Flag(help: "Refresh every second until interrupted.")
   var watch = false

@@ -11,7 +11,7 @@ struct Streams: ParsableCommand {
   struct List: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "List the streams.", discussion: "Example: sluice streams list")
-    @OptionGroup var store: StoreOptions
+    @OptionGroup var store: DataOptions
 
     func run() async throws {
       let streams = try await Streams.ask(.listStreams, store, acting: false)
@@ -33,7 +33,7 @@ struct Streams: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Show the shards of a stream.", discussion: "Example: sluice streams describe flights")
     @Argument(help: "The stream.") var name: String
-    @OptionGroup var store: StoreOptions
+    @OptionGroup var store: DataOptions
 
     func run() async throws {
       try Streams.show(try await Streams.ask(.describeStream(name: name), store, acting: false), store)
@@ -48,7 +48,7 @@ struct Streams: ParsableCommand {
     @Option(help: "Shards to begin with, 1 to 10000.") var shards = 1
     @Option(help: "How long records stay, 1 to 8760 hours.") var retentionHours = 24
     @Option(help: "The largest record, data and key together, 1 to 10 MiB.") var recordLimitMib = 1
-    @OptionGroup var store: StoreOptions
+    @OptionGroup var store: DataOptions
 
     func run() async throws {
       let request = OperatorRequest.createStream(
@@ -65,7 +65,7 @@ struct Streams: ParsableCommand {
     @Argument(help: "The stream.") var name: String
     @Option(help: "The shard.") var shard: String
     @Option(help: "The first hash key of the second child, in decimal. Default: the middle.") var at: String?
-    @OptionGroup var store: StoreOptions
+    @OptionGroup var store: DataOptions
 
     func run() async throws {
       let request = OperatorRequest.splitShard(stream: name, shard: shard, at: at)
@@ -80,7 +80,7 @@ struct Streams: ParsableCommand {
     @Argument(help: "The stream.") var name: String
     @Option(help: "The shard.") var shard: String
     @Option(help: "Its neighbour.") var with: String
-    @OptionGroup var store: StoreOptions
+    @OptionGroup var store: DataOptions
 
     func run() async throws {
       let request = OperatorRequest.mergeShards(stream: name, shard: shard, other: with)
@@ -92,7 +92,7 @@ struct Streams: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Delete a stream with all its records.", discussion: "Example: sluice streams delete flights --yes")
     @Argument(help: "The stream.") var name: String
-    @OptionGroup var store: StoreOptions
+    @OptionGroup var store: DataOptions
     @OptionGroup var consent: ConsentOptions
 
     func run() async throws {
@@ -103,7 +103,7 @@ struct Streams: ParsableCommand {
     }
   }
 
-  private static func ask(_ request: OperatorRequest, _ store: StoreOptions, acting: Bool) async throws
+  private static func ask(_ request: OperatorRequest, _ store: DataOptions, acting: Bool) async throws
     -> [StreamReport]
   {
     let operating =
@@ -113,7 +113,7 @@ struct Streams: ParsableCommand {
     return streams
   }
 
-  private static func show(_ streams: [StreamReport], _ store: StoreOptions) throws {
+  private static func show(_ streams: [StreamReport], _ store: DataOptions) throws {
     if store.output.isJSON { return try printJSON(streams) }
     for stream in streams {
       print(

@@ -13,7 +13,7 @@ struct FormatOption: ParsableArguments {
   var isJSON: Bool { format == .json }
 }
 
-struct StoreOptions: ParsableArguments {
+struct DataOptions: ParsableArguments {
   @Option(name: .customLong("data"), help: "The data directory. Also: SLUICE_DATA.")
   var data: String?
 
