@@ -90,7 +90,7 @@ public struct MappingProblems: Error, Hashable, Sendable, CustomStringConvertibl
 
 extension EventSourceMapping {
   func plan(_ handler: any BatchHandler) -> MappingPlan {
-    let start: LaneStart =
+    let start: StreamPoller.Start =
       switch startingPosition {
       case .trimHorizon: .trimHorizon
       case .latest: .latest

@@ -19,11 +19,11 @@ struct SluiceCommand: AsyncParsableCommand {
       """,
     version: sluiceVersion,
     groupedSubcommands: [
-      CommandGroup(name: "Run", subcommands: [Demo.self, Run.self, Check.self]),
+      
       CommandGroup(name: "Records", subcommands: [Put.self, Tail.self, Streams.self]),
       CommandGroup(name: "See", subcommands: [Status.self, Explain.self, Audit.self]),
       CommandGroup(name: "Act", subcommands: [Pause.self, Resume.self, Retry.self, Skip.self, Failures.self]),
-      CommandGroup(name: "Prove", subcommands: [Simulate.self, Bench.self, CheckStore.self]),
+      CommandGroup(name: "Prove", subcommands: [Bench.self]),
     ])
 
   static func main() async {

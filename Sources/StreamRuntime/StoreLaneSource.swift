@@ -8,38 +8,168 @@ struct StoreLaneSource: LaneSource {
   let store: StreamStore
   let mapping: MappingInfo
   let stream: StreamInfo
-  /// What one record adds to the encoded event, beyond its data in base64 and its key.
+  /// What one record adds to the encoded event, in bytes, beyond its data in base64 and its key.
   let recordOverhead: Int
   let logger: Logger
 
-  /// Blocks beyond the batch that a read brings along: a busy lane then reads memory, not the store, for some batches.
+  /// Records beyond the batch that a read brings along, in bytes: a busy lane then cuts some batches out of memory.
   private static let readAheadBytes = 1 << 20
 
+  // MARK: - Reading
+
   func read(_ shard: ShardAddress, _ request: ReadRequest, into buffer: inout LaneBuffer) -> ReadAnswer {
-    if request.purpose == .deliver, let run = buffer.run,
-      let answer = measure(run, request), answer.isFull
-    {
-      return take(answer, of: run, into: &buffer)
+    if request.purpose == .deliver, let run = buffer.run, let (start, batch) = cut(run, request) {
+      buffer.range = start..<(start + batch.count)
+      return .records(ReadResult(batch, first: request.from))
     }
     do {
-      let old = request.purpose == .deliver ? buffer.takeRun() : nil
+      let isForDelivery = request.purpose == .deliver
       let read = try store.read(
         shard, from: request.from, countLimit: request.countLimit, payloadByteLimit: request.payloadByteLimit,
-        expiredBefore: request.expiredBefore, recordOverhead: recordOverhead,
-        readAheadBytes: request.purpose == .deliver ? Self.readAheadBytes : 0, recycling: old)
+        recordOverheadBytes: recordOverhead, expiredBefore: request.expiredBefore,
+        readAheadBytes: isForDelivery ? Self.readAheadBytes : 0, recycling: isForDelivery ? buffer.takeRun() : nil)
       switch read {
       case .caughtUp: return .caughtUp
       case .shardEnd(let end): return .shardEnd(end: end)
-      case .records(let run, let measured):
-        guard request.purpose == .deliver else { return .records(result(measured)) }
-        return take(measured, of: run, into: &buffer)
+      case .records(let found):
+        if isForDelivery {
+          buffer.run = found.run
+          buffer.range = 0..<found.batch.count
+        }
+        return .records(ReadResult(found.batch, first: found.run.firstIndex))
       }
-    } catch .corruptedBlock(_, let first) {
-      logger.critical("damaged block", metadata: ["shard": "\(shard.shard)", "first": "\(first.rawValue)"])
-      return .corrupted(block: first)
     } catch {
-      logger.error("the store could not be read", metadata: ["shard": "\(shard.shard)", "error": "\(error)"])
-      return .unavailable
+      return answer(to: error, shard)
     }
+  }
+
+  /// A full batch out of what was read ahead; `nil` if there is not enough of it.
+  private func cut(_ run: RecordRun, _ request: ReadRequest) -> (Int, BatchMeasure)? {
+    guard request.from >= run.firstIndex, request.from < run.endIndex else { return nil }
+    let start = Int(run.firstIndex.distance(to: request.from))
+    let batch = BatchMeasure.measure(
+      run, from: start, countLimit: request.countLimit, payloadByteLimit: request.payloadByteLimit,
+      recordOverheadBytes: recordOverhead, expiredBefore: request.expiredBefore)
+    return batch.isFull ? (start, batch) : nil
+  }
+
+  private func answer(to error: StoreError, _ shard: ShardAddress) -> ReadAnswer {
+    if case .corruptedBlock(_, let first) = error {
+      logger.critical("\(error)", metadata: ["shard": "\(shard.shard)"])
+      return .corrupted(block: first)
+    }
+    logger.error("the store could not be read", metadata: ["shard": "\(shard.shard)", "error": "\(error)"])
+    return .unavailable
+  }
+
+  func records(ofFailureEntry entry: UInt64) throws -> RecordRun? {
+    try store.failure(entry)?.records
+  }
+
+  // MARK: - Storing
+
+  func store(
+    _ progress: LaneProgress, history: AttemptHistory, of shard: ShardAddress,
+    stored: @escaping @Sendable (Bool) -> Void
+  ) {
+    let record = LaneRecord(
+      next: progress.next, payload: StoredLane(progress: progress, history: history).encoded())
+    let update = LaneUpdate(key: LaneKey(mapping: mapping.number, address: shard), record: record)
+    store.submit(.storeLanes([update])) { result in
+      switch result {
+      case .success: stored(true)
+      case .failure(let error):
+        logger.error("progress was refused", metadata: ["shard": "\(shard.shard)", "error": "\(error)"])
+        stored(false)
+      }
+    }
+  }
+
+  func store(
+    _ failure: FailureOrder, history: AttemptHistory, of shard: ShardAddress,
+    stored: @escaping @Sendable (UInt64?) -> Void
+  ) {
+    let entry: NewFailure
+    do {
+      entry = try makeEntry(failure, history, shard)
+    } catch {
+      logger.error(
+        "the records of a failure entry could not be read", metadata: ["shard": "\(shard.shard)", "error": "\(error)"])
+      stored(nil)
+      return
+    }
+    store.submit(.storeFailure(entry)) { result in
+      switch result {
+      case .success(.number(let number)): stored(number)
+      case .success: preconditionFailure("storing a failure answers with its number")
+      case .failure(let error):
+        logger.error("a failure entry was refused", metadata: ["shard": "\(shard.shard)", "error": "\(error)"])
+        stored(nil)
+      }
+    }
+  }
+
+  /// The entry with its records, read once more: the lane keeps none while it waits.
+  private func makeEntry(
+    _ failure: FailureOrder, _ history: AttemptHistory, _ shard: ShardAddress
+  ) throws(StoreError) -> NewFailure {
+    let info = try store.shard(shard)
+    let read = try store.read(
+      shard, from: failure.extent.first, countLimit: failure.extent.count, payloadByteLimit: .max,
+      recordOverheadBytes: 0, readAheadBytes: 0)
+    guard case .records(let found) = read, found.run.firstIndex == failure.extent.first,
+      found.batch.count == failure.extent.count
+    else { throw .failed("retention removed records of the batch while it was given up") }
+    let summary = FailureSummary(
+      mapping: mapping.number, mappingName: mapping.name, streamName: stream.name, address: shard,
+      shardCreatedAtSeconds: info.createdAtSeconds, firstIndex: failure.extent.first,
+      lastIndex: failure.extent.last, firstArrival: failure.extent.firstArrival,
+      lastArrival: failure.extent.lastArrival, condition: failure.condition, attempts: failure.attempts,
+      history: history.attempts, createdAt: SystemClock.wall())
+    return NewFailure(summary: summary, run: found.run, range: 0..<found.batch.count)
+  }
+
+  func settleRedrive(of entry: UInt64, failure: AttemptRecord?) {
+    let command: StoreCommand
+    do {
+      guard let failure else {
+        return store.submit(.deleteFailure(entry)) { result in log(result, entry) }
+      }
+      guard var summary = try store.failure(entry)?.summary else { return }
+      summary.redrives += 1
+      summary.lastRedrive = RedriveOutcome(
+        endedAt: SystemClock.wall(), succeeded: false, message: "\(failure.type): \(failure.message)")
+      summary.history.append(failure)
+      command = .updateFailure(summary)
+    } catch {
+      logger.error("a redriven entry could not be read", metadata: ["entry": "\(entry)", "error": "\(error)"])
+      return
+    }
+    store.submit(command) { result in log(result, entry) }
+  }
+
+  /// An entry that could not be settled stays on the list and may be delivered once more: at least once holds.
+  private func log(_ result: Result<CommandAnswer, StoreError>, _ entry: UInt64) {
+    if case .failure(let error) = result {
+      logger.error("a redriven entry could not be settled", metadata: ["entry": "\(entry)", "error": "\(error)"])
+    }
+  }
+}
+
+extension ReadResult {
+  fileprivate init(_ batch: BatchMeasure, first: RecordIndex) {
+    self.init(
+      extent: BatchExtent(
+        first: first, count: batch.count, firstArrival: batch.firstArrival, lastArrival: batch.lastArrival,
+        payloadBytes: batch.payloadBytes),
+      isFull: batch.isFull, expiredCount: batch.expiredCount, lastExpiredArrival: batch.lastExpiredArrival)
+  }
+}
+
+extension LaneBuffer {
+  /// Gives up the run, so that its memory can be used again if nobody else holds it.
+  fileprivate mutating func takeRun() -> RecordRun? {
+    defer { run = nil }
+    return run
   }
 }

@@ -8,14 +8,15 @@ import Synchronization
 public struct MappingPlan: Sendable {
   public var name: String
   public var stream: String
-  public var start: LaneStart
+  /// Where to begin in shards that the mapping has never worked on. Shards that appear later begin at their first record.
+  public var start: StartingPosition
   public var policy: LanePolicy
   public var handler: any BatchHandler
   /// What one record adds to the encoded event, in bytes, beyond its data in base64 and its key.
   public var recordOverhead: Int
 
   public init(
-    name: String, stream: String, start: LaneStart, policy: LanePolicy, handler: any BatchHandler, recordOverhead: Int
+    name: String, stream: String, start: StartingPosition, policy: LanePolicy, handler: any BatchHandler, recordOverhead: Int
   ) {
     self.name = name
     self.stream = stream
@@ -24,13 +25,6 @@ public struct MappingPlan: Sendable {
     self.handler = handler
     self.recordOverhead = recordOverhead
   }
-}
-
-/// Where a lane begins in a shard that its mapping has never worked on.
-public enum LaneStart: Hashable, Sendable {
-  case trimHorizon
-  case latest
-  case atTimestamp(WallTime)
 }
 
 /// Why a mapping cannot run.
@@ -57,6 +51,8 @@ public enum PollerError: Error, Hashable, Sendable, CustomStringConvertible {
 /// Drives the lanes of all mappings of one store: opens them, wakes them after each commit, opens the children of
 /// resharded shards, and drains.
 public final class StreamPoller: Sendable {
+  public typealias Start = StartingPosition
+
   public let store: StreamStore
   let driver: PollerDriver
   private let logger: Logger
@@ -84,13 +80,13 @@ public final class StreamPoller: Sendable {
     self.store = store
     self.logger = logger
     self.driver = PollerDriver(limits: limits, seed: seed, clock: clock, logger: logger)
-    store.observeCommits { [weak self] notice in self?.committed(notice) }
+    _ = store.observeCommits { [weak self] notice in self?.committed(notice) }
   }
 
   /// Opens the lanes of a mapping and starts them. Stores where they begin if the mapping is new.
   public func add(_ plan: MappingPlan) async throws {
     guard !state.withLock({ $0.isDraining }) else { throw PollerError.draining }
-    guard let stream = store.catalog.stream(named: plan.stream) else {
+    guard let stream = try store.catalog().stream(named: plan.stream) else {
       throw PollerError.noSuchStream(mapping: plan.name, stream: plan.stream)
     }
     let info = try await register(plan, stream)
@@ -149,7 +145,7 @@ public final class StreamPoller: Sendable {
 
   private func register(_ plan: MappingPlan, _ stream: StreamInfo) async throws -> MappingInfo {
     let settings = MappingSettings(stream: stream.number, policy: plan.policy).encoded()
-    let known = store.catalog.mapping(named: plan.name)
+    let known = try store.catalog().mapping(named: plan.name)
     if let known, let old = MappingSettings(decoding: known.settings), old.stream != stream.number {
       throw PollerError.mappingMoved(mapping: plan.name, from: old.stream)
     }
@@ -162,16 +158,10 @@ public final class StreamPoller: Sendable {
 
   /// Fixes where a new mapping begins, before anything can be delivered: shards that appear from now on are new
   /// and begin at their first record.
-  private func storeStart(_ start: LaneStart, of info: MappingInfo, _ stream: StreamInfo) async throws {
+  private func storeStart(_ start: StartingPosition, of info: MappingInfo, _ stream: StreamInfo) async throws {
     guard start != .trimHorizon else { return }
-    let updates = try store.catalog.shards(of: stream.number).map { shard in
-      let position: ShardPosition =
-        switch start {
-        case .trimHorizon: .trimHorizon
-        case .latest: .latest
-        case .atTimestamp(let moment): .atTimestamp(moment)
-        }
-      let next = try store.index(of: position, in: shard.address)
+    let updates = try store.catalog().shards(of: stream.number).map { shard in
+      let next = try store.index(for: start, in: shard.address)
       // A closed shard that ends before the start has nothing to deliver; its children may begin.
       let isFinished = shard.closing.map { next >= $0.end } ?? false
       let lane = StoredLane(progress: LaneProgress(next: next, isFinished: isFinished), history: AttemptHistory())
@@ -184,7 +174,7 @@ public final class StreamPoller: Sendable {
 
   /// Opens a lane for each shard that has none, parents before children.
   private func openLanes(of mapping: inout OpenMapping) throws {
-    for shard in store.catalog.shards(of: mapping.stream) where mapping.lanes[shard.address.shard] == nil {
+    for shard in try store.catalog().shards(of: mapping.stream) where mapping.lanes[shard.address.shard] == nil {
       let key = LaneKey(mapping: mapping.info.number, address: shard.address)
       var stored = StoredLane(progress: LaneProgress(next: shard.firstAvailable), history: AttemptHistory())
       if let record = try store.lane(key) {

@@ -1,7 +1,7 @@
 import Foundation
 import StreamModel
 import StreamRuntime
-import StreamStore
+public import StreamStore
 
 extension OperatorRefusal {
   /// The store's error in the words of the command line.

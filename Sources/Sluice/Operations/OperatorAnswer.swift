@@ -1,5 +1,3 @@
-public import StreamRuntime
-
 /// What a store or worker answers.
 public enum OperatorAnswer: Codable, Hashable, Sendable {
   case status(StatusReport)

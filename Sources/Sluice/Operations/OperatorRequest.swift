@@ -1,5 +1,3 @@
-public import StreamRuntime
-
 /// What one can ask of a store, or of the worker that has it open. One JSON value on the wire.
 public enum OperatorRequest: Codable, Hashable, Sendable {
   case status

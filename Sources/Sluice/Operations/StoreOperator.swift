@@ -53,19 +53,19 @@ public struct StoreOperator: Writing {
     case .deleteStream(let name, let consent): .action(try await deleteStream(name, consent))
     case .splitShard(let stream, let shard, let key): .streams([try await split(stream, shard, at: key)])
     case .mergeShards(let stream, let shard, let other): .streams([try await merge(stream, shard, other)])
-    case .audit(let limit): .audit(try store.audit(limit: limit).map(AuditReport.init))
+    case .audit(let limit): .audit(try store.audit(limit: limit).map { AuditReport($0.1) })
     }
   }
 
   // MARK: - Looking
 
   func status() throws -> StatusReport {
-    let mappings = try store.catalog.mappings.values.sorted { $0.name < $1.name }
-    let failures = try store.failures()
+    let mappings = try store.catalog().mappings.values.sorted { $0.name < $1.name }
+    let failures = try store.failures(limit: .max)
     return StatusReport(
       worker: worker, streams: try liveStreams().map(streamReport),
       mappings: try mappings.compactMap { mapping in
-        guard let stream = stream(of: mapping) else { return nil }
+        guard let stream = try stream(of: mapping) else { return nil }
         return MappingReport(
           name: mapping.name, stream: stream.name, isRunning: poller()?.look(at: mapping.name) != nil,
           lanes: try lanes(of: mapping, stream), failureEntries: failures.count { $0.mapping == mapping.number })
@@ -91,7 +91,7 @@ public struct StoreOperator: Writing {
 
   private func explain(_ name: String, _ shard: String?) throws -> [LaneReport] {
     let mapping = try mapping(named: name)
-    guard let stream = stream(of: mapping) else {
+    guard let stream = try stream(of: mapping) else {
       throw OperatorRefusal(.badInput, "The stream of mapping \(name) was deleted.")
     }
     let all = try lanes(of: mapping, stream)
@@ -109,7 +109,7 @@ public struct StoreOperator: Writing {
   private func lanes(of mapping: MappingInfo, _ stream: StreamInfo) throws -> [LaneReport] {
     let looks = poller()?.look(at: mapping.name)
     let builder = LaneReportBuilder(store: store, now: clock())
-    return try store.catalog.shards(of: stream.number).map { shard in
+    return try store.catalog().shards(of: stream.number).map { shard in
       try builder.report(mapping: mapping, stream: stream, shard: shard, look: looks?[shard.address.shard])
     }
   }
@@ -134,7 +134,7 @@ public struct StoreOperator: Writing {
   {
     let mapping = try mapping(named: name)
     guard let poller = poller(), poller.look(at: name) != nil else { throw needsWorker(mapping: name) }
-    guard let stream = stream(of: mapping) else {
+    guard let stream = try stream(of: mapping) else {
       throw OperatorRefusal(.badInput, "The stream of mapping \(name) was deleted.")
     }
     let wanted = try shard.map { try shardNumber($0) }
@@ -144,7 +144,7 @@ public struct StoreOperator: Writing {
     for lane in lanes {
       guard let number = ShardNumber(lane.shard),
         let order = try LaneOrder(
-          action, on: lane, in: store.catalog.shard(.init(stream: stream.number, shard: number)))
+          action, on: lane, in: store.catalog().shard(.init(stream: stream.number, shard: number)))
       else { continue }
       report.effects.append(order.sentence)
       report.records += order.records
@@ -227,7 +227,7 @@ public struct StoreOperator: Writing {
   private func split(_ name: String, _ shard: String, at key: String?) async throws -> StreamReport {
     let stream = try stream(named: name)
     let address = ShardAddress(stream: stream.number, shard: try shardNumber(shard))
-    guard let info = store.catalog.shard(address) else { throw StoreError.noSuchShard(address) }
+    guard let info = try store.catalog().shard(address) else { throw StoreError.noSuchShard(address) }
     let range = info.hashKeys
     let middle = HashKey(range.first.rawValue + (range.last.rawValue - range.first.rawValue) / 2 + 1)
     let at = try key.map { text in
@@ -252,8 +252,7 @@ public struct StoreOperator: Writing {
   public func put(_ packed: [UInt8], into name: String) async -> PutAnswer {
     do {
       let stream = try stream(named: name)
-      guard let routing = store.catalog.routing(of: stream.number) else { throw StoreError.noSuchStream(name) }
-      var request = AppendRequest(to: routing)
+      var request = AppendRequest(to: try store.routing(of: stream.number))
       try PackedRecords.add(packed, to: &request)
       guard request.count > 0 else { return .stored(PutReport(records: 0, shards: [])) }
       return .stored(PutReport(try await store.append(request)))
@@ -268,13 +267,13 @@ public struct StoreOperator: Writing {
 
   // MARK: - Finding
 
-  private func liveStreams() -> [StreamInfo] {
-    store.catalog.streams.values.filter { !$0.isBeingDeleted }.sorted { $0.name < $1.name }
+  private func liveStreams() throws -> [StreamInfo] {
+    try store.catalog().streams.values.filter { !$0.isBeingDeleted }.sorted { $0.name < $1.name }
   }
 
   private func stream(named name: String) throws -> StreamInfo {
-    guard let stream = store.catalog.stream(named: name) else {
-      let known = liveStreams().map(\.name).joined(separator: ", ")
+    guard let stream = try store.catalog().stream(named: name) else {
+      let known = try liveStreams().map(\.name).joined(separator: ", ")
       throw OperatorRefusal(
         .badInput, "There is no stream \(name)." + (known.isEmpty ? "" : " There are: \(known)."))
     }
@@ -282,8 +281,8 @@ public struct StoreOperator: Writing {
   }
 
   private func mapping(named name: String) throws -> MappingInfo {
-    guard let mapping = store.catalog.mapping(named: name) else {
-      let known = store.catalog.mappings.values.map(\.name).sorted().joined(separator: ", ")
+    guard let mapping = try store.catalog().mapping(named: name) else {
+      let known = try store.catalog().mappings.values.map(\.name).sorted().joined(separator: ", ")
       throw OperatorRefusal(
         .badInput,
         "There is no mapping \(name)." + (known.isEmpty ? " None has run on this store." : " There are: \(known)."))
@@ -291,8 +290,8 @@ public struct StoreOperator: Writing {
     return mapping
   }
 
-  private func stream(of mapping: MappingInfo) -> StreamInfo? {
-    MappingSettings(decoding: mapping.settings).flatMap { store.catalog.streams[$0.stream] }
+  private func stream(of mapping: MappingInfo) throws -> StreamInfo? {
+    try MappingSettings(decoding: mapping.settings).flatMap { try store.catalog().streams[$0.stream] }
   }
 
   private func shardNumber(_ text: String) throws -> ShardNumber {
@@ -313,7 +312,7 @@ public struct StoreOperator: Writing {
 
   private func failures(_ query: FailureQuery) throws -> [FailureSummary] {
     let shard = try query.shard.map { try shardNumber($0) }
-    let entries = try store.failures().filter { entry in
+    let entries = try store.failures(limit: .max).filter { entry in
       (query.mapping == nil || entry.mappingName == query.mapping)
         && (shard == nil || entry.address.shard == shard)
         && (query.entries.isEmpty || query.entries.contains(entry.number))
@@ -334,8 +333,8 @@ public struct StoreOperator: Writing {
     StreamReport(
       name: stream.name, retentionMilliseconds: stream.retentionMilliseconds,
       recordByteLimit: stream.recordByteLimit, createdAt: stream.createdAt.milliseconds,
-      shards: try store.catalog.shards(of: stream.number).map { shard in
-        let bounds = try store.bounds(of: shard.address)
+      shards: try store.catalog().shards(of: stream.number).map { shard in
+        let bounds = try store.shardBounds(shard.address)
         let isEmpty = bounds.firstAvailable >= bounds.end
         return ShardReport(
           shard: shard.address.shard.description, isOpen: shard.isOpen, parents: shard.parents.map(\.description),

@@ -1,6 +1,3 @@
-public import StreamModel
-public import StreamRuntime
-
 /// Why a lane is where it is, what happens next and when, and what it will cost. `explain` prints it.
 ///
 /// Times are milliseconds since 1970, durations milliseconds. What does not apply is `nil`.

@@ -14,7 +14,7 @@ struct LaneReportBuilder {
     let policy = look?.policy ?? MappingSettings(decoding: mapping.settings)?.policy ?? LanePolicy()
     let progress = stored.progress
     let failing = progress.failing
-    let bounds = try store.bounds(of: shard.address)
+    let bounds = try store.shardBounds(shard.address)
     let extent = look?.snapshot.batch ?? failing?.extent
     let next = max(progress.next, bounds.firstAvailable)
     let backlog = next < bounds.end ? next.distance(to: bounds.end) : 0
@@ -92,13 +92,14 @@ struct LaneReportBuilder {
       partitionKey: nil, firstArrival: extent.firstArrival.milliseconds, lastArrival: extent.lastArrival.milliseconds,
       preview: nil)
     let read = try store.read(
-      shard.address, from: extent.first, countLimit: 1, payloadByteLimit: .max, recordOverhead: 0)
-    if case .records(let run, let measured) = read, run.firstIndex.advanced(by: measured.start) == extent.first {
+      shard.address, from: extent.first, countLimit: 1, payloadByteLimit: .max, recordOverheadBytes: 0,
+      readAheadBytes: 0)
+    if case .records(let found) = read, found.run.firstIndex == extent.first {
       let origin = BatchOrigin(
         stream: "", shard: shard.address.shard, shardCreatedAtSeconds: shard.createdAtSeconds, attempt: 1)
-      let first = RecordBatch(origin: origin, run: run, range: measured.start..<(measured.start + 1))[0]
-      report.partitionKey = first.partitionKey
-      report.preview = LaneSummary.preview(of: first.dataBytes)
+      let batch = RecordBatch(origin: origin, run: found.run, range: 0..<1)
+      report.partitionKey = batch[0].partitionKey
+      report.preview = LaneSummary.preview(of: batch[0].dataBytes)
     }
     return report
   }

@@ -1,3 +1,5 @@
+import ShardCore
+import StreamModel
 import StreamRuntime
 
 /// The words of a lane report.
@@ -23,7 +25,7 @@ enum LaneSummary {
     case .paused:
       return "An operator paused it. Nothing is delivered until it is resumed."
     case .stopped:
-      if case .stopped(let block)? = look?.snapshot.state {
+      if case .stopped(block: let block)? = look?.snapshot.state {
         return "The block that begins at record \(block.rawValue) is damaged. See sluice check-store."
       }
       return "The store does not take or give what the lane needs; it is tried again every second."

@@ -20,11 +20,9 @@ struct BenchStore {
   }
 
   private init(folder: URL, store: StreamStore) throws {
-    guard let number = store.catalog.stream(named: Self.stream)?.number, let routing = store.catalog.routing(of: number)
-    else { throw StoreError.noSuchStream(Self.stream) }
     self.folder = folder
     self.store = store
-    self.routing = routing
+    self.routing = try store.routing(of: Self.stream)
   }
 
   /// Closes the store and opens it again, as after a restart of the worker.

@@ -26,7 +26,7 @@ struct Tail: AsyncParsableCommand {
 
   func run() async throws {
     let store = try Connection.open(self.store.dataDirectory, role: .looker)
-    guard let info = store.catalog.stream(named: stream) else {
+    guard let info = try store.catalog().stream(named: stream) else {
       throw Problem(Exit.badInput, "There is no stream \(stream).")
     }
     let position = try startingPosition()
@@ -39,13 +39,12 @@ struct Tail: AsyncParsableCommand {
     var next: [ShardNumber: RecordIndex] = [:]
     var left = limit ?? .max
     while left > 0 {
-      try store.refreshCatalog()
       var isQuiet = true
-      for shard in store.catalog.shards(of: info.number) where wanted == nil || shard.address.shard == wanted {
+      for shard in try store.catalog().shards(of: info.number) where wanted == nil || shard.address.shard == wanted {
         // Shards that appear while we look are read from their first record.
         let isNew = !next.isEmpty && next[shard.address.shard] == nil
         let start =
-          try next[shard.address.shard] ?? store.index(of: isNew ? .trimHorizon : position, in: shard.address)
+          try next[shard.address.shard] ?? store.index(for: isNew ? .trimHorizon : position, in: shard.address)
         let end = try show(shard, from: start, in: store, left: &left)
         next[shard.address.shard] = end
         if end > start { isQuiet = false }
@@ -58,7 +57,7 @@ struct Tail: AsyncParsableCommand {
     }
   }
 
-  private func startingPosition() throws -> ShardPosition {
+  private func startingPosition() throws -> StartingPosition {
     switch from.lowercased() {
     case "trim-horizon", "trim_horizon": return .trimHorizon
     case "latest": return .latest
@@ -75,11 +74,11 @@ struct Tail: AsyncParsableCommand {
     _ shard: ShardInfo, from start: RecordIndex, in store: StreamStore, left: inout Int
   ) throws -> RecordIndex {
     let read = try store.read(
-      shard.address, from: start, countLimit: min(left, 1_000), payloadByteLimit: 4_194_304, recordOverhead: 0)
-    guard case .records(let run, let measured) = read else { return start }
+      shard.address, from: start, countLimit: min(left, 1_000), payloadByteLimit: 4_194_304, recordOverheadBytes: 0)
+    guard case .records(let found) = read else { return start }
     let origin = BatchOrigin(
       stream: stream, shard: shard.address.shard, shardCreatedAtSeconds: shard.createdAtSeconds, attempt: 1)
-    let batch = RecordBatch(origin: origin, run: run, range: measured.start..<(measured.start + measured.count))
+    let batch = RecordBatch(origin: origin, run: found.run, range: 0..<found.batch.count)
     for position in 0..<batch.count { try show(FailedRecord(batch[position]), of: shard) }
     left -= batch.count
     return batch.lastIndex.advanced(by: 1)
