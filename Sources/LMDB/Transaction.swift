@@ -108,6 +108,14 @@ public struct WriteTransaction: ~Copyable, ~Escapable {
     try check(code)
   }
 
+  /// Stores a copy of `bytes` under `key`.
+  @_lifetime(self: copy self)
+  public mutating func put(
+    _ key: Key, _ bytes: [UInt8], in table: Database, mode: PutMode = .replace
+  ) throws(LMDBError) {
+    try unsafe put(key, bytes.span.bytes, in: table, mode: mode)
+  }
+
   /// Makes room for `byteCount` bytes under `key` and lets `fill` write them where they will stand. `fill` gets memory
   /// with undefined contents and must write all of it.
   @_lifetime(self: copy self)

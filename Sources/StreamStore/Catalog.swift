@@ -96,13 +96,25 @@ public struct Catalog: Sendable {
     route(stream.number)
   }
 
-  mutating func set(_ shard: ShardInfo) {
-    var shards = shardsByStream.removeValue(forKey: shard.address.stream) ?? []
-    let known = Self.place(of: shard.address.shard, in: shards)
-    let changesRouting = known.map { shards[$0].isOpen != shard.isOpen } ?? true
-    if let known { shards[known] = shard } else { shards.append(shard) }
-    shardsByStream[shard.address.stream] = shards
-    if changesRouting { route(shard.address.stream) }
+  mutating func set(_ shard: ShardInfo) { set([shard]) }
+
+  /// Adds or replaces shards of one stream, and routes once.
+  mutating func set(_ changed: [ShardInfo]) {
+    guard let stream = changed.first?.address.stream else { return }
+    var shards = shardsByStream.removeValue(forKey: stream) ?? []
+    var changesRouting = false
+    for shard in changed {
+      precondition(shard.address.stream == stream, "shards are set for one stream at a time")
+      if let known = Self.place(of: shard.address.shard, in: shards) {
+        changesRouting = changesRouting || shards[known].isOpen != shard.isOpen
+        shards[known] = shard
+      } else {
+        changesRouting = true
+        shards.append(shard)
+      }
+    }
+    shardsByStream[stream] = shards
+    if changesRouting { route(stream) }
   }
 
   mutating func set(_ mapping: MappingInfo) {

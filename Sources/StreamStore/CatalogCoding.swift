@@ -88,9 +88,16 @@ extension Catalog {
       if stream.isBeingDeleted { markDeleted(stream) } else { set(stream) }
     }
     var shards = try transaction.cursor(in: layout.shards)
+    var family: [ShardInfo] = []
     while try shards.next() {
-      set(try ShardInfo(address: shards.key.shardAddress, decoding: shards.value))
+      let shard = try ShardInfo(address: shards.key.shardAddress, decoding: shards.value)
+      if let first = family.first, first.address.stream != shard.address.stream {
+        set(family)
+        family = []
+      }
+      family.append(shard)
     }
+    set(family)
     var mappings = try transaction.cursor(in: layout.mappings)
     while try mappings.next() {
       set(try MappingInfo(number: MappingNumber(mappings.key.number(at: 0)), decoding: mappings.value))

@@ -1,4 +1,4 @@
-public import LMDB
+internal import LMDB
 public import StreamModel
 
 /// Why the store did not do what it was asked.
