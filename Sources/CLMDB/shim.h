@@ -1,1 +1,3 @@
 #include <lmdb.h>
+// Swift's Glibc module leaves malloc's settings out.
+#include <malloc.h>

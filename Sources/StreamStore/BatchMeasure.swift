@@ -1,0 +1,81 @@
+public import StreamModel
+
+/// How many records of a run make a batch, and what the batch is like. Pure: the same run and limits give the same
+/// answer.
+public struct BatchMeasure: Hashable, Sendable {
+  /// Records from the given position on. Zero only at the end of the run.
+  public var count = 0
+  /// What they add to the encoded event; see ``payloadByteCount(of:overhead:)``.
+  public var payloadBytes = 0
+  /// The count or the payload limit ended the batch. If not, the run did.
+  public var isFull = false
+  public var firstArrival = WallTime.zero
+  public var lastArrival = WallTime.zero
+  /// Records at the head that arrived before the given moment.
+  public var expiredCount = 0
+  /// The arrival of the last of those; zero if there are none.
+  public var lastExpiredArrival = WallTime.zero
+
+  /// Measures the batch that begins at `position`, 0 ... run.count. One record is given even if it is above the payload
+  /// limit. Costs a few nanoseconds a record.
+  public static func measure(
+    _ run: RecordRun, from position: Int, countLimit: Int, payloadByteLimit: Int, recordOverheadBytes: Int,
+    expiredBefore: WallTime?
+  ) -> BatchMeasure {
+    var measure = BatchMeasure()
+    let end = min(run.count, position + countLimit)
+    guard position < end else { return measure }
+    for place in position..<end {
+      let size = unsafe payloadByteCount(of: run.address(at: place), overhead: recordOverheadBytes)
+      if measure.payloadBytes + size > payloadByteLimit && measure.count > 0 {
+        measure.isFull = true
+        break
+      }
+      measure.payloadBytes += size
+      measure.count += 1
+    }
+    measure.isFull = measure.isFull || measure.count == countLimit || measure.payloadBytes >= payloadByteLimit
+    measure.firstArrival = run.arrival(at: position)
+    measure.lastArrival = run.arrival(at: position + measure.count - 1)
+    if let expiredBefore { measure.countExpired(run, from: position, before: expiredBefore) }
+    return measure
+  }
+
+  /// Arrivals never step back within a shard, so the expired ones are at the head: a search by halves.
+  private mutating func countExpired(_ run: RecordRun, from position: Int, before moment: WallTime) {
+    guard firstArrival < moment else { return }
+    var low = 1
+    var high = count
+    while low < high {
+      let middle = (low + high) / 2
+      if run.arrival(at: position + middle) < moment { low = middle + 1 } else { high = middle }
+    }
+    expiredCount = low
+    lastExpiredArrival = run.arrival(at: position + low - 1)
+  }
+
+  /// What the packed record at `address` adds to an event in JSON: its data in base64, its partition key escaped, and
+  /// `overhead` for everything else.
+  @inline(__always)
+  static func payloadByteCount(of address: UnsafeRawPointer, overhead: Int) -> Int {
+    let header = unsafe RecordHeader(at: address)
+    let key = unsafe UnsafeRawBufferPointer(start: address + header.keyOffset, count: header.keyByteCount)
+    return unsafe overhead + (header.dataByteCount + 2) / 3 * 4 + escapedByteCount(of: key)
+  }
+
+  /// The bytes of `text` as a JSON string without its quotes: `"` and `\` and the five short escapes take two bytes,
+  /// other control characters six.
+  @inline(__always)
+  static func escapedByteCount(of text: UnsafeRawBufferPointer) -> Int {
+    var count = text.count
+    for position in 0..<text.count {
+      let byte = unsafe text[position]
+      guard byte < 0x20 || byte == 0x22 || byte == 0x5c else { continue }
+      switch byte {
+      case 0x22, 0x5c, 0x08, 0x09, 0x0a, 0x0c, 0x0d: count += 1
+      default: count += 5
+      }
+    }
+    return count
+  }
+}

@@ -1,0 +1,124 @@
+internal import LMDB
+internal import StreamModel
+
+extension FailureSummary {
+  func encoded() -> [UInt8] {
+    var writer = ByteWriter()
+    writer.write(mapping.rawValue)
+    writer.write(mappingName)
+    writer.write(streamName)
+    writer.write(address.stream.rawValue)
+    writer.write(address.shard.rawValue)
+    writer.write(shardCreatedAtSeconds)
+    writer.write(firstIndex)
+    writer.write(lastIndex)
+    writer.write(firstArrival)
+    writer.write(lastArrival)
+    writer.write(condition.rawValue)
+    writer.write(UInt32(attempts))
+    writer.write(createdAt)
+    writer.write(UInt32(history.count))
+    for attempt in history {
+      writer.write(attempt.startedAt)
+      writer.write(attempt.durationMilliseconds)
+      writer.write(attempt.kind.rawValue)
+      writer.write(attempt.type)
+      writer.write(attempt.message)
+      writer.write(UInt32(attempt.trace.count))
+      for line in attempt.trace { writer.write(line) }
+      writer.write(attempt.requestID)
+    }
+    writer.write(UInt32(redrives))
+    writer.write(lastRedrive != nil)
+    if let lastRedrive {
+      writer.write(lastRedrive.endedAt)
+      writer.write(lastRedrive.succeeded)
+      writer.write(lastRedrive.message)
+    }
+    return writer.bytes
+  }
+
+  init(number: UInt64, decoding bytes: RawSpan) throws(LMDBError) {
+    var reader = ByteReader(bytes, table: "failures")
+    let mapping = MappingNumber(try reader.read())
+    let mappingName = try reader.readText()
+    let streamName = try reader.readText()
+    let address = ShardAddress(stream: StreamNumber(try reader.read()), shard: ShardNumber(try reader.read()))
+    let seconds: UInt64 = try reader.read()
+    let (first, last) = (try reader.readIndex(), try reader.readIndex())
+    let (firstArrival, lastArrival) = (try reader.readTime(), try reader.readTime())
+    guard let condition = FailureCondition(rawValue: try reader.read()), first <= last else { throw reader.damaged }
+    let attempts = Int(try reader.read(UInt32.self))
+    let createdAt = try reader.readTime()
+    var history: [AttemptRecord] = []
+    for _ in 0..<(try reader.readCount()) { history.append(try AttemptRecord(reading: &reader)) }
+    self.init(
+      mapping: mapping, mappingName: mappingName, streamName: streamName, address: address,
+      shardCreatedAtSeconds: seconds, firstIndex: first, lastIndex: last, firstArrival: firstArrival,
+      lastArrival: lastArrival, condition: condition, attempts: attempts, history: history, createdAt: createdAt)
+    self.number = number
+    redrives = Int(try reader.read(UInt32.self))
+    if try reader.readFlag() {
+      lastRedrive = RedriveOutcome(
+        endedAt: try reader.readTime(), succeeded: try reader.readFlag(), message: try reader.readText())
+    }
+  }
+}
+
+extension AttemptRecord {
+  fileprivate init(reading reader: inout ByteReader) throws(LMDBError) {
+    let startedAt = try reader.readTime()
+    let duration: Int64 = try reader.read()
+    guard let kind = FailureKind(rawValue: try reader.read()) else { throw reader.damaged }
+    let type = try reader.readText()
+    let message = try reader.readText()
+    var trace: [String] = []
+    for _ in 0..<(try reader.readCount()) { trace.append(try reader.readText()) }
+    self.init(
+      startedAt: startedAt, durationMilliseconds: duration, kind: kind, type: type, message: message, trace: trace,
+      requestID: try reader.readText())
+  }
+}
+
+/// The records of a failure entry: stretches that share a first arrival, each a head and its packed records.
+struct FailurePayload: Sendable {
+  private(set) var bytes: [UInt8]
+
+  /// Copies the records `range` of `run`.
+  init(run: RecordRun, range: Range<Int>) {
+    var writer = ByteWriter()
+    var position = range.lowerBound
+    while position < range.upperBound {
+      let base = Self.firstArrival(of: run, at: position)
+      var end = position + 1
+      while end < range.upperBound, Self.firstArrival(of: run, at: end) == base { end += 1 }
+      writer.write(UInt32(end - position))
+      writer.write(base)
+      writer.write(unsafe Array(run.packedBytes(position..<end)))
+      position = end
+    }
+    self.bytes = writer.bytes
+  }
+
+  /// What the arrival delta of the record at `position` counts from.
+  private static func firstArrival(of run: RecordRun, at position: Int) -> WallTime {
+    let delta = unsafe RecordHeader(at: run.address(at: position)).arrivalDelta
+    return run.arrival(at: position).adding(milliseconds: -Int64(delta))
+  }
+
+  /// Reads the records back.
+  static func records(decoding bytes: RawSpan, firstIndex: RecordIndex, count: Int) throws(LMDBError) -> RecordRun {
+    var reader = ByteReader(bytes, table: "failurePayloads")
+    var builder = RecordRunBuilder(firstIndex: firstIndex)
+    while builder.count < count {
+      let stretch = Int(try reader.read(UInt32.self))
+      let arrival = try reader.readTime()
+      let packed = try reader.readBytes()
+      let isWhole = unsafe packed.withUnsafeBytes {
+        unsafe builder.append(packed: $0, recordCount: stretch, firstArrival: arrival)
+      }
+      guard isWhole, stretch > 0 else { throw reader.damaged }
+    }
+    return builder.finish()
+  }
+}

@@ -1,0 +1,92 @@
+public import StreamModel
+
+/// Records that left their lane without success: everything but the records themselves.
+public struct FailureSummary: Hashable, Sendable {
+  /// The entry's number in the store, from 1. Zero before it is stored.
+  public var number: UInt64 = 0
+  public var mapping: MappingNumber
+  public var mappingName: String
+  public var streamName: String
+  public var address: ShardAddress
+  public var shardCreatedAtSeconds: UInt64
+  public var firstIndex: RecordIndex
+  public var lastIndex: RecordIndex
+  public var firstArrival: WallTime
+  public var lastArrival: WallTime
+  public var condition: FailureCondition
+  /// Deliveries that used up an attempt.
+  public var attempts: Int
+  /// The deliveries, oldest first; not necessarily all of them.
+  public var history: [AttemptRecord]
+  public var createdAt: WallTime
+  /// How often the entry was delivered again, and how that last ended.
+  public var redrives: Int = 0
+  public var lastRedrive: RedriveOutcome?
+
+  public init(
+    mapping: MappingNumber, mappingName: String, streamName: String, address: ShardAddress,
+    shardCreatedAtSeconds: UInt64, firstIndex: RecordIndex, lastIndex: RecordIndex, firstArrival: WallTime,
+    lastArrival: WallTime, condition: FailureCondition, attempts: Int, history: [AttemptRecord], createdAt: WallTime
+  ) {
+    self.mapping = mapping
+    self.mappingName = mappingName
+    self.streamName = streamName
+    self.address = address
+    self.shardCreatedAtSeconds = shardCreatedAtSeconds
+    self.firstIndex = firstIndex
+    self.lastIndex = lastIndex
+    self.firstArrival = firstArrival
+    self.lastArrival = lastArrival
+    self.condition = condition
+    self.attempts = attempts
+    self.history = history
+    self.createdAt = createdAt
+  }
+
+  /// The number of records.
+  public var count: Int { Int(firstIndex.distance(to: lastIndex)) + 1 }
+}
+
+/// One delivery that failed.
+public struct AttemptRecord: Hashable, Sendable {
+  public var startedAt: WallTime
+  public var durationMilliseconds: Int64
+  public var kind: FailureKind
+  public var type: String
+  public var message: String
+  public var trace: [String]
+  public var requestID: String
+
+  public init(
+    startedAt: WallTime, durationMilliseconds: Int64, kind: FailureKind, type: String, message: String,
+    trace: [String], requestID: String
+  ) {
+    self.startedAt = startedAt
+    self.durationMilliseconds = durationMilliseconds
+    self.kind = kind
+    self.type = type
+    self.message = message
+    self.trace = trace
+    self.requestID = requestID
+  }
+}
+
+/// How a redrive ended.
+public struct RedriveOutcome: Hashable, Sendable {
+  public var endedAt: WallTime
+  public var succeeded: Bool
+  public var message: String
+
+  public init(endedAt: WallTime, succeeded: Bool, message: String) {
+    self.endedAt = endedAt
+    self.succeeded = succeeded
+    self.message = message
+  }
+}
+
+/// A failure entry with its records.
+public struct FailureEntry: Sendable {
+  public var summary: FailureSummary
+  /// Begins at `summary.firstIndex`.
+  public var records: RecordRun
+}

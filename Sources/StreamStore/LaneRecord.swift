@@ -1,0 +1,53 @@
+internal import LMDB
+public import StreamModel
+
+/// What is stored for one mapping and shard.
+public struct LaneRecord: Hashable, Sendable {
+  /// The checkpoint: every record before it is settled.
+  public var next: RecordIndex
+  /// The rest of the lane's progress, in a form that only the runtime reads.
+  public var payload: [UInt8]
+
+  public init(next: RecordIndex, payload: [UInt8]) {
+    self.next = next
+    self.payload = payload
+  }
+
+  func encoded() -> [UInt8] {
+    var writer = ByteWriter()
+    writer.write(next)
+    writer.write(payload)
+    return writer.bytes
+  }
+
+  init(decoding bytes: RawSpan) throws(LMDBError) {
+    var reader = ByteReader(bytes, table: "lanes")
+    self.init(next: try reader.readIndex(), payload: try reader.readBytes())
+  }
+}
+
+/// The place of a lane in the store.
+public struct LaneKey: Hashable, Comparable, Sendable {
+  public var mapping: MappingNumber
+  public var address: ShardAddress
+
+  public init(mapping: MappingNumber, address: ShardAddress) {
+    self.mapping = mapping
+    self.address = address
+  }
+
+  public static func < (left: LaneKey, right: LaneKey) -> Bool {
+    (left.mapping, left.address) < (right.mapping, right.address)
+  }
+}
+
+/// A lane's progress to store.
+public struct LaneUpdate: Hashable, Sendable {
+  public var key: LaneKey
+  public var record: LaneRecord
+
+  public init(key: LaneKey, record: LaneRecord) {
+    self.key = key
+    self.record = record
+  }
+}

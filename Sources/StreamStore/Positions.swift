@@ -1,0 +1,187 @@
+internal import LMDB
+public import StreamModel
+
+/// Where to begin in a shard.
+public enum StartingPosition: Hashable, Sendable {
+  /// The oldest record that is still there.
+  case trimHorizon
+  /// Behind the newest record.
+  case latest
+  /// The first record that arrived at this moment or later.
+  case atTimestamp(WallTime)
+  case atSequenceNumber(SequenceNumber)
+  case afterSequenceNumber(SequenceNumber)
+}
+
+/// The extent of a shard.
+public struct ShardBounds: Hashable, Sendable {
+  public var firstAvailable: RecordIndex
+  /// The index behind the last record.
+  public var end: RecordIndex
+  /// The arrivals of the first and the last record; `nil` for an empty shard.
+  public var firstArrival: WallTime?
+  public var lastArrival: WallTime?
+  /// What the records take in the store: exact for shards of few blocks, estimated from the first and the last block
+  /// for others.
+  public var estimatedBytes: UInt64
+
+  public var count: UInt64 { firstAvailable.distance(to: end) }
+}
+
+extension StreamStore {
+  /// The index at which a reader begins. A record that retention has removed gives the first that is left.
+  public func index(for position: StartingPosition, in address: ShardAddress) throws(StoreError) -> RecordIndex {
+    let shard = try shard(address)
+    let bounds = try shardBounds(address)
+    switch position {
+    case .trimHorizon: return bounds.firstAvailable
+    case .latest: return bounds.end
+    case .atTimestamp(let moment):
+      let index = try reading { transaction throws(LMDBError) in
+        try transaction.firstIndex(arrivedAtOrAfter: moment, in: address, bounds: bounds, layout)
+      }
+      guard let index else { throw .corruptedBlock(address, firstIndex: bounds.firstAvailable) }
+      return index
+    case .atSequenceNumber(let number):
+      return max(try index(of: number, in: shard, bounds), bounds.firstAvailable)
+    case .afterSequenceNumber(let number):
+      return max(try index(of: number, in: shard, bounds).advanced(by: 1), bounds.firstAvailable)
+    }
+  }
+
+  private func index(
+    of number: SequenceNumber, in shard: ShardInfo, _ bounds: ShardBounds
+  ) throws(StoreError) -> RecordIndex {
+    guard number.shard == shard.address.shard, number.shardCreatedAtSeconds == shard.createdAtSeconds,
+      number.index < bounds.end
+    else {
+      throw .invalid(
+        .init(
+          field: "SequenceNumber", value: number.description,
+          rule: "it is one that \(shard.address.shard) has given out"))
+    }
+    return number.index
+  }
+
+  /// A shard as it is now.
+  public func shard(_ address: ShardAddress) throws(StoreError) -> ShardInfo {
+    let found = try reading { transaction throws(LMDBError) in try transaction.shard(address, layout) }
+    guard let found else { throw .noSuchShard(address) }
+    return found
+  }
+
+  /// How far a shard reaches. Costs two look-ups.
+  public func shardBounds(_ address: ShardAddress) throws(StoreError) -> ShardBounds {
+    let bounds = try reading { transaction throws(LMDBError) in try transaction.bounds(of: address, layout) }
+    guard let bounds else { throw .noSuchShard(address) }
+    return bounds
+  }
+
+  /// When the record `index` arrived; `nil` if it is not there, any more or yet.
+  public func arrival(of index: RecordIndex, in address: ShardAddress) throws(StoreError) -> WallTime? {
+    try reading { transaction throws(LMDBError) in
+      var blocks = try transaction.cursor(in: layout.blocks)
+      guard try blocks.seekBlock(of: address, holding: index), blocks.key.blockIndex <= index else { return nil }
+      let first = blocks.key.blockIndex
+      return unsafe blocks.value.withUnsafeBytes { unsafe BlockArrivals(verifying: $0, address, first)?[index] }
+    }
+  }
+}
+
+/// The arrivals of the records of one block.
+struct BlockArrivals {
+  let header: BlockHeader
+  let deltas: [UInt32]
+
+  init?(verifying block: UnsafeRawBufferPointer, _ address: ShardAddress, _ firstIndex: RecordIndex) {
+    guard let header = unsafe BlockHeader(verifying: block, address: address, firstIndex: firstIndex) else {
+      return nil
+    }
+    let packed = unsafe UnsafeRawBufferPointer(rebasing: block[BlockHeader.byteCount...])
+    var deltas: [UInt32] = []
+    deltas.reserveCapacity(header.count)
+    var offset = 0
+    for _ in 0..<header.count {
+      guard offset + RecordLayout.headerByteCount <= packed.count else { return nil }
+      let record = unsafe RecordHeader(at: packed.baseAddress.unsafelyUnwrapped + offset)
+      deltas.append(record.arrivalDelta)
+      offset += record.byteCount
+    }
+    self.header = header
+    self.deltas = deltas
+  }
+
+  subscript(index: RecordIndex) -> WallTime? {
+    guard index >= header.firstIndex, index < header.endIndex else { return nil }
+    let position = Int(header.firstIndex.distance(to: index))
+    return header.firstArrival.adding(milliseconds: Int64(deltas[position]))
+  }
+
+  /// The first record that arrived at `moment` or later, or the end.
+  func firstIndex(atOrAfter moment: WallTime) -> RecordIndex {
+    let position = deltas.firstIndex { header.firstArrival.adding(milliseconds: Int64($0)) >= moment }
+    return header.firstIndex.advanced(by: position ?? header.count)
+  }
+}
+
+extension ReadTransaction {
+  /// `nil` if there is no such shard.
+  func bounds(of address: ShardAddress, _ layout: StoreLayout) throws(LMDBError) -> ShardBounds? {
+    guard let shard = try shard(address, layout) else { return nil }
+    var bounds = ShardBounds(
+      firstAvailable: shard.firstAvailable, end: shard.closing?.end ?? shard.firstAvailable, estimatedBytes: 0)
+    var blocks = try cursor(in: layout.blocks)
+    guard try blocks.seek(atOrAfter: Key(block: address, .zero)), blocks.key.isBlock(of: address) else {
+      return bounds
+    }
+    bounds.firstAvailable = blocks.key.blockIndex
+    guard let first = blocks.blockHeader else { throw Self.damaged(blocks.key) }
+    guard try blocks.seek(atOrBefore: Key(block: address, RecordIndex(.max))), let last = blocks.blockHeader else {
+      throw Self.damaged(Key(block: address, bounds.firstAvailable))
+    }
+    bounds.end = last.endIndex
+    bounds.firstArrival = first.firstArrival
+    bounds.lastArrival = last.lastArrival
+    let sampledBytes = first.packedByteCount + last.packedByteCount
+    let sampledCount = first.count + last.count
+    bounds.estimatedBytes = UInt64(Double(bounds.count) * Double(sampledBytes) / Double(sampledCount))
+    return bounds
+  }
+
+  private static func damaged(_ key: Key) -> LMDBError {
+    .corrupted("the block of shard \(key.shardAddress.shard) that begins at record \(key.blockIndex.rawValue)")
+  }
+
+  /// Searches by halves over the indexes, each step one look-up: arrivals never step back within a shard. `nil` if the
+  /// block that decides is damaged.
+  func firstIndex(
+    arrivedAtOrAfter moment: WallTime, in address: ShardAddress, bounds: ShardBounds, _ layout: StoreLayout
+  ) throws(LMDBError) -> RecordIndex? {
+    var blocks = try cursor(in: layout.blocks)
+    var low = bounds.firstAvailable
+    var high = bounds.end
+    // Every block that ends before `low` is too old; every block that begins at `high` or later is not.
+    while low < high {
+      let middle = RecordIndex(low.rawValue + (high.rawValue - low.rawValue) / 2)
+      guard try blocks.seekBlock(of: address, holding: middle), let header = blocks.blockHeader else { return nil }
+      if header.lastArrival < moment {
+        low = header.endIndex
+      } else if header.firstArrival >= moment {
+        high = header.firstIndex
+      } else {
+        let first = blocks.key.blockIndex
+        let arrivals = unsafe blocks.value.withUnsafeBytes { unsafe BlockArrivals(verifying: $0, address, first) }
+        return arrivals?.firstIndex(atOrAfter: moment)
+      }
+    }
+    return low
+  }
+}
+
+extension Cursor {
+  /// The head of the block that the cursor stands on; `nil` if it is damaged.
+  var blockHeader: BlockHeader? {
+    let first = key.blockIndex
+    return unsafe value.withUnsafeBytes { unsafe BlockHeader(reading: $0, firstIndex: first) }
+  }
+}

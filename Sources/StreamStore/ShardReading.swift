@@ -1,0 +1,152 @@
+internal import LMDB
+public import StreamModel
+
+/// What a shard answered to a read.
+public enum ShardRead: Sendable {
+  case records(RecordsRead)
+  /// Nothing at or behind the index, and the shard is open.
+  case caughtUp
+  /// Nothing at or behind the index, and the shard is closed: `end` is the index behind its last record.
+  case shardEnd(end: RecordIndex)
+}
+
+/// The records of a read, and how many of them make the batch that was asked for.
+public struct RecordsRead: Sendable {
+  /// Begins at the index that was asked for, or at the first available one if retention has removed that. Holds more
+  /// than the batch when more was read ahead.
+  public var run: RecordRun
+  /// The batch: so many records from the beginning of the run.
+  public var batch: BatchMeasure
+}
+
+extension StreamStore {
+  /// Copies records of a shard from the index `from` on: enough for a batch of `countLimit` records or
+  /// `payloadByteLimit` bytes, and then up to `readAheadBytes` for the batches that follow, which
+  /// ``BatchMeasure/measure(_:from:countLimit:payloadByteLimit:recordOverheadBytes:expiredBefore:)`` cuts. Every block
+  /// is verified.
+  ///
+  /// Takes the memory of `recycling` when nobody else holds it. Throws ``StoreError/corruptedBlock(_:firstIndex:)`` only
+  /// if the damaged block is the first; otherwise what stands before it is given.
+  public func read(
+    _ address: ShardAddress, from: RecordIndex, countLimit: Int, payloadByteLimit: Int, recordOverheadBytes: Int,
+    expiredBefore: WallTime? = nil, readAheadBytes: Int = 1 << 20, recycling: consuming RecordRun? = nil
+  ) throws(StoreError) -> ShardRead {
+    precondition(countLimit > 0, "a read asks for one record or more")
+    var old: RecordRun? = recycling
+    let found = try reading { transaction throws(LMDBError) in
+      try transaction.copyBlocks(
+        of: address, from: from, countLimit: countLimit, payloadByteLimit: payloadByteLimit,
+        readAheadBytes: readAheadBytes, recycling: &old, layout: layout)
+    }
+    switch found {
+    case .records(let run):
+      return .records(
+        RecordsRead(
+          run: run,
+          batch: BatchMeasure.measure(
+            run, from: 0, countLimit: countLimit, payloadByteLimit: payloadByteLimit,
+            recordOverheadBytes: recordOverheadBytes, expiredBefore: expiredBefore)))
+    case .nothing(let shard):
+      guard let shard else { throw .noSuchShard(address) }
+      return shard.closing.map { .shardEnd(end: $0.end) } ?? .caughtUp
+    case .damaged(let block):
+      throw .corruptedBlock(address, firstIndex: block)
+    }
+  }
+}
+
+/// What stood in the table of blocks.
+private enum BlocksFound {
+  case records(RecordRun)
+  case nothing(ShardInfo?)
+  case damaged(block: RecordIndex)
+}
+
+extension ReadTransaction {
+  fileprivate func copyBlocks(
+    of address: ShardAddress, from: RecordIndex, countLimit: Int, payloadByteLimit: Int, readAheadBytes: Int,
+    recycling old: inout RecordRun?, layout: StoreLayout
+  ) throws(LMDBError) -> BlocksFound {
+    var blocks = try cursor(in: layout.blocks)
+    guard try blocks.seekBlock(of: address, holding: from) else { return .nothing(try shard(address, layout)) }
+    var recycled: RecordRun?
+    swap(&recycled, &old)
+    var builder = RecordRunBuilder(recycling: recycled.take(), firstIndex: max(from, blocks.key.blockIndex))
+    var expected = blocks.key.blockIndex
+    repeat {
+      let first = blocks.key.blockIndex
+      guard first == expected else {
+        // A gap between two blocks: what is missing begins here.
+        return builder.count > 0 ? .records(builder.finish()) : .damaged(block: expected)
+      }
+      let isSatisfied = builder.count >= countLimit || builder.greatestPayload >= payloadByteLimit
+      if isSatisfied, builder.byteCount + blocks.value.byteCount > readAheadBytes { break }
+      let end = unsafe blocks.value.withUnsafeBytes {
+        unsafe builder.append(block: $0, of: address, firstIndex: first, from: from)
+      }
+      guard let end else { return builder.count > 0 ? .records(builder.finish()) : .damaged(block: first) }
+      expected = end
+    } while try blocks.next() && blocks.key.isBlock(of: address)
+    return .records(builder.finish())
+  }
+
+  func shard(_ address: ShardAddress, _ layout: StoreLayout) throws(LMDBError) -> ShardInfo? {
+    guard let value = try value(Key(shard: address), in: layout.shards) else { return nil }
+    return try ShardInfo(address: address, decoding: value)
+  }
+}
+
+extension Cursor {
+  /// To the block that holds `index`, or the first one behind it. `false` if there is none.
+  @_lifetime(self: copy self)
+  mutating func seekBlock(of address: ShardAddress, holding index: RecordIndex) throws(LMDBError) -> Bool {
+    if try seek(atOrBefore: Key(block: address, index)), key.isBlock(of: address) {
+      let first = key.blockIndex
+      let header = unsafe value.withUnsafeBytes { unsafe BlockHeader(reading: $0, firstIndex: first) }
+      // A damaged head is for the caller to find.
+      guard let header, header.endIndex <= index else { return true }
+      return try next() && key.isBlock(of: address)
+    }
+    return try seek(atOrAfter: Key(block: address, index)) && key.isBlock(of: address)
+  }
+}
+
+extension RecordRunBuilder {
+  /// Less than the payload of the records so far: their keys and data.
+  fileprivate var greatestPayload: Int {
+    byteCount - count * (RecordLayout.headerByteCount + RecordLayout.explicitHashKeyByteCount)
+  }
+
+  /// Verifies a block and copies its records from the index `from` on; the index behind the block, or `nil` if it is
+  /// damaged.
+  fileprivate mutating func append(
+    block: UnsafeRawBufferPointer, of address: ShardAddress, firstIndex: RecordIndex, from: RecordIndex
+  ) -> RecordIndex? {
+    guard let header = unsafe BlockHeader(verifying: block, address: address, firstIndex: firstIndex) else {
+      return nil
+    }
+    var packed = unsafe UnsafeRawBufferPointer(rebasing: block[BlockHeader.byteCount...])
+    var count = header.count
+    if from > firstIndex {
+      let skipped = Int(firstIndex.distance(to: from))
+      guard let offset = unsafe RecordWalk.offset(of: skipped, in: packed) else { return nil }
+      unsafe packed = UnsafeRawBufferPointer(rebasing: packed[offset...])
+      count -= skipped
+    }
+    guard unsafe append(packed: packed, recordCount: count, firstArrival: header.firstArrival) else { return nil }
+    return header.endIndex
+  }
+}
+
+/// Walking packed records by their heads.
+enum RecordWalk {
+  /// Where the record at `position` begins; `nil` if the bytes end before.
+  static func offset(of position: Int, in packed: UnsafeRawBufferPointer) -> Int? {
+    var offset = 0
+    for _ in 0..<position {
+      guard offset + RecordLayout.headerByteCount <= packed.count else { return nil }
+      unsafe offset += RecordHeader(at: packed.baseAddress.unsafelyUnwrapped + offset).byteCount
+    }
+    return offset <= packed.count ? offset : nil
+  }
+}

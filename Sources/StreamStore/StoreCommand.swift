@@ -1,0 +1,128 @@
+public import StreamModel
+
+/// What the writer can be told besides appending records. Each succeeds or fails alone; those that are there together
+/// become one transaction.
+public enum StoreCommand: Sendable {
+  /// Answers `.stream`.
+  case createStream(NewStream)
+  /// The stream is gone at once for everyone; its records are removed in small steps in the background. Its name can be
+  /// used again.
+  case deleteStream(StreamNumber)
+  case setRetention(StreamNumber, milliseconds: Int64)
+  /// Closes the shard and opens two: the second begins at `at`. Answers `.shards` with both.
+  case split(ShardAddress, at: HashKey)
+  /// Closes the shard and its neighbour and opens one for both. Answers `.shards` with it.
+  case merge(ShardAddress, with: ShardNumber)
+  /// Creates the mapping, or replaces the settings of the one with this name. Answers `.mapping`.
+  case storeMapping(name: String, settings: [UInt8])
+  /// Removes the mapping and its lanes. Its failure entries stay.
+  case deleteMapping(MappingNumber)
+  /// Of several updates of one lane that are there together only the last is written.
+  case storeLanes([LaneUpdate])
+  /// Replaces the entry of the same mapping, shard and records, if there is one: it keeps its number. Answers `.number`.
+  case storeFailure(NewFailure)
+  /// Replaces everything but the records. The entry with the summary's number must exist.
+  case updateFailure(FailureSummary)
+  case deleteFailure(UInt64)
+  /// Answers `.number`.
+  case appendAudit(AuditEntry)
+  /// Answers `.trimmed`.
+  case trim(TrimOrder)
+}
+
+/// A stream to create.
+public struct NewStream: Hashable, Sendable {
+  public var name: String
+  /// 1 or more, in equal parts.
+  public var shardCount: Int
+  /// 1 hour to 365 days on AWS; here 1 ms or more.
+  public var retentionMilliseconds: Int64
+  /// 1 B to 10 MiB.
+  public var recordByteLimit: Int
+
+  public static let greatestRecordByteLimit = 10 << 20
+  public static let greatestShardCount = 65_536
+
+  public init(
+    name: String, shardCount: Int = 1, retentionMilliseconds: Int64 = 24 * 3_600_000, recordByteLimit: Int = 1 << 20
+  ) {
+    self.name = name
+    self.shardCount = shardCount
+    self.retentionMilliseconds = retentionMilliseconds
+    self.recordByteLimit = recordByteLimit
+  }
+}
+
+/// A failure entry to store.
+public struct NewFailure: Sendable {
+  var summary: FailureSummary
+  var payload: FailurePayload
+
+  /// An entry for the records `range` of `run`, which are copied here; they begin at `summary.firstIndex`.
+  public init(summary: FailureSummary, run: RecordRun, range: Range<Int>) {
+    precondition(
+      run.firstIndex.advanced(by: range.lowerBound) == summary.firstIndex && range.count == summary.count,
+      "a failure entry holds the records it names")
+    self.summary = summary
+    self.payload = FailurePayload(run: run, range: range)
+  }
+}
+
+/// Blocks to remove from the heads of shards.
+public struct TrimOrder: Hashable, Sendable {
+  /// A block goes when all its records arrived before this.
+  public var cutoffs: [Cutoff]
+  /// At most so many blocks, over all shards, 1 or more.
+  public var blockLimit: Int
+
+  public struct Cutoff: Hashable, Sendable {
+    public var address: ShardAddress
+    public var arrivedBefore: WallTime
+
+    public init(address: ShardAddress, arrivedBefore: WallTime) {
+      self.address = address
+      self.arrivedBefore = arrivedBefore
+    }
+  }
+
+  public init(cutoffs: [Cutoff], blockLimit: Int = 256) {
+    self.cutoffs = cutoffs
+    self.blockLimit = blockLimit
+  }
+}
+
+/// What a trim did.
+public struct TrimAnswer: Hashable, Sendable {
+  public var removedRecords: UInt64 = 0
+  public var removedBlocks = 0
+  /// The limit ended it: give the same order again.
+  public var moreRemain = false
+}
+
+/// What the writer answers to a command.
+public enum CommandAnswer: Sendable {
+  case done
+  case stream(StreamInfo)
+  case shards([ShardInfo])
+  case mapping(MappingInfo)
+  case number(UInt64)
+  case trimmed(TrimAnswer)
+}
+
+/// Shards that have something new, as observers of commits hear it.
+public struct CommitNotice: Sendable {
+  /// Shards with more records than before, and those that were closed, each once.
+  public var shards: [ShardChange]
+  /// Streams, shards or mappings came, went or changed: look at ``StreamStore/catalog``.
+  public var changesCatalog: Bool
+
+  public struct ShardChange: Hashable, Sendable {
+    public var address: ShardAddress
+    /// The index behind the last record.
+    public var end: RecordIndex
+    public var isClosed: Bool
+  }
+}
+
+public typealias AppendCompletion = @Sendable (Result<AppendReceipt, StoreError>) -> Void
+public typealias CommandCompletion = @Sendable (Result<CommandAnswer, StoreError>) -> Void

@@ -1,0 +1,94 @@
+internal import LMDB
+internal import StreamModel
+
+/// The table of tables. Keys are numbers of fixed size, big-endian, so that the order of bytes is the order of things.
+///
+/// | table | key | value |
+/// | --- | --- | --- |
+/// | meta | name | a number: ``MetaName`` |
+/// | streams | stream u32 | ``StreamInfo`` |
+/// | shards | stream u32, shard u32 | ``ShardInfo`` |
+/// | blocks | stream u32, shard u32, first index u64 | ``BlockHeader``, then packed records |
+/// | lanes | mapping u32, stream u32, shard u32 | ``LaneRecord`` |
+/// | mappings | mapping u32 | ``MappingInfo`` |
+/// | failures | number u64 | ``FailureSummary`` |
+/// | failurePayloads | number u64 | ``FailurePayload`` |
+/// | failureKeys | mapping u32, stream u32, shard u32, first u64, last u64 | number u64 |
+/// | audit | number u64 | ``AuditEntry`` |
+struct StoreLayout: Sendable {
+  static let formatVersion: UInt32 = 1
+
+  var meta: Database
+  var streams: Database
+  var shards: Database
+  var blocks: Database
+  var lanes: Database
+  var mappings: Database
+  var failures: Database
+  var failurePayloads: Database
+  var failureKeys: Database
+  var audit: Database
+
+  static let names = [
+    "meta", "streams", "shards", "blocks", "lanes", "mappings", "failures", "failurePayloads", "failureKeys", "audit",
+  ]
+
+  /// Opens all tables, creating them in a store that is written to. `nil` if one is missing.
+  init?(opening environment: Environment) throws(LMDBError) {
+    let tables = try environment.openTables(Self.names)
+    var opened: [Database] = []
+    for table in tables {
+      guard let table else { return nil }
+      opened.append(table)
+    }
+    meta = opened[0]
+    streams = opened[1]
+    shards = opened[2]
+    blocks = opened[3]
+    lanes = opened[4]
+    mappings = opened[5]
+    failures = opened[6]
+    failurePayloads = opened[7]
+    failureKeys = opened[8]
+    audit = opened[9]
+  }
+}
+
+/// The single numbers of the meta table.
+enum MetaName {
+  static let format = Key("format")
+  static let nextStream = Key("nextStream")
+  static let nextMapping = Key("nextMapping")
+  static let nextFailure = Key("nextFailure")
+  static let nextAudit = Key("nextAudit")
+}
+
+extension Key {
+  init(stream: StreamNumber) { self.init(stream.rawValue) }
+
+  init(shard address: ShardAddress) { self.init(address.stream.rawValue, address.shard.rawValue) }
+
+  init(block address: ShardAddress, _ first: RecordIndex) {
+    self.init(address.stream.rawValue, address.shard.rawValue, first.rawValue)
+  }
+
+  init(lane mapping: MappingNumber, _ address: ShardAddress) {
+    self.init(mapping.rawValue, address.stream.rawValue, address.shard.rawValue)
+  }
+
+  init(failure mapping: MappingNumber, _ address: ShardAddress, first: RecordIndex, last: RecordIndex) {
+    self.init(lane: mapping, address)
+    append(first.rawValue)
+    append(last.rawValue)
+  }
+
+  /// The shard that a key of the blocks or shards table belongs to.
+  var shardAddress: ShardAddress {
+    ShardAddress(stream: StreamNumber(number(at: 0)), shard: ShardNumber(number(at: 4)))
+  }
+
+  /// The first record of a key of the blocks table.
+  var blockIndex: RecordIndex { RecordIndex(number(at: 8)) }
+
+  func isBlock(of address: ShardAddress) -> Bool { count == 16 && shardAddress == address }
+}

@@ -1,0 +1,267 @@
+internal import LMDB
+internal import StreamModel
+internal import Synchronization
+
+/// What the writer shows to everyone.
+final class WriterFace: Sendable {
+  let catalog: Mutex<Catalog>
+  let observers = Mutex<[UInt64: @Sendable (CommitNotice) -> Void]>([:])
+
+  init(catalog: Catalog) {
+    self.catalog = Mutex(catalog)
+  }
+}
+
+/// The one that changes the store, on a thread of its own: takes what is in the mailbox, makes one transaction of it,
+/// commits once and answers all.
+final class StoreWriter: @unchecked Sendable {
+  // Unchecked because of the variables: only the writer's thread touches them once `run()` has begun.
+  let environment: Environment
+  let layout: StoreLayout
+  let options: StoreOptions
+  let mailbox: Mailbox
+  let face: WriterFace
+  /// As of the last commit.
+  private(set) var catalog: Catalog
+  private(set) var counters: Counters
+  private(set) var tails: [ShardAddress: ShardTail]
+  var smallBlocks = SmallBlocks()
+  private var deletions: [StreamNumber]
+  /// When the next sync is due, in nanoseconds of monotonic time; `nil` if there is nothing to sync.
+  private var syncDue: Int64?
+  /// Why the last sync failed. Nothing is taken in until one succeeds.
+  private var syncFailure: LMDBError?
+
+  init(environment: Environment, layout: StoreLayout, options: StoreOptions) throws(LMDBError) {
+    self.environment = environment
+    self.layout = layout
+    self.options = options
+    mailbox = Mailbox(byteLimit: options.waitingByteLimit, entryLimit: options.waitingCommandLimit)
+    let found = try StoreFindings(environment: environment, layout: layout)
+    catalog = found.catalog
+    counters = found.counters
+    tails = found.tails
+    deletions = found.catalog.streams.values.filter(\.isBeingDeleted).map(\.number).sorted()
+    face = WriterFace(catalog: found.catalog)
+  }
+
+  /// Works until the mailbox is closed and empty.
+  func run() {
+    var isClosed = false
+    while !isClosed {
+      let taken = mailbox.take(deadline: deadline)
+      isClosed = taken.isClosed
+      process(taken.entries)
+      syncIfDue(now: isClosed ? .max : monotonicNanoseconds())
+      if taken.entries.isEmpty && !isClosed { workWhileIdle() }
+    }
+  }
+
+  /// When to stop waiting for entries.
+  private var deadline: Int64? {
+    if !deletions.isEmpty { return 0 }
+    let merging = smallBlocks.isWorthMerging ? monotonicNanoseconds() + SmallBlocks.quietNanoseconds : nil
+    guard let syncDue else { return merging }
+    return merging.map { min($0, syncDue) } ?? syncDue
+  }
+
+  /// Divides what was taken into transactions of bounded size.
+  private func process(_ entries: [MailboxEntry]) {
+    var group: [MailboxEntry] = []
+    var bytes = 0
+    for entry in entries {
+      let size = entry.byteCount
+      if bytes + size > options.transactionByteLimit, !group.isEmpty {
+        transact(group)
+        group = []
+        bytes = 0
+      }
+      group.append(entry)
+      bytes += size
+    }
+    if !group.isEmpty { transact(group) }
+  }
+
+  /// Makes one transaction of `group` and answers. When it fails for want of room it is lost as a whole, and so the
+  /// small ones are tried again first, together and then alone; appends are tried one by one behind them: checkpoints
+  /// get the room that is left.
+  private func transact(_ group: [MailboxEntry]) {
+    if let syncFailure {
+      for entry in group { entry.refuse(StoreError(syncFailure)) }
+      return
+    }
+    do throws(LMDBError) {
+      try settle(attempt(group))
+      return
+    } catch {
+      let isAboutRoom = error == .mapFull || error == .diskFull
+      guard isAboutRoom, group.count > 1 else {
+        for entry in group { entry.refuse(StoreError(error)) }
+        return
+      }
+    }
+    let commands = group.filter { if case .command = $0 { true } else { false } }
+    let appends = group.filter { if case .append = $0 { true } else { false } }
+    if !appends.isEmpty, !commands.isEmpty {
+      transact(commands)
+    } else {
+      for command in commands { transact([command]) }
+    }
+    for append in appends { transact([append]) }
+  }
+
+  private func attempt(_ group: [MailboxEntry]) throws(LMDBError) -> WriterDraft {
+    var draft = WriterDraft(now: options.now(), catalog: catalog, counters: counters)
+    try refuseForWantOfRoom(group)
+    try environment.write { transaction throws(LMDBError) in
+      for entry in group {
+        switch entry {
+        case .append(let body, let completion):
+          draft.answers.append(.append(completion, try append(body, to: &draft, in: &transaction)))
+        case .command(let command, let completion):
+          draft.answers.append(.command(completion, try carryOut(command, on: &draft, in: &transaction)))
+        }
+      }
+      try putOpenBlocks(of: &draft, in: &transaction)
+      try putLanes(of: draft, in: &transaction)
+      try putCounters(of: draft, in: &transaction)
+      if smallBlocks.isOverdue { try mergeSmallBlocks(in: &transaction) }
+    }
+    return draft
+  }
+
+  /// The draft has become true.
+  private func settle(_ draft: WriterDraft) {
+    if options.durability != .commit, syncDue == nil { syncDue = nextSync() }
+    counters = draft.counters
+    tails.merge(draft.tails) { $1 }
+    if options.mergesSmallBlocks {
+      for (address, first) in draft.smallBlocks { smallBlocks.add(address, first: first) }
+    }
+    if draft.changesCatalog {
+      catalog = draft.catalog
+      face.catalog.withLock { $0 = draft.catalog }
+      deletions.append(contentsOf: draft.deletedStreams)
+    }
+    if draft.changesCatalog || !draft.tails.isEmpty {
+      let observers = face.observers.withLock { Array($0.values) }
+      if !observers.isEmpty {
+        let notice = draft.notice
+        for observer in observers { observer(notice) }
+      }
+    }
+    for answer in draft.answers { answer.send() }
+  }
+
+  /// What can be done when nobody waits: one small step, so that whoever comes does not wait long.
+  private func workWhileIdle() {
+    do throws(LMDBError) {
+      if let stream = deletions.first {
+        if try removeSome(of: stream) {
+          deletions.removeFirst()
+          tails = tails.filter { $0.key.stream != stream }
+          catalog.remove(stream)
+          let catalog = catalog
+          face.catalog.withLock { $0 = catalog }
+        }
+      } else if smallBlocks.isWorthMerging {
+        try environment.write { transaction throws(LMDBError) in try mergeSmallBlocks(in: &transaction) }
+      }
+      if options.durability != .commit, syncDue == nil { syncDue = nextSync() }
+    } catch {
+      // Nothing was lost and nobody waits: what could not be removed or merged now is found again at the next opening.
+      // An error that matters comes back to whoever puts next.
+      deletions = []
+      smallBlocks = SmallBlocks()
+    }
+  }
+
+  private func nextSync() -> Int64? {
+    guard case .interval(let milliseconds) = options.durability else { return nil }
+    return monotonicNanoseconds() + Int64(max(milliseconds, 1)) * 1_000_000
+  }
+
+  private func syncIfDue(now: Int64) {
+    let isDue = syncDue.map { $0 <= now } ?? (now == .max && options.durability != .commit)
+    guard isDue else { return }
+    do throws(LMDBError) {
+      try environment.sync()
+      syncDue = nil
+      syncFailure = nil
+    } catch {
+      syncFailure = error
+      syncDue = nextSync()
+    }
+  }
+
+  /// Room that appends leave for checkpoints and failure entries.
+  private var reservedBytes: Int { min(4 << 20, environment.greatestBytes / 16) }
+
+  /// Refuses appends before the last page is gone. Near the end it counts the free pages, which costs a walk.
+  private func refuseForWantOfRoom(_ group: [MailboxEntry]) throws(LMDBError) {
+    let bytes = group.reduce(0) { $0 + $1.byteCount }
+    guard bytes > 0 else { return }
+    let limit = environment.greatestBytes
+    // A page of each table and its way down, besides the records.
+    let needed = bytes + bytes / 8 + (64 << 10)
+    let used = environment.usedBytes
+    guard used + needed + reservedBytes > limit else { return }
+    let free = try environment.freeBytes()
+    guard used - free + needed + reservedBytes > limit else { return }
+    throw limit == options.mapBytes ? .mapFull : .diskFull
+  }
+}
+
+/// What a writer finds when it opens a store.
+struct StoreFindings {
+  var catalog: Catalog
+  var counters = Counters()
+  var tails: [ShardAddress: ShardTail] = [:]
+
+  init(environment: Environment, layout: StoreLayout) throws(LMDBError) {
+    var counters = Counters()
+    var tails: [ShardAddress: ShardTail] = [:]
+    catalog = try environment.read { transaction throws(LMDBError) in
+      let catalog = try Catalog(reading: transaction, layout: layout)
+      counters.nextStream = try UInt32(transaction.number(MetaName.nextStream, layout) ?? 1)
+      counters.nextMapping = try UInt32(transaction.number(MetaName.nextMapping, layout) ?? 1)
+      counters.nextFailure = try transaction.number(MetaName.nextFailure, layout) ?? 1
+      counters.nextAudit = try transaction.number(MetaName.nextAudit, layout) ?? 1
+      var cursor = try transaction.cursor(in: layout.blocks)
+      for stream in catalog.streams.keys {
+        for shard in catalog.shards(of: stream) {
+          tails[shard.address] = try ShardTail(of: shard, at: &cursor)
+        }
+      }
+      return catalog
+    }
+    self.counters = counters
+    self.tails = tails
+  }
+}
+
+extension ShardTail {
+  /// Finds the end of `shard` from its last block.
+  fileprivate init(of shard: ShardInfo, at cursor: inout Cursor) throws(LMDBError) {
+    self.init(next: shard.firstAvailable, lastArrival: shard.trimmedThrough)
+    guard try cursor.seek(atOrBefore: Key(block: shard.address, RecordIndex(.max))),
+      cursor.key.isBlock(of: shard.address)
+    else { return }
+    let first = cursor.key.blockIndex
+    guard let header = unsafe cursor.value.withUnsafeBytes({ unsafe BlockHeader(reading: $0, firstIndex: first) })
+    else {
+      throw .corrupted("the last block of \(shard.address.shard) of stream \(shard.address.stream.rawValue)")
+    }
+    next = header.endIndex
+    lastArrival = header.lastArrival
+  }
+}
+
+extension ReadTransaction {
+  /// A number of the meta table.
+  func number(_ name: Key, _ layout: StoreLayout) throws(LMDBError) -> UInt64? {
+    guard let value = try value(name, in: layout.meta) else { return nil }
+    var reader = ByteReader(value, table: "meta")
+    return try reader.read(UInt64.self)
+  }
+}
