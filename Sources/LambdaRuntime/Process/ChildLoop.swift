@@ -58,7 +58,7 @@ struct ChildLoop {
   }
 
   /// Runs until the process is gone.
-  mutating func run() {
+  mutating func run() -> ChildProcess.End {
     while !hasEnded {
       waitForSomething()
       takeRequests()
@@ -67,7 +67,7 @@ struct ChildLoop {
       writeInput()
       takeNextStepIfDue()
     }
-    cleanUp()
+    return cleanUp()
   }
 
   private func waitForSomething() {
@@ -241,7 +241,7 @@ struct ChildLoop {
   /// To the whole group. Its id is ours until the process is reaped.
   private func signal(_ number: Int32) { _ = kill(-process.pid, number) }
 
-  private mutating func cleanUp() {
+  private mutating func cleanUp() -> ChildProcess.End {
     child.noteUnusable()
     // What it started goes with it.
     signal(SIGKILL)
@@ -254,14 +254,10 @@ struct ChildLoop {
     for handle in [input, output, errors].compactMap(\.self) { close(handle) }
     (input, output, errors) = (nil, nil, nil)
     let ending = SystemCall.reap(process.pid)
-    let cause = stopping?.cause ?? .byItself
-    guard let invocation else {
-      logger.debug("a handler process ended", metadata: ["ending": "\(ending)"])
-      return
-    }
-    self.invocation = nil
-    invocation.continuation.resume(
-      returning: .ended(ChildProcess.End(cause: cause, ending: ending, trace: errorOutput.tail)))
+    let end = ChildProcess.End(cause: stopping?.cause ?? .byItself, ending: ending, trace: errorOutput.tail)
+    logger.debug("a handler process ended", metadata: ["ending": "\(ending)"])
+    invocation.take()?.continuation.resume(returning: .ended(end))
+    return end
   }
 
   private mutating func closeInput() {

@@ -18,7 +18,7 @@ final class ChildProcess: Sendable {
     case ended(End)
   }
 
-  /// Why a process ended during an event.
+  /// Why and how a process ended.
   struct End: Sendable {
     var cause: Cause
     var ending: ProcessEnding
@@ -51,6 +51,7 @@ final class ChildProcess: Sendable {
     var answerCount = 0
     /// The thread is done and nothing of the process is left.
     var isGone = false
+    var end: End?
     var observers: [CheckedContinuation<Void, Never>] = []
   }
 
@@ -73,15 +74,14 @@ final class ChildProcess: Sendable {
         do throws(HandlerFailure) {
           process = try SpawnedProcess(command)
         } catch {
-          child.finish()
+          child.finish(nil)
           continuation.resume(returning: error)
           return
         }
         child.watchForEnd(of: process.pid)
         continuation.resume(returning: nil)
         var loop = ChildLoop(child: child, process: process, limits: limits, logger: logger)
-        loop.run()
-        child.finish()
+        child.finish(loop.run())
       }
       thread.name = "handler"
       thread.stackSize = 512 << 10
@@ -144,6 +144,12 @@ final class ChildProcess: Sendable {
     wake()
   }
 
+  /// Waits until nothing of the process is left, and tells how it ended; `nil` if it never ran.
+  func end() async -> End? {
+    await waitUntilGone()
+    return shared.withLock { $0.end }
+  }
+
   /// Waits until nothing of the process is left.
   func waitUntilGone() async {
     await withCheckedContinuation { continuation in
@@ -172,10 +178,11 @@ final class ChildProcess: Sendable {
   func noteUnusable() { shared.withLock { $0.isUsable = false } }
 
   /// The thread is done: whoever waits goes on.
-  private func finish() {
+  private func finish(_ end: End?) {
     let (pending, observers) = shared.withLock { shared in
       shared.isUsable = false
       shared.isGone = true
+      shared.end = end
       defer {
         shared.requests.continuation = nil
         shared.observers = []

@@ -64,7 +64,7 @@ public final class LineProcessPool: Sendable {
 
   /// Sends the event that `encode` appends, without an end of line, and gives the line that came back.
   ///
-  /// Throws ``HandlerFailure``: `exited` when the process ended, `invalidResponse` when what it wrote cannot be the
+  /// Throws ``HandlerFailure``: `exited` when the process ended (also before its first event), `invalidResponse` when what it wrote cannot be the
   /// answer, `timedOut` when the task was cancelled during the call, `throttled` when it was cancelled before, and
   /// `unavailable` when no process can be started. Returns only when nothing works on the event any more.
   public func invoke(_ encode: (inout EventBuffer) -> Void) async throws(HandlerFailure) -> [UInt8] {
@@ -96,6 +96,12 @@ public final class LineProcessPool: Sendable {
           throw Self.cancelledEarly
         }
         noteEnd(of: current, isOurs: false)
+        // A process that waited for an event may go at any time, and the event gets another one. A new process that goes
+        // before it has its first event would do so for ever.
+        if child == nil, let end = await current.end() {
+          release(nil)
+          throw Self.failure(for: end)
+        }
         child = nil
       }
     }
