@@ -36,7 +36,7 @@ struct SluiceCommand: AsyncParsableCommand {
       }
     } catch let problem as Problem {
       FileHandle.standardError.write(Data("sluice: \(problem.message)\n".utf8))
-      exit(problem.exitCode.rawValue)
+      Foundation.exit(problem.exitCode.rawValue)
     } catch {
       exit(withError: error)
     }

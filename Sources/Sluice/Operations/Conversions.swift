@@ -1,5 +1,5 @@
 import Foundation
-import StreamModel
+public import StreamModel
 import StreamRuntime
 public import StreamStore
 
@@ -37,7 +37,7 @@ extension FailureReport {
 }
 
 extension FailedRecord {
-  init(_ record: borrowing RecordView) {
+  public init(_ record: borrowing RecordView) {
     let data = record.dataBytes
     let isText = String(validating: data, as: UTF8.self) != nil
     self.init(
