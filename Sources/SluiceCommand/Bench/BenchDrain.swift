@@ -23,13 +23,11 @@ struct BenchDrain: AsyncParsableCommand {
 
   func run() async throws {
     var reports: [BenchReport] = []
-    var progress = ProgressLine(isQuiet: bench.output.isJSON)
-    let first = try await BenchStore.make(fillOptions, shards: shards)
-    var place = first
+    let place = try await BenchStore.make(bench, shards: shards)
     defer { place.remove() }
-    try await first.fill(records: records, recordBytes: bench.recordBytes, progress: &progress)
+    var progress = ProgressLine(isQuiet: bench.output.isJSON)
+    try await place.fill(records: records, recordBytes: bench.recordBytes, progress: &progress)
     for run in 0...bench.runs {
-      place = try place.reopened(bench.durability)
       let report = try await drain(place, run: run)
       if run > 0 { reports.append(report) }
     }
@@ -37,13 +35,7 @@ struct BenchDrain: AsyncParsableCommand {
     try reports[reports.count / 2].print(isJSON: bench.output.isJSON)
   }
 
-  /// The backlog needs no syncs.
-  private var fillOptions: BenchOptions {
-    var options = bench
-    options.durability = .system
-    return options
-  }
-
+  /// Each run is a mapping of its own, which begins at the first record.
   private func drain(_ place: BenchStore, run: Int) async throws -> BenchReport {
     let slow = Set((0..<slowShards).map { ShardNumber(UInt32($0)) })
     let meter = DrainMeter(goal: records - records / shards * slowShards)

@@ -25,13 +25,7 @@ struct BenchStore {
     self.routing = try store.routing(of: Self.stream)
   }
 
-  /// Closes the store and opens it again, as after a restart of the worker.
-  func reopened(_ durability: BenchDurability) throws -> BenchStore {
-    store.close()
-    return try BenchStore(
-      folder: folder, store: try StreamStore.open(at: folder.path, options: durability.storeOptions, role: .writer))
-  }
-
+  /// Closes the store and removes its folder. What cannot be removed is left to the system: it is temporary.
   func remove() {
     store.close()
     try? FileManager.default.removeItem(at: folder)
