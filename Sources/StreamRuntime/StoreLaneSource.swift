@@ -10,10 +10,9 @@ struct StoreLaneSource: LaneSource {
   let stream: StreamInfo
   /// What one record adds to the encoded event, in bytes, beyond its data in base64 and its key.
   let recordOverhead: Int
+  /// Records beyond the batch that a read brings along: a busy lane then cuts some batches out of memory.
+  let readAhead: ReadAheadBudget
   let logger: Logger
-
-  /// Records beyond the batch that a read brings along, in bytes: a busy lane then cuts some batches out of memory.
-  private static let readAheadBytes = 1 << 20
 
   // MARK: - Reading
 
@@ -27,7 +26,7 @@ struct StoreLaneSource: LaneSource {
       let read = try store.read(
         shard, from: request.from, countLimit: request.countLimit, payloadByteLimit: request.payloadByteLimit,
         recordOverheadBytes: recordOverhead, expiredBefore: request.expiredBefore,
-        readAheadBytes: isForDelivery ? Self.readAheadBytes : 0, recycling: isForDelivery ? buffer.takeRun() : nil)
+        readAheadBytes: isForDelivery ? readAhead.bytesPerLane : 0, recycling: isForDelivery ? buffer.takeRun() : nil)
       switch read {
       case .caughtUp: return .caughtUp
       case .shardEnd(let end): return .shardEnd(end: end)

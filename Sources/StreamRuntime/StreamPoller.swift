@@ -56,6 +56,7 @@ public final class StreamPoller: Sendable {
   public let store: StreamStore
   let driver: PollerDriver
   private let logger: Logger
+  private let readAhead = ReadAheadBudget()
   private let state = Mutex(State())
 
   struct State {
@@ -93,7 +94,8 @@ public final class StreamPoller: Sendable {
     let runner = MappingRunner(
       name: plan.name, streamName: plan.stream, policy: plan.policy, handler: plan.handler,
       source: StoreLaneSource(
-        store: store, mapping: info, stream: stream, recordOverhead: plan.recordOverhead, logger: logger),
+        store: store, mapping: info, stream: stream, recordOverhead: plan.recordOverhead,
+        readAhead: readAhead, logger: logger),
       logger: logger)
     let id = driver.addMapping(plan.policy)
     try state.withLock { state in
@@ -189,6 +191,7 @@ public final class StreamPoller: Sendable {
       let opening = LaneOpening(
         mapping: mapping.id, parents: shard.parents.compactMap { lanes[$0] }, progress: stored.progress)
       let runner = mapping.runner
+      readAhead.addLane()
       mapping.lanes[shard.address.shard] = driver.open(opening) { id in
         LaneRunner(
           id: id, shard: shard.address, shardCreatedAtSeconds: shard.createdAtSeconds, mapping: runner,
