@@ -53,6 +53,9 @@ public struct StreamProcessor: Service {
     defer { poller.close() }
     for (mapping, handler) in plans { try await poller.add(mapping.plan(handler)) }
     started.set(poller)
+    let retention = RetentionKeeper(store: store, logger: logger)
+    let keeping = Task { await retention.run() }
+    defer { keeping.cancel() }
     let stop = AsyncStream<Void>.makeStream()
     let limit = drainLimit
     await withTaskCancellationHandler {

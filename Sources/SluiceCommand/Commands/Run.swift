@@ -1,0 +1,77 @@
+import ArgumentParser
+import CoreMetrics
+import Foundation
+import Logging
+import Sluice
+import SluiceService
+import StreamStore
+
+struct Run: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Run the worker: the mappings of the configuration, and the port.",
+    discussion: """
+      SIGTERM drains: nothing new starts, what is in flight ends, progress is stored. A second SIGTERM cancels what is \
+      in flight.
+
+      Examples:
+        sluice run --config sluice.yaml
+        sluice run --config sluice.yaml --data /var/lib/sluice --listen 127.0.0.1:4567 --log-format json
+      """)
+
+  @OptionGroup var options: ConfigurationOptions
+
+  func run() async throws {
+    let configuration = try options.read().configuration
+    let factory = configuration.log.factory
+    LoggingSystem.bootstrap { factory.makeHandler(label: $0) }
+    let metrics = PrometheusRegistry()
+    MetricsSystem.bootstrap(metrics)
+    do {
+      try await ServiceProcess(configuration: configuration, logger: Logger(label: "sluice")).run(metrics: metrics)
+    } catch let error as StoreError {
+      throw Problem(OperatorRefusal(error))
+    } catch let error as MappingProblems {
+      throw Problem(Exit.badInput, error.description)
+    }
+  }
+}
+
+struct Check: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Check a configuration, and print what it comes to and where each value is from.",
+    discussion: "Example: sluice check sluice.yaml")
+
+  @Argument(help: "The configuration file.") var file: String
+  @OptionGroup var output: FormatOption
+
+  func run() async throws {
+    var options = ConfigurationOptions()
+    options.config = file
+    let result = try options.read()
+    if output.isJSON {
+      try printJSON(result.settings.map { CheckedSetting($0) })
+    } else {
+      print(result.describe())
+    }
+  }
+}
+
+struct ConfigurationOptions: ParsableArguments {
+  @Option(help: "The configuration file. Without it the defaults run, which have no mappings.") var config: String?
+  @Option(help: "The data directory, above the file's.") var data: String?
+  @Option(help: "HOST:PORT to listen on, above the file's.") var listen: String?
+  @Option(help: "trace, debug, info, notice, warning, error or critical.") var logLevel: String?
+  @Option(help: "text or json.") var logFormat: String?
+
+  func read() throws -> ConfigurationReader.Result {
+    do {
+      return try ConfigurationReader.read(
+        fileAt: config,
+        overrides: ConfigurationOverrides(
+          environment: ProcessInfo.processInfo.environment, data: data, listen: listen, logLevel: logLevel,
+          logFormat: logFormat))
+    } catch let error as ConfigurationError {
+      throw Problem(Exit.badInput, "\(error)")
+    }
+  }
+}

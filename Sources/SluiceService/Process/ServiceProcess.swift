@@ -1,0 +1,185 @@
+import CoreMetrics
+import LambdaRuntime
+public import Logging
+import ServiceLifecycle
+import ShardCore
+import Sluice
+import StreamModel
+import StreamRuntime
+import StreamStore
+import Synchronization
+import UnixSignals
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// The worker: opens the store, creates what the configuration names, runs its mappings, and answers on its port.
+///
+/// SIGTERM and SIGINT drain: nothing new starts, what is in flight ends, progress is stored. A second signal cancels
+/// what is in flight; its batches are delivered again next time.
+public struct ServiceProcess: Sendable {
+  private let configuration: Configuration
+  private let logger: Logger
+  /// Called once with the address, when the worker serves and every lane is open.
+  private let isReady: @Sendable (String) -> Void
+
+  public init(
+    configuration: Configuration, logger: Logger, isReady: @escaping @Sendable (String) -> Void = { _ in }
+  ) {
+    self.configuration = configuration
+    self.logger = logger
+    self.isReady = isReady
+  }
+
+  /// Runs until a signal, or until something that it cannot do without fails.
+  public func run(metrics: PrometheusRegistry) async throws {
+    let store = try StreamStore.open(
+      at: configuration.store.path, options: configuration.store.options, role: .writer)
+    defer { store.close() }
+    try await createStreams(in: store)
+    let pools = makePools()
+    var processor = StreamProcessor(store: store)
+    processor.logger = logger
+    for mapping in configuration.mappings where mapping.isEnabled {
+      guard let function = configuration.function(named: mapping.function), let pool = pools[mapping.function] else {
+        preconditionFailure("the configuration was checked: mapping \(mapping.name) names a function that exists")
+      }
+      processor.map(
+        EventSourceMapping(mapping, function),
+        to: LineProcessHandler(pool: pool, reportsItemFailures: mapping.reportsItemFailures))
+    }
+    let isDraining = Atomic(false)
+    let group = ServiceGroup(
+      configuration: .init(
+        services: [
+          .init(service: processor),
+          .init(service: makePort(processor, metrics: metrics, isDraining: { isDraining.load(ordering: .relaxed) })),
+        ], logger: logger))
+    try await withThrowingTaskGroup(of: Void.self) { tasks in
+      let running = processor
+      tasks.addTask { try await group.run() }
+      tasks.addTask { try await watchSignals(group, running) { isDraining.store(true, ordering: .relaxed) } }
+      // The group ends by itself or by a signal; the watcher ends only with it.
+      try await tasks.next()
+      tasks.cancelAll()
+    }
+    for pool in pools.values { await pool.shutdown() }
+    logger.notice("stopped")
+  }
+
+  private func watchSignals(
+    _ group: ServiceGroup, _ processor: StreamProcessor, _ drains: @Sendable () -> Void
+  ) async throws {
+    var count = 0
+    for await signal in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
+      count += 1
+      if count == 1 {
+        logger.notice("draining; another signal cancels what is in flight", metadata: ["signal": "\(signal)"])
+        drains()
+        await group.triggerGracefulShutdown()
+      } else {
+        logger.warning("cancelling what is in flight", metadata: ["signal": "\(signal)"])
+        await processor.poller?.drain(isStopping: true)
+      }
+    }
+    // The sequence ends when this task is cancelled: the group has ended.
+    while !Task.isCancelled { await Task.yield() }
+  }
+
+  private func createStreams(in store: StreamStore) async throws {
+    for stream in configuration.streams {
+      guard let known = try store.catalog().stream(named: stream.name) else {
+        let new = NewStream(
+          name: stream.name, shardCount: stream.shards, retentionMilliseconds: stream.retention.wholeMilliseconds,
+          recordByteLimit: Int(stream.recordLimit))
+        _ = try await store.createStream(new)
+        logger.notice("stream created", metadata: ["stream": "\(stream.name)", "shards": "\(stream.shards)"])
+        continue
+      }
+      if known.retentionMilliseconds != stream.retention.wholeMilliseconds {
+        try await store.perform(.setRetention(known.number, milliseconds: stream.retention.wholeMilliseconds))
+      }
+      let open = try store.routing(of: known.number).shards.count
+      if open != stream.shards {
+        logger.warning(
+          "the stream has another number of open shards than the configuration; split or merge them",
+          metadata: ["stream": "\(stream.name)", "open": "\(open)", "configured": "\(stream.shards)"])
+      }
+    }
+  }
+
+  private func makePools() -> [String: LineProcessPool] {
+    var pools: [String: LineProcessPool] = [:]
+    for function in configuration.functions {
+      var logger = logger
+      logger[metadataKey: "function"] = "\(function.name)"
+      pools[function.name] = LineProcessPool(
+        HandlerCommand(function.command, directory: function.directory, environment: function.environment),
+        concurrency: function.concurrency, logger: logger)
+    }
+    return pools
+  }
+
+  private func makePort(
+    _ processor: StreamProcessor, metrics: PrometheusRegistry, isDraining: @escaping @Sendable () -> Bool
+  ) -> ListenPort {
+    let store = processor.store
+    let address = "\(configuration.listen.host):\(configuration.listen.port)"
+    let worker = WorkerReport(processID: getpid(), address: address)
+    let writing = StoreOperator(store: store, poller: { processor.poller }, worker: worker)
+    let limit = configuration.listen.readyBlockedAfter
+    let logger = logger
+    let isReady = isReady
+    return ListenPort(
+      host: configuration.listen.host, port: configuration.listen.port,
+      backend: .init(
+        writing: writing,
+        unreadiness: {
+          if isDraining() { return ["the worker drains"] }
+          guard processor.poller != nil else { return ["the lanes are being opened"] }
+          return writing.blockedLanes(longerThan: limit)
+        },
+        metrics: { metrics.render() + LaneGauges.render(writing) },
+        isListening: { bound in
+          do {
+            try store.setHolderNote(HolderNote(processID: getpid(), listenAddress: bound))
+          } catch {
+            logger.error("commands cannot find this worker", metadata: ["error": "\(error)"])
+          }
+          logger.notice("listening", metadata: ["address": "\(bound)"])
+          isReady(bound)
+        }),
+      logger: logger)
+  }
+}
+
+extension StoreConfiguration {
+  var options: StoreOptions {
+    var options = StoreOptions()
+    options.mapBytes = Int(mapSize)
+    switch durability {
+    case .commit: options.durability = .commit
+    case .interval: options.durability = .interval(milliseconds: Int(interval.wholeMilliseconds))
+    case .system: options.durability = .system
+    }
+    return options
+  }
+}
+
+extension EventSourceMapping {
+  init(_ mapping: MappingConfiguration, _ function: FunctionConfiguration) {
+    let start: StartingPosition =
+      switch mapping.startingPosition {
+      case .trimHorizon: .trimHorizon
+      case .latest: .latest
+      case .atTimestamp(let milliseconds): .atTimestamp(WallTime(milliseconds: milliseconds))
+      }
+    self.init(mapping.name, stream: mapping.stream, from: start)
+    batch = .init(upTo: mapping.batchSize, within: mapping.batchingWindow)
+    retry = .init(attempts: mapping.maximumRetryAttempts, recordAge: mapping.maximumRecordAge)
+    timeout = function.timeout
+    // A lane that waits for a process must not use up its handler's time.
+    concurrency = function.concurrency
+  }
+}
