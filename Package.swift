@@ -71,7 +71,7 @@ let package = Package(
     .target(
       name: "SluiceService",
       dependencies: [
-        "Sluice", "StreamModel", "StreamStore", "StreamRuntime", "LambdaRuntime",
+        "Sluice", "StreamModel", "ShardCore", "StreamStore", "StreamRuntime", "LambdaRuntime",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),

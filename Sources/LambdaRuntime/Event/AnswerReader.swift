@@ -52,7 +52,7 @@ public struct AnswerReader: Hashable, Sendable {
     let message = members["errorMessage"] as? String
     guard type != nil || message != nil else { return nil }
     let trace = (members["stackTrace"] as? [Any] ?? [])
-      .map { ($0 as? String ?? "\($0)").trimmingCharacters(in: .newlines) }
+      .flatMap { ($0 as? String ?? "\($0)").split(separator: "\n").map(String.init) }
     return HandlerFailure(kind: .error, type: type ?? "Error", message: message ?? "", trace: trace)
   }
 

@@ -1,0 +1,157 @@
+public import ShardCore
+
+/// What a Sluice process does: the store, the address, and the streams, functions and mappings that it runs.
+public struct Configuration: Hashable, Sendable {
+  public var store = StoreConfiguration()
+  public var listen = ListenConfiguration()
+  public var log = LogConfiguration()
+  public var streams: [StreamConfiguration] = []
+  public var functions: [FunctionConfiguration] = []
+  public var mappings: [MappingConfiguration] = []
+
+  public init() {}
+
+  public func stream(named name: String) -> StreamConfiguration? { streams.first { $0.name == name } }
+  public func function(named name: String) -> FunctionConfiguration? { functions.first { $0.name == name } }
+}
+
+/// Where records are kept and how safely.
+public struct StoreConfiguration: Hashable, Sendable {
+  /// A directory. A relative path is relative to where the process runs.
+  public var path = "./sluice-data"
+  public var durability = Durability.commit
+  /// Between two flushes with `interval`.
+  public var interval = Duration.milliseconds(100)
+  /// The bytes of address space for the store, which bounds its size.
+  public var mapSize: Int64 = 64 << 30
+
+  public init() {}
+
+  /// What a put waits for before it is answered.
+  public enum Durability: String, Hashable, Sendable, CaseIterable {
+    /// The disk. A power cut costs nothing.
+    case commit
+    /// Nothing; the disk follows at intervals. A power cut costs what came since the last one.
+    case interval
+    /// Nothing; the operating system writes when it likes. A power cut costs what it had not written.
+    case system
+  }
+}
+
+/// Where the service answers.
+public struct ListenConfiguration: Hashable, Sendable {
+  public var host = "127.0.0.1"
+  /// 0 takes any free port.
+  public var port = 4_567
+  /// How long a lane may be blocked before the service says that it is not ready.
+  public var readyBlockedAfter = Duration.seconds(300)
+
+  public init() {}
+}
+
+public struct LogConfiguration: Hashable, Sendable {
+  public var level = LogLevel.info
+  public var format = LogFormat.text
+
+  public init() {}
+}
+
+public enum LogLevel: String, Hashable, Sendable, CaseIterable {
+  case trace, debug, info, notice, warning, error, critical
+}
+
+public enum LogFormat: String, Hashable, Sendable, CaseIterable {
+  /// For people: time, level, message, key=value.
+  case text
+  /// For machines: one object a line.
+  case json
+}
+
+public struct StreamConfiguration: Hashable, Sendable {
+  /// 1 … 128 of letters, digits, `_`, `.` and `-`.
+  public var name: String
+  /// Open shards at the start, 1 … 1,024.
+  public var shards = 1
+  /// 24 h … 8,760 h, as on AWS.
+  public var retention = Duration.seconds(24 * 3_600)
+  /// The bytes of a record, data and partition key, at most: 1 … 10 MiB.
+  public var recordLimit: Int64 = 1 << 20
+
+  public init(name: String) { self.name = name }
+}
+
+/// A handler in other processes.
+public struct FunctionConfiguration: Hashable, Sendable {
+  public var name: String
+  /// The program and its arguments.
+  public var command: [String]
+  public var handlerProtocol = HandlerProtocol.lines
+  /// Where the program runs, absolute or relative to this process; `nil`: where this process runs.
+  public var directory: String?
+  /// Set on top of the environment of this process.
+  public var environment: [String: String] = [:]
+  /// How long a call may take, 1 ms … 15 min.
+  public var timeout = Duration.seconds(60)
+  /// Processes at once at most, 1 … 1,000.
+  public var concurrency = 1
+
+  public init(name: String, command: [String]) {
+    self.name = name
+    self.command = command
+  }
+
+  /// How events reach the program.
+  public enum HandlerProtocol: String, Hashable, Sendable, CaseIterable {
+    /// An event line on standard input, an answer line on standard output.
+    case lines
+  }
+}
+
+/// An event source mapping: a stream, a function, and what is done when it fails.
+public struct MappingConfiguration: Hashable, Sendable {
+  /// `STREAM-FUNCTION` unless the file says something else.
+  public var name: String
+  public var stream: String
+  public var function: String
+  public var isEnabled = true
+  public var startingPosition = StartingPosition.trimHorizon
+  public var batchSize = 100
+  /// `MaximumBatchingWindowInSeconds`
+  public var batchingWindow = Duration.zero
+  /// `nil`: without end.
+  public var maximumRetryAttempts: Int?
+  /// `nil`: records never expire by age.
+  public var maximumRecordAge: Duration?
+  /// `FunctionResponseTypes` holds `ReportBatchItemFailures`.
+  public var reportsItemFailures = false
+
+  public init(name: String? = nil, stream: String, function: String) {
+    self.name = name ?? "\(stream)-\(function)"
+    self.stream = stream
+    self.function = function
+  }
+
+  /// Where a mapping begins in a shard that it sees for the first time.
+  public enum StartingPosition: Hashable, Sendable {
+    case trimHorizon
+    case latest
+    /// Milliseconds since 1970.
+    case atTimestamp(milliseconds: Int64)
+  }
+
+  /// The settings of the core for a function with this time limit.
+  public func lanePolicy(for function: FunctionConfiguration) -> LanePolicy {
+    LanePolicy(
+      batchSize: batchSize, windowMilliseconds: batchingWindow.wholeMilliseconds,
+      maximumRetryAttempts: maximumRetryAttempts,
+      maximumRecordAgeMilliseconds: maximumRecordAge?.wholeMilliseconds,
+      handlerTimeoutMilliseconds: function.timeout.wholeMilliseconds)
+  }
+}
+
+extension Duration {
+  /// Rounded down.
+  var wholeMilliseconds: Int64 {
+    components.seconds * 1_000 + components.attoseconds / 1_000_000_000_000_000
+  }
+}

@@ -1,0 +1,406 @@
+import Foundation
+import Yams
+
+/// Reads a configuration and remembers where each value comes from.
+public struct ConfigurationReader {
+  private let findings: ConfigurationFindings
+  private let directory: String?
+  private var configuration = Configuration()
+
+  /// A configuration and where its values come from.
+  public struct Result: Hashable, Sendable {
+    public var configuration: Configuration
+    /// In the order of the documentation.
+    public var settings: [Setting]
+
+    /// One setting a line: `store.path = ./sluice-data  (default)`.
+    public func describe() -> String {
+      let width = settings.map { $0.path.count + $0.value.count }.max() ?? 0
+      return settings.map {
+        let padding = String(repeating: " ", count: width - $0.path.count - $0.value.count + 2)
+        return "\($0.path) = \($0.value)\(padding)(\($0.origin))\n"
+      }.joined()
+    }
+  }
+
+  /// Reads the file at `path`, or only the overrides if there is none.
+  ///
+  /// Throws ``ConfigurationError`` with everything that is wrong. The directories of functions are relative to the file.
+  public static func read(fileAt path: String?, overrides: ConfigurationOverrides) throws -> Result {
+    guard let path else { return try read("", source: "defaults", overrides: overrides) }
+    let text: String
+    do {
+      text = try String(contentsOfFile: path, encoding: .utf8)
+    } catch {
+      let reason = FileManager.default.fileExists(atPath: path) ? "cannot be read as UTF-8" : "there is no such file"
+      throw ConfigurationError(problems: [ConfigurationProblem(source: path, path: "", rule: reason)])
+    }
+    let directory = (path as NSString).deletingLastPathComponent
+    return try read(text, source: path, directory: directory.isEmpty ? nil : directory, overrides: overrides)
+  }
+
+  /// Reads YAML. `source` names it in messages; relative directories of functions are relative to `directory`.
+  public static func read(
+    _ yaml: String, source: String, directory: String? = nil,
+    overrides: ConfigurationOverrides = ConfigurationOverrides()
+  ) throws(ConfigurationError) -> Result {
+    let findings = ConfigurationFindings(source: source)
+    var reader = ConfigurationReader(findings: findings, directory: directory)
+    let root: Node?
+    do {
+      root = try compose(yaml: yaml)
+    } catch {
+      throw ConfigurationError(problems: [syntaxProblem(error, source: source)])
+    }
+    reader.readRoot(root)
+    reader.apply(overrides)
+    reader.checkReferences()
+    guard findings.problems.isEmpty else {
+      let order = findings.problems.enumerated().sorted {
+        ($0.element.line ?? .max, $0.element.column ?? 0, $0.offset)
+          < ($1.element.line ?? .max, $1.element.column ?? 0, $1.offset)
+      }
+      throw ConfigurationError(problems: order.map(\.element))
+    }
+    return Result(configuration: reader.configuration, settings: findings.settings)
+  }
+
+  private init(findings: ConfigurationFindings, directory: String?) {
+    self.findings = findings
+    self.directory = directory
+  }
+
+  // MARK: The parts of the file
+
+  private mutating func readRoot(_ node: Node?) {
+    var root = ConfigurationSection(node, path: "", findings: findings)
+    readStore(root.section("store"))
+    readListen(root.section("listen"))
+    var log = root.section("log")
+    configuration.log.level = log.choice("level", default: configuration.log.level)
+    configuration.log.format = log.choice("format", default: configuration.log.format)
+    log.finish()
+    for item in root.items("streams") {
+      readStream(ConfigurationSection(item.node, path: item.path, findings: findings))
+    }
+    for item in root.items("functions") {
+      readFunction(ConfigurationSection(item.node, path: item.path, findings: findings))
+    }
+    for item in root.items("mappings") {
+      readMapping(ConfigurationSection(item.node, path: item.path, findings: findings))
+    }
+    root.finish()
+  }
+
+  private mutating func readStore(_ section: ConfigurationSection) {
+    var section = section
+    let standard = configuration.store
+    configuration.store.path = section.read(
+      "path", default: standard.path, rule: "must be a directory", show: \.self
+    ) { $0.isEmpty ? nil : $0 }
+    configuration.store.durability = section.choice("durability", default: standard.durability)
+    configuration.store.interval = section.duration(
+      "interval", default: standard.interval, in: .milliseconds(1)...(.seconds(60)))
+    configuration.store.mapSize = section.size("mapSize", default: standard.mapSize, in: 1 << 20...1 << 46)
+    section.finish()
+  }
+
+  private mutating func readListen(_ section: ConfigurationSection) {
+    var section = section
+    let address = section.read(
+      "address", default: Self.text(configuration.listen), rule: Self.addressRule, show: \.self
+    ) { Self.address($0) == nil ? nil : $0 }
+    if let (host, port) = Self.address(address) {
+      (configuration.listen.host, configuration.listen.port) = (host, port)
+    }
+    configuration.listen.readyBlockedAfter = section.duration(
+      "readyBlockedAfter", default: configuration.listen.readyBlockedAfter, in: .seconds(1)...(.seconds(7 * 86_400)))
+    section.finish()
+  }
+
+  private mutating func readStream(_ section: ConfigurationSection) {
+    var section = section
+    let name = section.requiredText("name", rule: Self.nameRule, isValid: Self.isName)
+    var stream = StreamConfiguration(name: name ?? "")
+    stream.shards = section.integer("shards", default: stream.shards, in: 1...1_024, unit: "shards")
+    stream.retention = section.duration(
+      "retention", default: stream.retention, in: .seconds(86_400)...(.seconds(8_760 * 3_600)))
+    stream.recordLimit = section.size("recordLimit", default: stream.recordLimit, in: 1 << 20...10 << 20)
+    section.finish()
+    guard name != nil else { return }
+    reportDuplicate(of: stream.name, in: configuration.streams.map(\.name), section, "stream")
+    configuration.streams.append(stream)
+  }
+
+  private mutating func readFunction(_ section: ConfigurationSection) {
+    var section = section
+    let name = section.requiredText("name", rule: Self.nameRule, isValid: Self.isName)
+    let command = section.texts("command")
+    if command?.first?.isEmpty ?? true {
+      findings.report(section.node, section.path("command"), "must be a list: the program and its arguments")
+    }
+    var function = FunctionConfiguration(name: name ?? "", command: command ?? [])
+    findings.settings.append(
+      Setting(path: section.path("command"), value: function.command.joined(separator: " "), origin: line(section.node))
+    )
+    function.handlerProtocol = section.read(
+      "protocol", default: .lines, rule: "is not supported yet (only lines)", show: \.rawValue
+    ) { FunctionConfiguration.HandlerProtocol(rawValue: $0) }
+    section.notSupportedYet("url", unless: [])
+    section.notSupportedYet("memory", unless: [])
+    if section.value("directory") != nil {
+      let text = section.requiredText("directory", rule: "must be a directory")
+      function.directory = text.map { resolved($0) }
+    } else {
+      function.directory = directory
+    }
+    function.environment = readEnvironment(section.section("environment"))
+    function.timeout = section.duration(
+      "timeout", default: function.timeout, in: .milliseconds(1)...(.seconds(900)))
+    function.concurrency = section.integer(
+      "concurrency", default: function.concurrency, in: 1...1_000, unit: "processes")
+    section.finish()
+    guard name != nil else { return }
+    reportDuplicate(of: function.name, in: configuration.functions.map(\.name), section, "function")
+    configuration.functions.append(function)
+  }
+
+  /// Variables may have any name, so nothing is unknown here.
+  private func readEnvironment(_ section: ConfigurationSection) -> [String: String] {
+    var environment: [String: String] = [:]
+    for (key, value) in section.node?.mapping ?? [:] {
+      guard let name = key.scalar?.string, let text = value.scalar?.string else {
+        findings.report(key, section.path, "must map names of variables to texts")
+        continue
+      }
+      environment[name] = text
+    }
+    return environment
+  }
+
+  private mutating func readMapping(_ section: ConfigurationSection) {
+    var section = section
+    section.instead("EventSourceArn", use: "name the stream with stream: NAME")
+    section.instead("FunctionName", use: "name the function with function: NAME")
+    let stream = section.requiredText("stream", rule: "must name a stream of this configuration")
+    let function = section.requiredText("function", rule: "must name a function of this configuration")
+    var mapping = MappingConfiguration(stream: stream ?? "", function: function ?? "")
+    mapping.name = section.read("name", default: mapping.name, rule: Self.nameRule, show: \.self) {
+      Self.isName($0) ? $0 : nil
+    }
+    mapping.isEnabled = section.boolean("Enabled", default: true)
+    mapping.startingPosition = readStartingPosition(&section)
+    mapping.batchSize = section.integer("BatchSize", default: mapping.batchSize, in: 1...10_000, unit: "records")
+    mapping.batchingWindow = .seconds(
+      section.integer("MaximumBatchingWindowInSeconds", default: 0, in: 0...300, unit: "seconds"))
+    let attempts = section.integer(
+      "MaximumRetryAttempts", default: -1, in: -1...10_000, unit: "retries (-1: without end)")
+    mapping.maximumRetryAttempts = attempts < 0 ? nil : attempts
+    mapping.maximumRecordAge = readRecordAge(&section)
+    mapping.reportsItemFailures = readResponseTypes(&section)
+    section.notSupportedYet("ParallelizationFactor", unless: ["1"])
+    section.notSupportedYet("BisectBatchOnFunctionError", unless: ["false"])
+    section.notSupportedYet("TumblingWindowInSeconds", unless: ["0"])
+    section.notSupportedYet("FilterCriteria", unless: [])
+    readDestination(&section)
+    section.finish()
+    guard stream != nil, function != nil else { return }
+    reportDuplicate(of: mapping.name, in: configuration.mappings.map(\.name), section, "mapping")
+    if configuration.mappings.contains(where: { $0.stream == stream && $0.function == function }) {
+      findings.report(section.node, section.path, "there is already a mapping of this stream to this function")
+    }
+    configuration.mappings.append(mapping)
+    references.append((section, mapping))
+  }
+
+  /// The mappings, for when all streams and functions are known: a file may name them in any order.
+  private var references: [(section: ConfigurationSection, mapping: MappingConfiguration)] = []
+
+  private func readStartingPosition(
+    _ section: inout ConfigurationSection
+  ) -> MappingConfiguration.StartingPosition {
+    let name = section.read(
+      "StartingPosition", default: "TRIM_HORIZON", rule: "must be one of TRIM_HORIZON, LATEST, AT_TIMESTAMP",
+      show: \.self
+    ) { ["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"].contains($0) ? $0 : nil }
+    let key = "StartingPositionTimestamp"
+    guard name == "AT_TIMESTAMP" else {
+      if let node = section.value(key) {
+        findings.report(
+          node, section.path(key), value: node.shortText, "is only valid with StartingPosition AT_TIMESTAMP")
+      }
+      return name == "LATEST" ? .latest : .trimHorizon
+    }
+    guard section.value(key) != nil else {
+      findings.report(section.node, section.path(key), "is missing: StartingPosition AT_TIMESTAMP needs it")
+      return .trimHorizon
+    }
+    let milliseconds = section.read(
+      key, default: Int64(0), rule: "must be Unix seconds or a time like 2026-01-31T12:00:00Z, not in the future",
+      show: { "\(Double($0) / 1_000)" }
+    ) { Self.timestamp($0) }
+    return .atTimestamp(milliseconds: milliseconds)
+  }
+
+  /// `MaximumRecordAgeInSeconds` as on AWS, or our `maximumRecordAge`, which also takes less than a minute.
+  private func readRecordAge(_ section: inout ConfigurationSection) -> Duration? {
+    let seconds = section.read(
+      "MaximumRecordAgeInSeconds", default: -1,
+      rule: "must be -1 (forever) or a whole number of seconds from 60 to 604800",
+      show: { "\($0)" }
+    ) { Int($0).flatMap { $0 == -1 || 60...604_800 ~= $0 ? $0 : nil } }
+    guard let node = section.value("maximumRecordAge") else { return seconds < 0 ? nil : .seconds(seconds) }
+    if section.value("MaximumRecordAgeInSeconds") != nil {
+      findings.report(
+        node, section.path("maximumRecordAge"), value: node.shortText,
+        "must not stand beside MaximumRecordAgeInSeconds: they set the same")
+    }
+    return section.duration(
+      "maximumRecordAge", default: .seconds(604_800), in: .milliseconds(1)...(.seconds(604_800)))
+  }
+
+  private func readResponseTypes(_ section: inout ConfigurationSection) -> Bool {
+    let key = "FunctionResponseTypes"
+    var reports = false
+    for item in section.items(key) {
+      if item.node.scalar?.string == "ReportBatchItemFailures" {
+        reports = true
+      } else {
+        findings.report(item.node, item.path, value: item.node.shortText, "must be ReportBatchItemFailures")
+      }
+    }
+    findings.settings.append(
+      Setting(
+        path: section.path(key), value: reports ? "[ReportBatchItemFailures]" : "[]",
+        origin: section.value(key).map { line($0) } ?? .standard))
+    return reports
+  }
+
+  /// Failures stay in our own store; `{"OnFailure": {}}` is what AWS shows for none.
+  private func readDestination(_ section: inout ConfigurationSection) {
+    guard let node = section.value("DestinationConfig") else { return }
+    let isEmpty = node.mapping?.allSatisfy { $0.value.mapping?.isEmpty ?? $0.value.isEmptyValue } ?? false
+    guard !isEmpty else { return }
+    findings.report(node, section.path("DestinationConfig"), value: node.shortText, "is not supported yet")
+  }
+
+  // MARK: Checks over several parts
+
+  private func reportDuplicate(
+    of name: String, in names: [String], _ section: ConfigurationSection, _ kind: String
+  ) {
+    guard names.contains(name) else { return }
+    findings.report(
+      section.node?.mapping?["name"] ?? section.node, section.path("name"), value: "\"\(name)\"",
+      "there is already a \(kind) of this name")
+  }
+
+  private func checkReferences() {
+    for (section, mapping) in references {
+      let pairs = [
+        ("stream", mapping.stream, configuration.streams.map(\.name)),
+        ("function", mapping.function, configuration.functions.map(\.name)),
+      ]
+      for (key, name, known) in pairs where !known.contains(name) {
+        let names = known.isEmpty ? "there are none" : "known are \(known.joined(separator: ", "))"
+        findings.report(
+          section.node?.mapping?[key], section.path(key), value: "\"\(name)\"", "there is no such \(key); \(names)")
+      }
+    }
+  }
+
+  private mutating func apply(_ overrides: ConfigurationOverrides) {
+    override(overrides.data, "store.path", rule: "must be a directory") { text, configuration in
+      configuration.store.path = text
+      return !text.isEmpty
+    }
+    override(overrides.listen, "listen.address", rule: Self.addressRule) { text, configuration in
+      guard let (host, port) = Self.address(text) else { return false }
+      (configuration.listen.host, configuration.listen.port) = (host, port)
+      return true
+    }
+    let levels = LogLevel.allCases.map(\.rawValue).joined(separator: ", ")
+    override(overrides.logLevel, "log.level", rule: "must be one of \(levels)") { text, configuration in
+      guard let level = LogLevel(rawValue: text) else { return false }
+      configuration.log.level = level
+      return true
+    }
+    override(overrides.logFormat, "log.format", rule: "must be one of text, json") { text, configuration in
+      guard let format = LogFormat(rawValue: text) else { return false }
+      configuration.log.format = format
+      return true
+    }
+  }
+
+  private mutating func override(
+    _ value: ConfigurationOverrides.Value?, _ path: String, rule: String,
+    set: (String, inout Configuration) -> Bool
+  ) {
+    guard let value else { return }
+    guard set(value.text, &configuration) else {
+      findings.problems.append(
+        ConfigurationProblem(source: "\(value.origin)", path: path, value: "\"\(value.text)\"", rule: rule))
+      return
+    }
+    let setting = Setting(path: path, value: value.text, origin: value.origin)
+    if let position = findings.settings.firstIndex(where: { $0.path == path }) {
+      findings.settings[position] = setting
+    } else {
+      findings.settings.append(setting)
+    }
+  }
+
+  // MARK: Values
+
+  private static let nameRule = "must be a name of 1 to 128 letters, digits, _ . or -"
+
+  private static func isName(_ text: String) -> Bool {
+    let isAllowed = { (byte: UInt8) in
+      switch byte {
+      case 45, 46, 48...57, 65...90, 95, 97...122: true
+      default: false
+      }
+    }
+    return 1...128 ~= text.utf8.count && text.utf8.allSatisfy(isAllowed)
+  }
+
+  private static let addressRule = "must be HOST:PORT with a port from 0 to 65535"
+
+  private static func address(_ text: String) -> (String, Int)? {
+    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else { return nil }
+    let host = text[..<colon].trimmingCharacters(in: CharacterSet(charactersIn: "[]"))
+    return host.isEmpty ? nil : (host, Int(port))
+  }
+
+  private static func text(_ listen: ListenConfiguration) -> String {
+    listen.host.contains(":") ? "[\(listen.host)]:\(listen.port)" : "\(listen.host):\(listen.port)"
+  }
+
+  private static func timestamp(_ text: String) -> Int64? {
+    let now = Date().timeIntervalSince1970
+    let seconds = Double(text) ?? (try? Date.ISO8601FormatStyle().parse(text))?.timeIntervalSince1970
+    guard let seconds, seconds >= 0, seconds <= now else { return nil }
+    return Int64((seconds * 1_000).rounded())
+  }
+
+  private func resolved(_ path: String) -> String {
+    guard let directory, !path.hasPrefix("/") else { return path }
+    return (directory as NSString).appendingPathComponent(path)
+  }
+
+  private func line(_ node: Node?) -> Setting.Origin { .file(line: node?.mark?.line ?? 0) }
+
+  private static func syntaxProblem(_ error: any Error, source: String) -> ConfigurationProblem {
+    func problem(_ mark: Mark?, _ rule: String) -> ConfigurationProblem {
+      ConfigurationProblem(source: source, line: mark?.line, column: mark?.column, path: "", rule: rule)
+    }
+    switch error as? YamlError {
+    case .scanner(_, let text, let mark, _), .parser(_, let text, let mark, _), .composer(_, let text, let mark, _):
+      return problem(mark, text)
+    case .duplicatedKeysInMapping(let keys, let context):
+      return problem(context.mark, "the same key twice: \(keys.joined(separator: ", "))")
+    default:
+      return problem(nil, "is not YAML: \(error)")
+    }
+  }
+}

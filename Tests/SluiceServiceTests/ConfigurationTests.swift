@@ -1,0 +1,287 @@
+import Foundation
+import ShardCore
+import SluiceService
+import Testing
+
+@Suite("Configuration")
+struct ConfigurationTests {
+  private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent()
+
+  private func file(_ name: String) -> String { Self.root.appending(path: "config/\(name)").path }
+
+  private func read(_ yaml: String, _ overrides: ConfigurationOverrides = .init()) throws -> Configuration {
+    try ConfigurationReader.read(yaml, source: "test.yaml", overrides: overrides).configuration
+  }
+
+  /// The problems of a configuration that must be refused.
+  private func problems(_ yaml: String, _ overrides: ConfigurationOverrides = .init()) -> [String] {
+    do {
+      _ = try ConfigurationReader.read(yaml, source: "test.yaml", overrides: overrides)
+      return []
+    } catch {
+      return error.problems.map(\.description)
+    }
+  }
+
+  /// A mapping with `line` among its settings, and what it needs. The line is line 8 of the file.
+  private func mapping(_ line: String) -> String {
+    """
+    streams:
+      - name: flights
+    functions:
+      - { name: delays, command: [python3] }
+    mappings:
+      - stream: flights
+        function: delays
+        \(line)
+    """
+  }
+
+  @Test("the file of defaults says what the code says")
+  func defaults() throws {
+    let result = try ConfigurationReader.read(fileAt: file("default.yaml"), overrides: .init())
+    #expect(result.configuration == Configuration())
+    // It leaves nothing out.
+    #expect(!result.settings.contains { $0.origin == .standard })
+    #expect(try ConfigurationReader.read(fileAt: nil, overrides: .init()).configuration == Configuration())
+  }
+
+  @Test("the example is read as its author meant it")
+  func example() throws {
+    let configuration = try ConfigurationReader.read(fileAt: file("example.yaml"), overrides: .init()).configuration
+    let function = try #require(configuration.function(named: "delays"))
+    #expect(function.command == ["python3", "delays.py"])
+    let directory = try #require(function.directory)
+    #expect(FileManager.default.fileExists(atPath: directory + "/delays.py"))
+    #expect(configuration.stream(named: "flights")?.shards == 4)
+    let mapping = try #require(configuration.mappings.first)
+    #expect(mapping.name == "flights-delays")
+    #expect(mapping.reportsItemFailures)
+    #expect(
+      mapping.lanePolicy(for: function)
+        == LanePolicy(batchSize: 100, maximumRetryAttempts: 3, handlerTimeoutMilliseconds: 30_000))
+  }
+
+  @Test("a mapping that says nothing behaves as the core does by default")
+  func policyDefaults() {
+    let function = FunctionConfiguration(name: "f", command: ["true"])
+    #expect(MappingConfiguration(stream: "s", function: "f").lanePolicy(for: function) == LanePolicy())
+  }
+
+  @Test("every setting of a mapping arrives")
+  func allSettings() throws {
+    let yaml = mapping(
+      """
+      name: slow
+          Enabled: false
+          StartingPosition: AT_TIMESTAMP
+          StartingPositionTimestamp: 2013-01-01T05:00:00Z
+          BatchSize: 10000
+          MaximumBatchingWindowInSeconds: 300
+          MaximumRetryAttempts: 0
+          maximumRecordAge: 8s
+          FunctionResponseTypes: [ReportBatchItemFailures]
+          ParallelizationFactor: 1
+          BisectBatchOnFunctionError: false
+          TumblingWindowInSeconds: 0
+          FilterCriteria: {}
+          DestinationConfig: { OnFailure: {} }
+      """)
+    var expected = MappingConfiguration(name: "slow", stream: "flights", function: "delays")
+    expected.isEnabled = false
+    expected.startingPosition = .atTimestamp(milliseconds: 1_357_016_400_000)
+    expected.batchSize = 10_000
+    expected.batchingWindow = .seconds(300)
+    expected.maximumRetryAttempts = 0
+    expected.maximumRecordAge = .seconds(8)
+    expected.reportsItemFailures = true
+    #expect(try read(yaml).mappings == [expected])
+  }
+
+  @Test("-1 means without end")
+  func forever() throws {
+    let mappings = try read(mapping("MaximumRetryAttempts: -1\n    MaximumRecordAgeInSeconds: -1")).mappings
+    #expect(mappings.first?.maximumRetryAttempts == nil)
+    #expect(mappings.first?.maximumRecordAge == nil)
+  }
+
+  @Test(
+    "a value outside of AWS's range is refused with its place and its rule",
+    arguments: [
+      ("BatchSize: 0", #"BatchSize: "0": must be a whole number of records from 1 to 10000"#),
+      ("BatchSize: 10001", #"BatchSize: "10001": must be a whole number of records from 1 to 10000"#),
+      ("BatchSize: many", #"BatchSize: "many": must be a whole number of records from 1 to 10000"#),
+      (
+        "MaximumBatchingWindowInSeconds: 301",
+        #"MaximumBatchingWindowInSeconds: "301": must be a whole number of seconds from 0 to 300"#
+      ),
+      (
+        "MaximumRetryAttempts: -2",
+        #"MaximumRetryAttempts: "-2": must be a whole number of retries (-1: without end) from -1 to 10000"#
+      ),
+      (
+        "MaximumRecordAgeInSeconds: 59",
+        #"MaximumRecordAgeInSeconds: "59": must be -1 (forever) or a whole number of seconds from 60 to 604800"#
+      ),
+      (
+        "maximumRecordAge: 8", #"maximumRecordAge: "8": must be a duration with a unit (ms, s, m, h, d) from 1ms to 7d"#
+      ),
+      ("StartingPosition: NOW", #"StartingPosition: "NOW": must be one of TRIM_HORIZON, LATEST, AT_TIMESTAMP"#),
+      (
+        "StartingPosition: AT_TIMESTAMP",
+        "StartingPositionTimestamp: is missing: StartingPosition AT_TIMESTAMP needs it"
+      ),
+      (
+        "StartingPositionTimestamp: 17",
+        #"StartingPositionTimestamp: "17": is only valid with StartingPosition AT_TIMESTAMP"#
+      ),
+      ("Enabled: maybe", #"Enabled: "maybe": must be true or false"#),
+      ("FunctionResponseTypes: [Bad]", #"FunctionResponseTypes[0]: "Bad": must be ReportBatchItemFailures"#),
+      ("ParallelizationFactor: 2", #"ParallelizationFactor: "2": is not supported yet (only 1)"#),
+      ("BisectBatchOnFunctionError: true", #"BisectBatchOnFunctionError: "true": is not supported yet (only false)"#),
+      ("TumblingWindowInSeconds: 10", #"TumblingWindowInSeconds: "10": is not supported yet (only 0)"#),
+      ("FilterCriteria: { Filters: [] }", "FilterCriteria: a mapping: is not supported yet"),
+      (
+        "DestinationConfig: { OnFailure: { Destination: arn } }",
+        "DestinationConfig: a mapping: is not supported yet"
+      ),
+      ("Batchsize: 10", "Batchsize: unknown key; did you mean BatchSize?"),
+      (
+        "EventSourceArn: arn", #"EventSourceArn: "arn": is not used here: name the stream with stream: NAME"#
+      ),
+    ])
+  func badMapping(line: String, message: String) throws {
+    let problems = problems(mapping(line))
+    #expect(problems.count == 1)
+    #expect(problems.first?.hasSuffix(": mappings[0].\(message)") == true, "\(problems)")
+    #expect(problems.first?.hasPrefix("test.yaml:") == true)
+  }
+
+  @Test(
+    "what is wrong elsewhere is refused too",
+    arguments: [
+      ("store: { durability: never }", #"1:22: store.durability: "never": must be one of commit, interval, system"#),
+      ("listen: { address: 4567 }", #"1:20: listen.address: "4567": must be HOST:PORT with a port from 0 to 65535"#),
+      ("streems: []", "1:1: streems: unknown key; did you mean streams?"),
+      ("streams: {}", "1:10: streams: a mapping: must be a list"),
+      ("- a", "1:1: a list: a mapping of keys to values"),
+      (
+        "streams: [{shards: 1}]",
+        "1:11: streams[0].name: is missing: must be a name of 1 to 128 letters, digits, _ . or -"
+      ),
+      (
+        "streams: [{name: a b}]", #"1:18: streams[0].name: "a b": must be a name of 1 to 128 letters, digits, _ . or -"#
+      ),
+      (
+        "streams: [{name: a, retention: 1h}]",
+        #"1:32: streams[0].retention: "1h": must be a duration with a unit (ms, s, m, h, d) from 24h to 365d"#
+      ),
+      (
+        "streams: [{name: a, recordLimit: 1GB}]",
+        #"1:34: streams[0].recordLimit: "1GB": must be a size with a unit (B, KiB, MiB, GiB, kB, MB, GB) from 1MiB to 10MiB"#
+      ),
+      ("streams: [{name: a}, {name: a}]", #"1:29: streams[1].name: "a": there is already a stream of this name"#),
+      (
+        "functions: [{name: f}]",
+        "1:13: functions[0].command: must be a list: the program and its arguments"
+      ),
+      (
+        "functions: [{name: f, command: [a], protocol: lambda}]",
+        #"1:47: functions[0].protocol: "lambda": is not supported yet (only lines)"#
+      ),
+      ("a: [", "2:1: did not find expected node content"),
+      ("store: {}\nstore: {}", "the same key twice: store"),
+    ])
+  func bad(yaml: String, message: String) {
+    let problems = problems(yaml)
+    #expect(problems.count == 1)
+    #expect(problems.first?.hasSuffix(message) == true, "\(problems)")
+  }
+
+  @Test("all problems come at once, in the order of the file")
+  func together() {
+    let yaml = """
+      mappings:
+        - { stream: fligths, function: delay, BatchSize: 0 }
+      store: { durability: never }
+      streams: [{ name: flights }, { name: trains }]
+      """
+    #expect(
+      problems(yaml) == [
+        #"test.yaml:2:15: mappings[0].stream: "fligths": there is no such stream; known are flights, trains"#,
+        #"test.yaml:2:34: mappings[0].function: "delay": there is no such function; there are none"#,
+        #"test.yaml:2:52: mappings[0].BatchSize: "0": must be a whole number of records from 1 to 10000"#,
+        #"test.yaml:3:22: store.durability: "never": must be one of commit, interval, system"#,
+      ])
+  }
+
+  @Test("two mappings of one stream to one function are one too many")
+  func duplicateMapping() {
+    let yaml = mapping("name: a\n  - { stream: flights, function: delays, name: b }")
+    #expect(
+      problems(yaml) == ["test.yaml:9:5: mappings[1]: there is already a mapping of this stream to this function"])
+  }
+
+  @Test("a flag stands above the environment, the environment above the file, and each is named")
+  func overrides() throws {
+    let overrides = ConfigurationOverrides(
+      environment: ["SLUICE_DATA": "/from/environment", "SLUICE_LISTEN": "0.0.0.0:1", "SLUICE_LOG_FORMAT": "json"],
+      listen: "[::1]:99")
+    let result = try ConfigurationReader.read(
+      "store: { path: /from/file }\nlog: { level: debug }", source: "test.yaml", overrides: overrides)
+    #expect(result.configuration.store.path == "/from/environment")
+    #expect(result.configuration.listen.host == "::1")
+    #expect(result.configuration.listen.port == 99)
+    #expect(result.configuration.log.level == .debug)
+    #expect(result.configuration.log.format == .json)
+    let lines = result.describe().split(separator: "\n")
+    func line(_ path: String) -> String? { lines.first { $0.hasPrefix(path + " ") }.map(String.init) }
+    #expect(line("store.path")?.hasSuffix("(environment, SLUICE_DATA)") == true)
+    #expect(line("listen.address")?.hasSuffix("(flag, --listen)") == true)
+    #expect(line("log.level")?.hasSuffix("(file, line 2)") == true)
+    #expect(line("store.mapSize")?.hasSuffix("(default)") == true)
+  }
+
+  @Test("an override that breaks a rule is named by its variable or flag")
+  func badOverride() {
+    let overrides = ConfigurationOverrides(environment: ["SLUICE_LOG_LEVEL": "loud"], listen: "nowhere")
+    #expect(
+      problems("", overrides) == [
+        #"flag, --listen: listen.address: "nowhere": must be HOST:PORT with a port from 0 to 65535"#,
+        #"environment, SLUICE_LOG_LEVEL: log.level: "loud": must be one of "#
+          + "trace, debug, info, notice, warning, error, critical",
+      ])
+  }
+
+  @Test("a file that is not there is a problem of its own")
+  func missing() {
+    #expect(throws: ConfigurationError.self) {
+      try ConfigurationReader.read(fileAt: "/no/such/file.yaml", overrides: .init())
+    }
+  }
+
+  @Test(
+    "sizes and durations take each unit",
+    arguments: [
+      ("500ms", Duration.milliseconds(500)), ("30s", .seconds(30)), ("5m", .seconds(300)),
+      ("24h", .seconds(86_400)), ("7d", .seconds(604_800)),
+    ])
+  func durations(text: String, duration: Duration) throws {
+    if duration <= .seconds(60) {
+      #expect(try read("store: { interval: \(text) }").store.interval == duration)
+    }
+    if duration >= .seconds(1) {
+      #expect(try read("listen: { readyBlockedAfter: \(text) }").listen.readyBlockedAfter == duration)
+    }
+  }
+
+  @Test(
+    "sizes are binary or decimal by their unit",
+    arguments: [("256MiB", 256 << 20), ("1GB", 1_000_000_000), ("2048KiB", 2 << 20), ("1TiB", 1 << 40)]
+      as [(String, Int64)]
+  )
+  func sizes(text: String, bytes: Int64) throws {
+    #expect(try read("store: { mapSize: \(text) }").store.mapSize == bytes)
+  }
+}
