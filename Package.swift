@@ -83,5 +83,12 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: common),
+    .testTarget(name: "LMDBTests", dependencies: ["LMDB"], path: "Tests/LMDBTests", swiftSettings: common),
+    .target(
+      name: "StoreConformance", dependencies: ["StreamModel", "ShardCore"], path: "Tests/StoreConformance",
+      swiftSettings: common),
+    .testTarget(
+      name: "StreamStoreTests", dependencies: ["StreamStore", "StoreConformance", "StreamModel", "ShardCore", "LMDB"],
+      path: "Tests/StreamStoreTests", swiftSettings: common),
   ]
 )
