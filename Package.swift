@@ -76,6 +76,7 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         .product(name: "Yams", package: "Yams"),
       ],
       swiftSettings: common),
@@ -99,5 +100,12 @@ let package = Package(
         .product(name: "Metrics", package: "swift-metrics"),
       ],
       swiftSettings: common),
+    .testTarget(name: "LMDBTests", dependencies: ["LMDB"], path: "Tests/LMDBTests", swiftSettings: common),
+    .target(
+      name: "StoreConformance", dependencies: ["StreamModel", "ShardCore"], path: "Tests/StoreConformance",
+      swiftSettings: common),
+    .testTarget(
+      name: "StreamStoreTests", dependencies: ["StreamStore", "StoreConformance", "StreamModel", "ShardCore", "LMDB"],
+      path: "Tests/StreamStoreTests", swiftSettings: common),
   ]
 )

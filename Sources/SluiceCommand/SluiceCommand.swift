@@ -19,6 +19,7 @@ struct SluiceCommand: AsyncParsableCommand {
       """,
     version: sluiceVersion,
     groupedSubcommands: [
+      CommandGroup(name: "Run", subcommands: [Run.self, Check.self]),
       
       CommandGroup(name: "Records", subcommands: [Put.self, Tail.self, Streams.self]),
       CommandGroup(name: "See", subcommands: [Status.self, Explain.self, Audit.self]),

@@ -216,7 +216,9 @@ enum Folder {
         throw .unusable(path: path, reason: "\(built): \(systemMessage(errno))")
       }
     }
-    guard unsafe access(path, R_OK | W_OK | X_OK) == 0 else { throw .unusable(path: path, reason: systemMessage(errno)) }
+    guard unsafe access(path, R_OK | W_OK | X_OK) == 0 else {
+      throw .unusable(path: path, reason: systemMessage(errno))
+    }
   }
 
   static func hasFile(_ name: String, in path: String) -> Bool {

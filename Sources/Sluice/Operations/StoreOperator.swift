@@ -59,7 +59,8 @@ public struct StoreOperator: Writing {
 
   // MARK: - Looking
 
-  func status() throws -> StatusReport {
+  /// Everything at a glance.
+  public func status() throws -> StatusReport {
     let mappings = try store.catalog().mappings.values.sorted { $0.name < $1.name }
     let failures = try store.failures(limit: .max)
     return StatusReport(

@@ -22,8 +22,8 @@ struct Run: AsyncParsableCommand {
 
   func run() async throws {
     let configuration = try options.read().configuration
-    let factory = configuration.log.factory
-    LoggingSystem.bootstrap { factory.makeHandler(label: $0) }
+    let log = configuration.log
+    LoggingSystem.bootstrap { log.makeHandler(label: $0) }
     let metrics = PrometheusRegistry()
     MetricsSystem.bootstrap(metrics)
     do {
@@ -49,10 +49,22 @@ struct Check: AsyncParsableCommand {
     options.config = file
     let result = try options.read()
     if output.isJSON {
-      try printJSON(result.settings.map { CheckedSetting($0) })
+      try printJSON(result.settings.map(CheckedSetting.init))
     } else {
       print(result.describe())
     }
+  }
+}
+
+private struct CheckedSetting: Encodable {
+  var path: String
+  var value: String
+  var origin: String
+
+  init(_ setting: Setting) {
+    path = setting.path
+    value = setting.value
+    origin = "\(setting.origin)"
   }
 }
 

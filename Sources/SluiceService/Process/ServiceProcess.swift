@@ -83,8 +83,6 @@ public struct ServiceProcess: Sendable {
         await processor.poller?.drain(isStopping: true)
       }
     }
-    // The sequence ends when this task is cancelled: the group has ended.
-    while !Task.isCancelled { await Task.yield() }
   }
 
   private func createStreams(in store: StreamStore) async throws {
@@ -140,7 +138,14 @@ public struct ServiceProcess: Sendable {
           guard processor.poller != nil else { return ["the lanes are being opened"] }
           return writing.blockedLanes(longerThan: limit)
         },
-        metrics: { metrics.render() + LaneGauges.render(writing) },
+        metrics: {
+          do {
+            return metrics.render() + LaneGauges.render(try writing.status())
+          } catch {
+            logger.error("the lanes could not be read for the metrics", metadata: ["error": "\(error)"])
+            return metrics.render()
+          }
+        },
         isListening: { bound in
           do {
             try store.setHolderNote(HolderNote(processID: getpid(), listenAddress: bound))

@@ -1,0 +1,86 @@
+import Glibc
+import StreamModel
+import StreamStore
+import Synchronization
+
+/// A folder of one test with a store in it, removed with it.
+final class TemporaryStore: Sendable {
+  let path: String
+  private let clock: SettableClock
+
+  init() {
+    var template = Array("/tmp/sluice-store-XXXXXX".utf8CString)
+    path = template.withUnsafeMutableBufferPointer { String(cString: mkdtemp($0.baseAddress!)) }
+    clock = SettableClock()
+  }
+
+  deinit {
+    for name in ["data.mdb", "lock.mdb", "LOCK"] { unlink(path + "/" + name) }
+    rmdir(path)
+  }
+
+  var now: WallTime {
+    get { clock.time.withLock { $0 } }
+    set { clock.time.withLock { $0 = newValue } }
+  }
+
+  func open(
+    role: StreamStore.Role = .writer, durability: Durability = .system,
+    _ change: (inout StoreOptions) -> Void = { _ in }
+  ) throws(StoreError) -> StreamStore {
+    var options = StoreOptions()
+    options.durability = durability
+    options.mapBytes = 1 << 30
+    let clock = clock
+    options.now = { clock.time.withLock { $0 } }
+    change(&options)
+    return try StreamStore.open(at: path, options: options, role: role)
+  }
+}
+
+/// A wall clock that stands still until it is set.
+final class SettableClock: Sendable {
+  let time = Mutex(WallTime(milliseconds: 1_700_000_000_000))
+}
+
+/// A little vocabulary.
+extension StreamStore {
+  func create(_ name: String = "orders", shards: Int = 1, recordByteLimit: Int = 1 << 20) throws -> StreamInfo {
+    guard
+      case .stream(let stream) = try performBlocking(
+        .createStream(NewStream(name: name, shardCount: shards, recordByteLimit: recordByteLimit)))
+    else { preconditionFailure("creating a stream answers with it") }
+    return stream
+  }
+
+  func request(_ stream: StreamNumber, _ numbers: Range<Int>, byteCount: Int = 10) throws -> AppendRequest {
+    var request = AppendRequest(to: try routing(of: stream))
+    for number in numbers {
+      try request.add(
+        partitionKey: "key-\(number)", data: [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: byteCount))
+    }
+    return request
+  }
+
+  @discardableResult
+  func append(_ numbers: Range<Int>, to stream: StreamNumber, byteCount: Int = 10) throws -> AppendReceipt {
+    try appendBlocking(try request(stream, numbers, byteCount: byteCount))
+  }
+
+  /// The first byte of each record from `index` on.
+  func marks(_ address: ShardAddress, from index: UInt64 = 0) throws -> [UInt8] {
+    guard
+      case .records(let found) = try read(
+        address, from: RecordIndex(index), countLimit: 100_000, payloadByteLimit: .max / 2, recordOverheadBytes: 100)
+    else { return [] }
+    let origin = BatchOrigin(stream: "", shard: address.shard, shardCreatedAtSeconds: 0, attempt: 1)
+    let batch = RecordBatch(origin: origin, run: found.run, range: 0..<found.run.count)
+    return (0..<batch.count).map { batch[$0].dataBytes.first ?? 0 }
+  }
+}
+
+extension ShardAddress {
+  static func first(of stream: StreamInfo) -> ShardAddress {
+    ShardAddress(stream: stream.number, shard: ShardNumber(0))
+  }
+}
