@@ -43,9 +43,10 @@ public struct RetentionKeeper: Sendable {
       }
       guard !cutoffs.isEmpty else { return }
       let order = TrimOrder(cutoffs: cutoffs)
-      var answer = TrimAnswer(moreRemain: true)
-      while answer.moreRemain, !Task.isCancelled {
-        answer = try await store.trim(order)
+      var moreRemain = true
+      while moreRemain, !Task.isCancelled {
+        let answer = try await store.trim(order)
+        moreRemain = answer.moreRemain
         if answer.removedRecords > 0 {
           logger.info("retention removed records", metadata: ["records": "\(answer.removedRecords)"])
         }

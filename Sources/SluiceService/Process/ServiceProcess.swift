@@ -49,17 +49,17 @@ public struct ServiceProcess: Sendable {
         EventSourceMapping(mapping, function),
         to: LineProcessHandler(pool: pool, reportsItemFailures: mapping.reportsItemFailures))
     }
-    let isDraining = Atomic(false)
+    let drain = DrainFlag()
     let group = ServiceGroup(
       configuration: .init(
         services: [
           .init(service: processor),
-          .init(service: makePort(processor, metrics: metrics, isDraining: { isDraining.load(ordering: .relaxed) })),
+          .init(service: makePort(processor, metrics: metrics, drain: drain)),
         ], logger: logger))
     try await withThrowingTaskGroup(of: Void.self) { tasks in
       let running = processor
       tasks.addTask { try await group.run() }
-      tasks.addTask { try await watchSignals(group, running) { isDraining.store(true, ordering: .relaxed) } }
+      tasks.addTask { try await watchSignals(group, running, drain) }
       // The group ends by itself or by a signal; the watcher ends only with it.
       try await tasks.next()
       tasks.cancelAll()
@@ -69,14 +69,14 @@ public struct ServiceProcess: Sendable {
   }
 
   private func watchSignals(
-    _ group: ServiceGroup, _ processor: StreamProcessor, _ drains: @Sendable () -> Void
+    _ group: ServiceGroup, _ processor: StreamProcessor, _ drain: DrainFlag
   ) async throws {
     var count = 0
     for await signal in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
       count += 1
       if count == 1 {
         logger.notice("draining; another signal cancels what is in flight", metadata: ["signal": "\(signal)"])
-        drains()
+        drain.isSet.store(true, ordering: .relaxed)
         await group.triggerGracefulShutdown()
       } else {
         logger.warning("cancelling what is in flight", metadata: ["signal": "\(signal)"])
@@ -120,7 +120,7 @@ public struct ServiceProcess: Sendable {
   }
 
   private func makePort(
-    _ processor: StreamProcessor, metrics: PrometheusRegistry, isDraining: @escaping @Sendable () -> Bool
+    _ processor: StreamProcessor, metrics: PrometheusRegistry, drain: DrainFlag
   ) -> ListenPort {
     let store = processor.store
     let address = "\(configuration.listen.host):\(configuration.listen.port)"
@@ -134,7 +134,7 @@ public struct ServiceProcess: Sendable {
       backend: .init(
         writing: writing,
         unreadiness: {
-          if isDraining() { return ["the worker drains"] }
+          if drain.isSet.load(ordering: .relaxed) { return ["the worker drains"] }
           guard processor.poller != nil else { return ["the lanes are being opened"] }
           return writing.blockedLanes(longerThan: limit)
         },
@@ -157,6 +157,11 @@ public struct ServiceProcess: Sendable {
         }),
       logger: logger)
   }
+}
+
+/// Set when the first signal has come.
+private final class DrainFlag: Sendable {
+  let isSet = Atomic(false)
 }
 
 extension StoreConfiguration {
