@@ -24,7 +24,7 @@ struct LaneReportBuilder {
     let state = state(look, progress)
     var report = LaneReport(
       mapping: mapping.name, stream: stream.name, shard: "\(shard.address.shard)", state: state,
-      since: look.map { wall($0.snapshot.since) } ?? failing?.firstFailedAt.milliseconds, summary: "",
+      since: failing?.firstFailedAt.milliseconds ?? look.map { wall($0.snapshot.since) }, summary: "",
       checkpoint: backlog > 0 ? shard.sequenceNumber(of: next).description : nil,
       batch: try extent.map { try batch($0, of: shard) }, attempts: failing == nil ? [] : stored.history.reports,
       attemptsOmitted: failing == nil ? 0 : stored.history.omitted, attemptsMade: failing?.attempts ?? 0,
