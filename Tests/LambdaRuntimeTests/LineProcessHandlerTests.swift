@@ -154,22 +154,28 @@ struct LineProcessHandlerTests {
 
   @Test("a handler over its time is stopped with all that it started, and the next batch has a new process")
   func cancelled() async throws {
+    // The handler and what it starts both hold the pipe open: its end is the end of both.
+    let directory = try temporaryDirectory()
+    defer { remove(directory) }
+    let pipe = directory.path + "/pipe"
+    try #require(mkfifo(pipe, 0o600) == 0)
     let announced = LogLines()
     let body = """
       if len(event['Records']) > 1:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        sleeper = os.posix_spawnp('sleep', ['sleep', '1000'], os.environ)
-        sys.stderr.write('sleeper %d\\n' % sleeper); sys.stderr.flush()
+        pipe = os.open('\(pipe)', os.O_WRONLY)
+        os.posix_spawnp('sleep', ['sleep', '1000'], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, pipe, 1)])
+        sys.stderr.write('hanging\\n'); sys.stderr.flush()
         time.sleep(1000)
       print('{}')
       """
     try await with(Self.python(body), logger: announced.logger) { handler async throws in
+      let end = Task.detached { try FileHandle(forReadingFrom: URL(filePath: pipe)).readToEnd() }
       let task = Task { try await failure(of: handler) }
-      let sleeper = await announced.first { $0.hasPrefix("sleeper ") }
+      _ = await announced.first { $0 == "hanging" }
       task.cancel()
       #expect(try await task.value.kind == .timedOut)
-      let pid = try #require(Int32(sleeper.dropFirst("sleeper ".count)))
-      #expect(!isRunning(pid))
+      #expect(try await end.value?.isEmpty ?? true)
       #expect(try await handler.handle(batch(count: 1)) == .succeeded)
     }
   }
