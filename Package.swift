@@ -24,7 +24,8 @@ let package = Package(
     .executable(name: "sluice", targets: ["SluiceCommand"]),
     // The inner rooms, for the package in Benchmarks/. No promise of stability.
     .library(
-      name: "SluiceRooms", targets: ["LMDB", "StreamModel", "ShardCore", "StreamStore", "LambdaRuntime", "ShardSimulation"]),
+      name: "SluiceRooms",
+      targets: ["LMDB", "StreamModel", "ShardCore", "StreamStore", "LambdaRuntime", "ShardSimulation"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -82,8 +83,10 @@ let package = Package(
     .executableTarget(
       name: "SluiceCommand",
       dependencies: [
-        "SluiceService", "Sluice", "ShardSimulation", "StreamModel", "StreamStore",
+        "SluiceService", "Sluice", "ShardSimulation", "LambdaRuntime", "StreamRuntime", "StreamModel", "StreamStore",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "Metrics", package: "swift-metrics"),
       ],
       swiftSettings: common),
     .testTarget(name: "StreamModelTests", dependencies: ["StreamModel"], swiftSettings: common),

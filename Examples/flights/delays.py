@@ -20,10 +20,18 @@ def delay(flight):
     return late + 1440 if late < -720 else late
 
 
+def name(flight):
+    return f"{flight['carrier']} {flight['flight']} from {flight['origin']} to {flight['dest']}, {flight['tailnum']}"
+
+
 def handle(event):
     for record in event["Records"]:
         flight = json.loads(base64.b64decode(record["kinesis"]["data"]))
-        delay(flight)
+        try:
+            delay(flight)
+        except TypeError as error:
+            error.args = (f"{error} (flight {name(flight)})",)
+            raise
     return {}
 
 

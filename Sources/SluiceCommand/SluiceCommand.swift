@@ -19,8 +19,8 @@ struct SluiceCommand: AsyncParsableCommand {
       """,
     version: sluiceVersion,
     groupedSubcommands: [
-      CommandGroup(name: "Run", subcommands: [Run.self, Check.self]),
-      
+      CommandGroup(name: "Run", subcommands: [Demo.self, Run.self, Check.self]),
+
       CommandGroup(name: "Records", subcommands: [Put.self, Tail.self, Streams.self]),
       CommandGroup(name: "See", subcommands: [Status.self, Explain.self, Audit.self]),
       CommandGroup(name: "Act", subcommands: [Pause.self, Resume.self, Retry.self, Skip.self, Failures.self]),

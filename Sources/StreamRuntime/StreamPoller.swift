@@ -16,7 +16,8 @@ public struct MappingPlan: Sendable {
   public var recordOverhead: Int
 
   public init(
-    name: String, stream: String, start: StartingPosition, policy: LanePolicy, handler: any BatchHandler, recordOverhead: Int
+    name: String, stream: String, start: StartingPosition, policy: LanePolicy, handler: any BatchHandler,
+    recordOverhead: Int
   ) {
     self.name = name
     self.stream = stream

@@ -41,7 +41,9 @@ struct BenchReport: Encodable {
       parts.append(String(format: "p50 %.3f ms, p99 %.3f ms", p50Milliseconds, p99Milliseconds))
     }
     if let cpuPercent { parts.append(String(format: "%.1f %% of a core", cpuPercent)) }
-    if let firstDeliveryMilliseconds { parts.append(String(format: "first delivery after %.0f ms", firstDeliveryMilliseconds)) }
+    if let firstDeliveryMilliseconds {
+      parts.append(String(format: "first delivery after %.0f ms", firstDeliveryMilliseconds))
+    }
     parts.append("\(residentBytes >> 20) MiB resident")
     parts.append("durability \(durability)")
     Swift.print(parts.joined(separator: "  "))
