@@ -83,5 +83,7 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: common),
+    .testTarget(name: "ShardCoreTests", dependencies: ["ShardCore", "StreamModel"], swiftSettings: common),
+    .testTarget(name: "SimulationTests", dependencies: ["ShardSimulation"], swiftSettings: common),
   ]
 )

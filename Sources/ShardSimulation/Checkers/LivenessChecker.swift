@@ -4,7 +4,9 @@ import StreamModel
 /// Liveness: when faults stop, everything pending settles within a bound; a drained poller has nothing under way.
 enum LivenessChecker {
   static func isSettled(_ lane: WorldLane, of shard: WorldShard) -> Bool {
-    lane.position == shard.end && Int(lane.committed.next.rawValue) == shard.end
+    // Where retention has taken all that an open shard had, the lane cannot know before the next record comes.
+    let isAtEnd = lane.position == shard.end || (!shard.isClosed && shard.base == shard.end)
+    return isAtEnd && Int(lane.committed.next.rawValue) == lane.position
       && lane.committed.isFinished == shard.isClosed && !lane.isReading && !lane.isDelivering
       && lane.progressState == .none && lane.failureState == .none && lane.redriveFirst == lane.redriveEnd
   }

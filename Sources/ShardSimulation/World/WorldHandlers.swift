@@ -7,7 +7,8 @@ extension World {
     violate(.order, OrderChecker.check(delivery, in: lanes[lane]), lane)
     violate(.blocking, BlockingChecker.check(delivery, in: lanes[lane], of: shards[shard]), lane)
     violate(
-      .expiry, ExpiryChecker.check(delivery, in: lanes[lane], of: shards[shard], scenario.policies[lanes[lane].mapping]),
+      .expiry,
+      ExpiryChecker.check(delivery, in: lanes[lane], of: shards[shard], scenario.policies[lanes[lane].mapping]),
       lane)
     violate(.exclusivity, ExclusivityChecker.check(delivery, in: lanes[lane]), lane)
     violate(.repeats, RepeatsChecker.checkRestart(delivery, in: lanes[lane]), lane)

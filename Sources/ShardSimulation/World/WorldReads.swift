@@ -61,7 +61,7 @@ extension World {
       if lanes[lane].skipReads { lanes[lane].skipEnd = 0 }
     case .corrupted:
       coverage.count(.readCorrupted)
-      lanes[lane].skipEnd = 0
+      if lanes[lane].skipReads { lanes[lane].skipEnd = 0 }
     case .unavailable:
       coverage.count(.readUnavailable)
     }

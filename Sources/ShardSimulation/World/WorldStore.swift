@@ -5,7 +5,9 @@ import StreamModel
 extension World {
   mutating func storeProgress(_ lane: Int, _ progress: LaneProgress, _ revision: UInt64) {
     violate(.exclusivity, ExclusivityChecker.checkProgress(in: lanes[lane]), lane)
-    violate(.checkpoint, CheckpointChecker.check(progress, revision: revision, in: lanes[lane]), lane)
+    violate(
+      .checkpoint,
+      CheckpointChecker.check(progress, revision: revision, in: lanes[lane], of: shards[lanes[lane].shard]), lane)
     violate(.completeness, CompletenessChecker.check(progress, in: lanes[lane]), lane)
     lanes[lane].progress = progress
     lanes[lane].progressRevision = revision
