@@ -134,7 +134,8 @@ extension Lane {
       head = .open
       progressChanged(settlingBatch: false)
     }
-    if isPaused || reading.isDirty { goOn(step, &effects) } else { enter(.idle, step) }
+    // A redrive that came while the read was under way goes now: nothing else would wake the lane for it.
+    if isPaused || reading.isDirty || !redrives.isEmpty { goOn(step, &effects) } else { enter(.idle, step) }
   }
 
   private mutating func takeShardEnd(

@@ -37,9 +37,12 @@ extension Lane {
   /// When the failing batch is worth another look: its retry, or the moment at which all of it is too old, if that
   /// comes first. The wait is monotonic time and ends at the retry in any case, whatever the wall clock does.
   ///
-  /// Not the age of its oldest record: a batch is cut where it would be delivered, not between two deliveries.
+  /// Not the age of its oldest record: a batch is cut where it would be delivered, not between two deliveries. Where the
+  /// wall clock stepped back the last record may look older than the first; then the first counts, because records
+  /// leave from the front, and looking before any can leave would be a retry ahead of its time.
   func dueTime(ofRetry batch: FailingBatch, _ step: LaneStep) -> MonotonicTime {
-    guard let expiry = expiryTime(ofArrival: batch.extent.lastArrival, step) else { return retryDue }
+    let newest = max(batch.extent.firstArrival, batch.extent.lastArrival)
+    guard let expiry = expiryTime(ofArrival: newest, step) else { return retryDue }
     return min(retryDue, expiry)
   }
 

@@ -43,11 +43,13 @@ struct ProgressWriter: Hashable {
     return true
   }
 
+  /// The next try has a revision of its own, so that a repeated answer to this one is recognised.
   mutating func refused(revision: UInt64, retryAt due: MonotonicTime) {
     guard revisionUnderWay == revision else { return }
     revisionUnderWay = nil
     batchesWaiting += batchesUnderWay
     batchesUnderWay = 0
+    self.revision += 1
     retryDue = due
   }
 }

@@ -1,0 +1,23 @@
+import ShardCore
+import StreamModel
+
+/// Boundedness: what one step orders, and what waits inside, has a limit.
+enum BoundsChecker {
+  /// Orders that an event of one lane can lead to: its own (the redrives it drops, one read, delivery, failure entry,
+  /// progress, loss), the turn of each lane that a free permit allows, the children that it frees, and the timer.
+  static func checkEffects(_ count: Int, _ poller: Poller, _ scenario: Scenario, ofAllLanes: Bool) -> StaticString? {
+    let one = scenario.limits.redriveLimit + 6
+    let permits = scenario.policies.reduce(0) { $0 + $1.deliveriesInFlightLimit }
+    let limit = ofAllLanes ? poller.laneCount * one + permits * 2 + 2 : one + 4 * (permits + 4) + 2
+    return count <= limit ? nil : "one step gave more orders than it may"
+  }
+
+  static func checkTimers(_ poller: Poller) -> StaticString? {
+    poller.waitingTimerCount <= poller.laneCount ? nil : "more timers wait than there are lanes"
+  }
+
+  static func checkRedrives(_ lane: WorldLane, _ limits: PollerLimits) -> StaticString? {
+    // One more is in flight.
+    lane.redriveEnd - lane.redriveFirst <= UInt64(limits.redriveLimit) + 1 ? nil : "more redrives wait than may"
+  }
+}

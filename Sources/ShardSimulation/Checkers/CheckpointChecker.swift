@@ -1,0 +1,30 @@
+import ShardCore
+import StreamModel
+
+/// Checkpoint: never ahead of what is settled; what is durable never goes back.
+enum CheckpointChecker {
+  static func check(
+    _ progress: LaneProgress, revision: UInt64, in lane: WorldLane, of shard: WorldShard
+  ) -> StaticString? {
+    if Int(progress.next.rawValue) > lane.position { return "a checkpoint passed unsettled records" }
+    if Int(progress.next.rawValue) < lane.position { return "a checkpoint fell behind what is settled" }
+    if revision <= lane.lastRevision { return "a revision was used twice" }
+    if let failing = progress.failing {
+      if failing.extent.first != progress.next { return "the failing batch does not begin at the checkpoint" }
+      if failing.attempts != lane.attempts { return "stored attempts are not those that were" }
+    } else if lane.isFailing, lane.failingFirst == lane.position, lane.position >= shard.base {
+      return "the attempts of a failing batch were not stored"
+    }
+    return nil
+  }
+
+  static func checkCommit(_ progress: LaneProgress, in lane: WorldLane, of shard: WorldShard) -> StaticString? {
+    if progress.next < lane.committed.next { return "the durable checkpoint went back" }
+    if progress.lostToRetention < lane.committed.lostToRetention { return "the durable count of losses went back" }
+    if lane.committed.isFinished, !progress.isFinished { return "a finished lane is unfinished again" }
+    if progress.isFinished, !(shard.isClosed && Int(progress.next.rawValue) == shard.end) {
+      return "a lane finished before its shard"
+    }
+    return nil
+  }
+}

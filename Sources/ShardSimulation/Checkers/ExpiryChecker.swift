@@ -1,0 +1,44 @@
+import ShardCore
+import StreamModel
+
+/// Expiry: a batch is delivered N+1 times at most, never when its head is too old, and leaves only for a reason that
+/// holds.
+enum ExpiryChecker {
+  static func check(
+    _ delivery: Delivery, in lane: WorldLane, of shard: WorldShard, _ policy: LanePolicy
+  ) -> StaticString? {
+    guard delivery.source == .shard else { return delivery.attempt == 1 ? nil : "a redrive is one attempt" }
+    if delivery.attempt != lane.attempts + 1 { return "the attempt is not the one after the last" }
+    if let limit = policy.maximumRetryAttempts, delivery.attempt > limit + 1 { return "one delivery too many" }
+    if let age = policy.maximumRecordAgeMilliseconds {
+      let first = Int(delivery.extent.first.rawValue)
+      guard first < shard.end else { return "a record that is not there was delivered" }
+      if shard.arrivals[first] < lane.readAt - age { return "a record was delivered that was too old" }
+    }
+    if delivery.extent.count == 1, delivery.extent.payloadBytes > policy.payloadByteLimit {
+      return "a record was delivered that is too large"
+    }
+    return nil
+  }
+
+  static func check(
+    _ order: FailureOrder, in lane: WorldLane, of shard: WorldShard, _ policy: LanePolicy
+  ) -> StaticString? {
+    if order.attempts != lane.attempts { return "a failure entry counts attempts that were not" }
+    switch order.condition {
+    case .retryAttemptsExhausted:
+      guard let limit = policy.maximumRetryAttempts else { return "endless retries were exhausted" }
+      return order.attempts == limit + 1 ? nil : "attempts were exhausted too early or too late"
+    case .recordAgeExceeded:
+      guard let age = policy.maximumRecordAgeMilliseconds else { return "records expired that never expire" }
+      let first = Int(order.extent.first.rawValue)
+      guard first + order.extent.count <= shard.end else { return "a record that is not there expired" }
+      for index in first..<first + order.extent.count where shard.arrivals[index] >= lane.readAt - age {
+        return "a record expired that was not too old"
+      }
+      return nil
+    case .skipped:
+      return Int(order.extent.end.rawValue) <= lane.skipEnd ? nil : "a record was skipped that nobody gave up"
+    }
+  }
+}

@@ -1,0 +1,17 @@
+import ShardCore
+import StreamModel
+
+/// At least once: a crash repeats at most what was settled since the last durable checkpoint, and the batch in flight.
+enum RepeatsChecker {
+  /// At each new read for delivery: so many batches would be repeated if the process ended now.
+  static func check(_ lane: WorldLane, _ limits: PollerLimits) -> StaticString? {
+    lane.settledBatches - lane.storedBatches < limits.unstoredBatchLimit
+      ? nil : "more batches were settled than may be before one is durable"
+  }
+
+  /// After a restart: the lane begins where the durable checkpoint is.
+  static func checkRestart(_ delivery: Delivery, in lane: WorldLane) -> StaticString? {
+    delivery.source == .shard && delivery.extent.first < lane.committed.next
+      ? "a record before the durable checkpoint was delivered again" : nil
+  }
+}

@@ -1,0 +1,42 @@
+/// A deliberate fault between the poller and the world, each of which one checker must notice. For the proof that the
+/// checkers can fail.
+public enum Sabotage: CaseIterable, Sendable {
+  /// A delivery begins one record earlier than ordered.
+  case deliversSettledRecord
+  /// A delivery begins one record later than ordered.
+  case deliversPastUnsettledRecord
+  /// A delivery is carried out twice.
+  case deliversTwice
+  /// A delivery is one more attempt than ordered.
+  case miscountsAttempts
+  /// A checkpoint is one record further than ordered.
+  case movesCheckpointAhead
+  /// Failure entries are answered as stored but are not.
+  case losesFailureEntries
+  /// A child shard's lane is opened without its parents.
+  case forgetsParents
+  /// The timer is never armed.
+  case losesTimers
+  /// The poller is not told of new records.
+  case losesChanges
+  /// The poller has a greater bound on what is not stored than the checker knows.
+  case loosensStoreBound
+  /// Each order is given a hundred times.
+  case floods
+
+  /// The promise that is broken.
+  public var promise: Promise {
+    switch self {
+    case .deliversSettledRecord: .order
+    case .deliversPastUnsettledRecord: .blocking
+    case .deliversTwice: .exclusivity
+    case .miscountsAttempts: .expiry
+    case .movesCheckpointAhead: .checkpoint
+    case .losesFailureEntries: .completeness
+    case .forgetsParents: .family
+    case .losesTimers, .losesChanges: .liveness
+    case .loosensStoreBound: .repeats
+    case .floods: .bounds
+    }
+  }
+}

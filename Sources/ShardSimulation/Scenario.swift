@@ -1,0 +1,72 @@
+import ShardCore
+
+/// A world's settings, drawn from the seed: policies and how often what goes wrong. Each fault is off in some worlds, so
+/// that no fault hides what another would show.
+struct Scenario {
+  var policies: [LanePolicy] = []
+  var limits = PollerLimits()
+  /// Times in a thousand.
+  var crashes = 0
+  var refusals = 0
+  var storeFull = 0
+  var failures = 0
+  var hangs = 0
+  var repeats = 0
+  var unavailable = 0
+  var corruptions = 0
+  var trims = 0
+  var reshards = 0
+  var operators = 0
+  var drains = 0
+  var clockSteps = 0
+  var poison = 0
+  var oversized = 0
+  /// Time between two events, in microseconds, at most.
+  var pace = 0
+  var steps = 0
+
+  static let shardLimit = 12
+  static let mappingLimit = 3
+  static let recordLimit = 192
+
+  init(random: inout SplitMix64) {
+    let mappingCount = random.within(1...Self.mappingLimit)
+    for _ in 0..<mappingCount { policies.append(Self.policy(&random)) }
+    limits = PollerLimits(
+      unstoredBatchLimit: random.within(1...4), storeRetryMilliseconds: Int64(random.within(1...8)),
+      redriveLimit: random.within(1...4))
+    func rate(_ most: Int, _ random: inout SplitMix64) -> Int { random.chance(500) ? random.within(1...most) : 0 }
+    crashes = rate(6, &random)
+    refusals = rate(200, &random)
+    storeFull = rate(4, &random)
+    failures = rate(500, &random)
+    hangs = rate(200, &random)
+    repeats = rate(200, &random)
+    unavailable = rate(100, &random)
+    corruptions = rate(10, &random)
+    trims = rate(15, &random)
+    reshards = rate(8, &random)
+    operators = rate(60, &random)
+    drains = rate(4, &random)
+    clockSteps = rate(5, &random)
+    poison = rate(60, &random)
+    let allEnd = policies.allSatisfy { $0.maximumRetryAttempts != nil || $0.maximumRecordAgeMilliseconds != nil }
+    oversized = allEnd ? rate(30, &random) : 0
+    pace = [200, 1_000, 5_000][random.below(3)]
+    steps = random.within(500...6_000)
+  }
+
+  static let payloadLimit = 100
+
+  private static func policy(_ random: inout SplitMix64) -> LanePolicy {
+    LanePolicy(
+      batchSize: random.within(1...8), payloadByteLimit: payloadLimit,
+      windowMilliseconds: random.chance(400) ? Int64(random.within(1...60)) : 0,
+      maximumRetryAttempts: random.chance(600) ? random.within(0...3) : nil,
+      maximumRecordAgeMilliseconds: random.chance(500) ? Int64(random.within(5...400)) : nil,
+      handlerTimeoutMilliseconds: Int64(random.within(5...80)),
+      retryBackoff: Backoff(firstMilliseconds: Int64(random.within(1...10)), capMilliseconds: 60, jitterPercent: 20),
+      systemBackoff: Backoff(firstMilliseconds: Int64(random.within(1...20)), capMilliseconds: 60, jitterPercent: 20),
+      deliveriesInFlightLimit: random.within(1...4))
+  }
+}

@@ -1,0 +1,292 @@
+import ShardCore
+import StreamModel
+
+/// A world around one poller: shards, store, handlers, clocks, operators, and the checkers that watch.
+///
+/// Everything that can be pending is a bit per lane in a mask, so that picking the next thing to happen costs nothing.
+/// Buffers are kept from one episode to the next.
+struct World {
+  var random: SplitMix64
+  var pollerRandom: SplitMix64
+  let seed: UInt64
+  let sabotage: Sabotage?
+
+  var scenario: Scenario
+  var poller = Poller()
+  var effects: [PollerEffect] = []
+  var lanes: [WorldLane] = []
+  var shards: [WorldShard]
+  var shardCount = 0
+  /// By lane and record: what became of it.
+  var fates: [UInt8]
+  var mappingLanes: [UInt64]
+
+  var monotonic: Int64 = 0
+  var wallOffset: Int64 = 0
+  var armed: Int64 = .max
+
+  // Masks by lane.
+  var reading: UInt64 = 0
+  var delivering: UInt64 = 0
+  var uncommitted: UInt64 = 0
+  var unanswered: UInt64 = 0
+  var changed: UInt64 = 0
+  var permits: UInt64 = 0
+
+  var isDraining = false
+  var isDrained = false
+  /// Faults happen.
+  var isFaulty = true
+  var isStarting = false
+  var storeFullUntil: Int64 = 0
+  /// Counts the lives of the poller.
+  var life = 0
+  /// The event that the poller is answering to.
+  var cause = WorldLane.Cancellation.none
+  var lastLane = 0
+  var nextEntry: UInt64 = 0
+  /// A record that failed for its size in the step that also found the records before it lost.
+  var oversizedBehindLoss: BatchExtent?
+
+  var steps: UInt64 = 0
+  var digest: UInt64 = 0xcbf2_9ce4_8422_2325
+  var violations: [Violation] = []
+  var coverage = Coverage()
+
+  var now: Now {
+    Now(monotonic: MonotonicTime(nanoseconds: monotonic), wall: WallTime(milliseconds: wall))
+  }
+  var wall: Int64 { monotonic / 1_000_000 + wallOffset }
+  var mappingCount: Int { scenario.policies.count }
+
+  init(seed: UInt64, sabotage: Sabotage?) {
+    self.seed = seed
+    self.sabotage = sabotage
+    var random = SplitMix64(seed: seed)
+    scenario = Scenario(random: &random)
+    pollerRandom = SplitMix64(seed: random.next())
+    self.random = random
+    shards = [WorldShard](repeating: WorldShard(), count: Scenario.shardLimit)
+    fates = [UInt8](
+      repeating: 0, count: Scenario.shardLimit * Scenario.mappingLimit * Scenario.recordLimit)
+    mappingLanes = [UInt64](repeating: 0, count: Scenario.mappingLimit)
+    effects.reserveCapacity(1_024)
+    lanes.reserveCapacity(Scenario.shardLimit * Scenario.mappingLimit)
+  }
+
+  mutating func violate(_ promise: Promise, _ sentence: StaticString?, _ lane: Int) {
+    guard let sentence else { return }
+    report(promise, sentence, lane)
+  }
+
+  @inline(never)
+  private mutating func report(_ promise: Promise, _ sentence: StaticString, _ lane: Int) {
+    guard violations.count < 16 else { return }
+    violations.append(
+      Violation(promise: promise, sentence: sentence.description, seed: seed, step: steps, lane: lane))
+  }
+
+  func policy(of lane: Int) -> LanePolicy { scenario.policies[lanes[lane].mapping] }
+  func fatesOfLane(_ lane: Int) -> Int { lane * Scenario.recordLimit }
+
+  // MARK: Episodes
+
+  /// A new world: one to three shards, and a poller that has never run.
+  mutating func beginEpisode() {
+    coverage.count(.episode)
+    scenario = Scenario(random: &random)
+    for place in shards.indices { shards[place].reset() }
+    for place in fates.indices { fates[place] = 0 }
+    for place in mappingLanes.indices { mappingLanes[place] = 0 }
+    lanes.removeAll(keepingCapacity: true)
+    shardCount = 0
+    monotonic = 1_000_000_000
+    wallOffset = 1_000_000
+    storeFullUntil = 0
+    isFaulty = true
+    for _ in 0..<random.within(1...3) { addShard(parents: (-1, -1)) }
+    startPoller()
+  }
+
+  /// Adds a shard and, for each mapping, a lane that the poller does not know yet.
+  mutating func addShard(parents: (Int, Int)) {
+    let shard = shardCount
+    shardCount += 1
+    shards[shard].parents = parents
+    for mapping in 0..<mappingCount {
+      var lane = WorldLane()
+      lane.shard = shard
+      lane.mapping = mapping
+      mappingLanes[mapping] |= 1 << UInt64(lanes.count)
+      lanes.append(lane)
+    }
+  }
+
+  /// A process starts: it finds what is durable.
+  mutating func startPoller() {
+    life += 1
+    reading = 0
+    delivering = 0
+    uncommitted = 0
+    unanswered = 0
+    changed = 0
+    permits = 0
+    armed = .max
+    isDraining = false
+    isDrained = false
+    var limits = scenario.limits
+    if sabotage == .loosensStoreBound { limits.unstoredBatchLimit += 3 }
+    poller = Poller(limits: limits)
+    for policy in scenario.policies { _ = poller.addMapping(policy) }
+    isStarting = true
+    for index in lanes.indices {
+      if lanes[index].committed.failing != nil { coverage.count(.restoredFailing) }
+      lanes[index].restart()
+    }
+    for index in lanes.indices { openLane(index) }
+    isStarting = false
+  }
+
+  mutating func openLane(_ index: Int) {
+    var parents: [LaneID] = []
+    let (first, second) = shards[lanes[index].shard].parents
+    if first >= 0 { parents.append(LaneID(first * mappingCount + lanes[index].mapping)) }
+    if second >= 0 { parents.append(LaneID(second * mappingCount + lanes[index].mapping)) }
+    if sabotage == .forgetsParents { parents.removeAll() }
+    send(
+      .laneOpened(
+        LaneOpening(
+          mapping: MappingID(lanes[index].mapping), parents: parents, progress: lanes[index].committed)))
+  }
+
+  /// The process ends at once. What is not durable never was.
+  mutating func crash() {
+    coverage.count(.crash)
+    if random.chance(300) {
+      coverage.count(.crashAfterCommit)
+      for index in lanes.indices { commit(index) }
+    }
+    startPoller()
+  }
+
+  // MARK: Events and orders
+
+  mutating func send(_ event: PollerEvent) {
+    ask(event)
+    carryOut()
+  }
+
+  /// Lets the poller take one step; its orders wait in `effects`.
+  mutating func ask(_ event: PollerEvent) {
+    steps &+= 1
+    effects.removeAll(keepingCapacity: true)
+    poller.step(event, at: now, random: &pollerRandom, effects: &effects)
+    if steps & 7 == 0 { sampleState() }
+  }
+
+  /// Carries the orders out, one after the other. The process may end between two of them.
+  mutating func carryOut() {
+    if let sabotage { spoil(sabotage) }
+    let count = effects.count
+    var crashAt = Int.max
+    if isFaulty, !isStarting, random.chance(scenario.crashes) { crashAt = random.below(count + 1) }
+    violate(
+      .bounds, BoundsChecker.checkEffects(count, poller, scenario, ofAllLanes: isDraining), lastLane)
+    violate(.bounds, BoundsChecker.checkTimers(poller), lastLane)
+    let formerLife = life
+    var place = 0
+    while place < count {
+      if place == crashAt {
+        coverage.count(.crashBetweenEffects)
+        return crash()
+      }
+      carryOut(effects[place])
+      if life != formerLife { return }
+      place += 1
+    }
+    if crashAt == count { return crash() }
+    if isDrained { endDrained() }
+  }
+
+  private mutating func note(_ tag: UInt64, _ lane: LaneID, _ value: UInt64) {
+    digest = (digest ^ (tag << 56 ^ UInt64(truncatingIfNeeded: lane.rawValue) << 48 ^ value)) &* 0x0000_0100_0000_01b3
+  }
+
+  private mutating func carryOut(_ effect: PollerEffect) {
+    switch effect {
+    case .read(let lane, let request):
+      note(1, lane, request.from.rawValue &* 31 &+ UInt64(request.countLimit))
+      read(lane.rawValue, request)
+    case .deliver(let lane, let delivery):
+      note(2, lane, delivery.extent.first.rawValue &* 31 &+ UInt64(delivery.extent.count &* 7 &+ delivery.attempt))
+      deliver(lane.rawValue, delivery)
+    case .cancelHandler(let lane, let delivery):
+      note(3, lane, delivery.rawValue)
+      cancel(lane.rawValue, delivery)
+    case .storeProgress(let lane, let progress, let revision):
+      note(4, lane, progress.next.rawValue &* 31 &+ revision)
+      storeProgress(lane.rawValue, progress, revision)
+    case .storeFailure(let lane, let order, let ticket):
+      note(5, lane, order.extent.first.rawValue &* 31 &+ ticket)
+      storeFailure(lane.rawValue, order, ticket)
+    case .settleRedrive(let lane, let entry, let succeeded):
+      note(6, lane, entry &* 2 &+ (succeeded ? 1 : 0))
+      settleRedrive(lane.rawValue, entry, succeeded)
+    case .armTimer(let moment):
+      note(7, LaneID(0), UInt64(truncatingIfNeeded: moment.nanoseconds))
+      if sabotage != .losesTimers { armed = moment.nanoseconds }
+    case .countLost(let lane, let count):
+      note(8, lane, count)
+      countLost(lane.rawValue, Int(count))
+    case .drained:
+      note(9, LaneID(0), 0)
+      violate(.liveness, isDrained ? "drained twice" : nil, 0)
+      isDrained = true
+    }
+  }
+
+  /// The poller says that it is drained: all is durable, and a new process goes on from there.
+  private mutating func endDrained() {
+    coverage.count(.drained)
+    for index in lanes.indices { violate(.liveness, LivenessChecker.checkDrained(lanes[index]), index) }
+    startPoller()
+  }
+
+  private mutating func countLost(_ lane: Int, _ count: Int) {
+    coverage.count(.lost)
+    violate(
+      .completeness, CompletenessChecker.checkLost(count, in: lanes[lane], of: shards[lanes[lane].shard]), lane)
+    let first = lanes[lane].position
+    for index in first..<min(first + count, Scenario.recordLimit) {
+      fates[fatesOfLane(lane) + index] |= CompletenessChecker.lost
+    }
+    lanes[lane].position += count
+    lanes[lane].lost += UInt64(count)
+    lanes[lane].failingCount = 0
+    lanes[lane].attempts = 0
+    lanes[lane].frozenCount = 0
+    if let extent = oversizedBehindLoss { lanes[lane].fail(extent, usesAttempt: true) }
+  }
+
+  private mutating func sampleState() {
+    guard lastLane < poller.laneCount else { return }
+    switch poller.lane(LaneID(lastLane)).state {
+    case .waitingForParents: coverage.count(.inWaitingForParents)
+    case .idle: coverage.count(.inIdle)
+    case .waitingForTurn: coverage.count(.inWaitingForTurn)
+    case .reading: coverage.count(.inReading)
+    case .windowing: coverage.count(.inWindowing)
+    case .delivering: coverage.count(.inDelivering)
+    case .cancelling: coverage.count(.inCancelling)
+    case .backingOff: coverage.count(.inBackingOff)
+    case .storingFailure: coverage.count(.inStoringFailure)
+    case .failureRefused: coverage.count(.inFailureRefused)
+    case .holdingForStore: coverage.count(.inHolding)
+    case .storeUnavailable: coverage.count(.inUnavailable)
+    case .paused: coverage.count(.inPaused)
+    case .stopped: coverage.count(.inStopped)
+    case .finished: coverage.count(.inFinished)
+    case .resting: coverage.count(.inResting)
+    }
+  }
+}

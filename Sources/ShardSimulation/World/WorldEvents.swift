@@ -1,0 +1,307 @@
+import ShardCore
+import StreamModel
+
+/// What happens in the world, one thing at a time.
+extension World {
+  /// Lets a little time pass and one thing happen.
+  mutating func act() {
+    monotonic += Int64(random.below(scenario.pace)) * 1_000
+    if armed <= monotonic, random.chance(700) { return fire() }
+    let chance = random.below(1_000)
+    if chance < 120, fault() { return }
+    switch random.below(16) {
+    case 0...3:
+      if reading != 0 { return answerRead(random.bit(of: reading)) }
+    case 4...7:
+      if delivering != 0 { return answerDelivery(random.bit(of: delivering)) }
+    case 8...9:
+      if uncommitted != 0 { return commitSome() }
+    case 10...11:
+      if unanswered != 0 { return answerWrite(random.bit(of: unanswered)) }
+    case 12...13:
+      if changed != 0 { return tellChange(random.bit(of: changed)) }
+    default:
+      return append()
+    }
+    if !proceed() { passTime() }
+  }
+
+  /// Something that is pending, whatever it is. `false` if nothing is.
+  mutating func proceed() -> Bool {
+    if reading != 0 {
+      answerRead(random.bit(of: reading))
+    } else if delivering != 0 {
+      answerDelivery(random.bit(of: delivering))
+    } else if uncommitted != 0 {
+      commitSome()
+    } else if unanswered != 0 {
+      answerWrite(random.bit(of: unanswered))
+    } else if changed != 0 {
+      tellChange(random.bit(of: changed))
+    } else {
+      return false
+    }
+    return true
+  }
+
+  /// Nothing is pending: time passes until the timer is due. `false` if it is not armed.
+  @discardableResult
+  mutating func passTime() -> Bool {
+    guard armed < .max else { return false }
+    monotonic = max(monotonic, armed)
+    fire()
+    return true
+  }
+
+  mutating func fire() {
+    coverage.count(.timer)
+    armed = .max
+    send(.timerFired)
+  }
+
+  private mutating func commitSome() {
+    if isFaulty, monotonic < storeFullUntil || random.chance(scenario.refusals) {
+      return refuse(random.bit(of: uncommitted))
+    }
+    if random.chance(500) { return commit(random.bit(of: uncommitted)) }
+    var left = uncommitted
+    while left != 0 {
+      commit(left.trailingZeroBitCount)
+      left &= left &- 1
+    }
+  }
+
+  private mutating func tellChange(_ lane: Int) {
+    lastLane = lane
+    changed &= ~bit(lane)
+    send(.shardChanged(LaneID(lane)))
+  }
+
+  private mutating func markChanged(_ shard: Int) {
+    guard sabotage != .losesChanges else { return }
+    for mapping in 0..<mappingCount { changed |= bit(shard * mappingCount + mapping) }
+  }
+
+  private mutating func append() {
+    let shard = random.below(shardCount)
+    guard !shards[shard].isClosed, shards[shard].end + 4 < Scenario.recordLimit else { return }
+    coverage.count(.append)
+    for _ in 0..<random.within(1...4) {
+      let isOversized = random.chance(scenario.oversized)
+      let isPoison = random.chance(scenario.poison)
+      if isOversized { coverage.count(.oversizedRecord) }
+      if isPoison { coverage.count(.poisonRecord) }
+      shards[shard].append(
+        arrival: wall, payload: isOversized ? Scenario.payloadLimit + 1 : random.within(1...40), isPoison: isPoison)
+    }
+    markChanged(shard)
+  }
+
+  // MARK: Faults
+
+  /// One of the rarer things. `false` if it did not come to it.
+  private mutating func fault() -> Bool {
+    switch random.below(10) {
+    case 0: return random.chance(scenario.trims * 10) && trim()
+    case 1: return random.chance(scenario.reshards * 10) && reshard()
+    case 2, 3: return random.chance(scenario.operators * 10) && operate()
+    case 4: return random.chance(scenario.drains * 10) && drain()
+    case 5: return random.chance(scenario.clockSteps * 10) && stepWallBack()
+    case 6: return random.chance(scenario.corruptions * 10) && corrupt()
+    case 7: return random.chance(scenario.storeFull * 10) && fillStore()
+    case 8: return random.chance(scenario.repeats) && repeatSomething()
+    default:
+      coverage.count(.earlyTimer)
+      lastLane = 0
+      armed = .max
+      send(.timerFired)
+      return true
+    }
+  }
+
+  private mutating func repeatSomething() -> Bool {
+    let lane = random.below(lanes.count)
+    switch random.below(3) {
+    case 0: repeatAnswer(lane)
+    case 1: repeatStoreAnswer(lane)
+    default:
+      guard !lanes[lane].isReading else { return false }
+      coverage.count(.repeatedRead)
+      lastLane = lane
+      send(.readAnswered(LaneID(lane), shards[lanes[lane].shard].answer(lanes[lane].request)))
+    }
+    return true
+  }
+
+  private mutating func trim() -> Bool {
+    let shard = random.below(shardCount)
+    let left = shards[shard].end - shards[shard].base
+    guard left > 0 else { return false }
+    coverage.count(.trim)
+    shards[shard].base += random.within(1...min(left, 12))
+    return true
+  }
+
+  private mutating func reshard() -> Bool {
+    guard shardCount + 2 <= Scenario.shardLimit, !isDraining else { return false }
+    let first = random.below(shardCount)
+    let second = random.below(shardCount)
+    guard !shards[first].isClosed, !shards[second].isClosed else { return false }
+    let firstNew = shardCount
+    for mapping in 0..<mappingCount where lanes[first * mappingCount + mapping].isFailing {
+      coverage.count(.reshardDuringRetry)
+    }
+    shards[first].isClosed = true
+    shards[second].isClosed = true
+    if first == second {
+      coverage.count(.split)
+      addShard(parents: (first, -1))
+      addShard(parents: (first, -1))
+    } else {
+      coverage.count(.merge)
+      addShard(parents: (first, second))
+    }
+    markChanged(first)
+    markChanged(second)
+    let formerLife = life
+    for lane in firstNew * mappingCount..<lanes.count {
+      lastLane = lane
+      openLane(lane)
+      // A process that ended meanwhile has opened all lanes again.
+      if life != formerLife { return true }
+    }
+    return true
+  }
+
+  private mutating func stepWallBack() -> Bool {
+    coverage.count(.wallStepBack)
+    wallOffset -= Int64(random.below(600))
+    return true
+  }
+
+  private mutating func corrupt() -> Bool {
+    let shard = random.below(shardCount)
+    shards[shard].isCorrupted.toggle()
+    return true
+  }
+
+  private mutating func fillStore() -> Bool {
+    coverage.count(.storeFull)
+    storeFullUntil = monotonic + Int64(random.below(100)) * 1_000_000
+    return true
+  }
+
+  mutating func drain() -> Bool {
+    lastLane = 0
+    if isDraining, random.chance(500) { return false }
+    isDraining = true
+    if isFaulty, random.chance(500) {
+      coverage.count(.stopped)
+      cause = .stop
+      send(.stopRequested)
+      cause = .none
+    } else {
+      send(.drainRequested)
+    }
+    return true
+  }
+
+  // MARK: Operators
+
+  private mutating func operate() -> Bool {
+    let lane = random.below(lanes.count)
+    lastLane = lane
+    switch random.below(8) {
+    case 0:
+      coverage.count(.pause)
+      send(.pauseRequested(LaneID(lane)))
+    case 1, 2, 3:
+      coverage.count(.resume)
+      send(.resumeRequested(LaneID(lane)))
+    case 4:
+      coverage.count(.retry)
+      send(.retryRequested(LaneID(lane)))
+    case 5, 6:
+      return skip(lane)
+    default:
+      return redrive(lane)
+    }
+    return true
+  }
+
+  private mutating func skip(_ lane: Int) -> Bool {
+    let snapshot = poller.lane(LaneID(lane))
+    guard !isDraining, snapshot.state != .waitingForParents, !snapshot.isFinished else { return false }
+    coverage.count(.skip)
+    let end = lanes[lane].position + random.within(1...12)
+    lanes[lane].skipEnd = max(lanes[lane].skipEnd, end)
+    cause = .skip
+    send(.skipRequested(LaneID(lane), through: RecordIndex(UInt64(end - 1))))
+    cause = .none
+    return true
+  }
+
+  private mutating func redrive(_ lane: Int) -> Bool {
+    coverage.count(.redrive)
+    let entry = lanes[lane].redriveEnd
+    lanes[lane].redriveEnd += 1
+    violateIfTooManyRedrives(lane)
+    send(
+      .redriveRequested(
+        LaneID(lane),
+        Redrive(
+          entry: entry,
+          extent: BatchExtent(
+            first: .zero, count: 1, firstArrival: .zero, lastArrival: .zero, payloadBytes: 1))))
+    return true
+  }
+
+  private mutating func violateIfTooManyRedrives(_ lane: Int) {
+    // The one being asked for may still be turned down.
+    guard lanes[lane].redriveEnd - lanes[lane].redriveFirst > 1 else { return }
+    lanes[lane].redriveEnd -= 1
+    violate(.bounds, BoundsChecker.checkRedrives(lanes[lane], scenario.limits), lane)
+    lanes[lane].redriveEnd += 1
+  }
+
+  // MARK: Without faults
+
+  /// Faults stop: handlers work, the store works, blocks are repaired, paused lanes are resumed.
+  mutating func heal() {
+    isFaulty = false
+    for shard in 0..<shardCount { shards[shard].heal() }
+    for lane in lanes.indices {
+      if lanes[lane].hangs, lanes[lane].isDelivering { delivering |= bit(lane) }
+      lastLane = lane
+      if !isDraining { send(.resumeRequested(LaneID(lane))) }
+    }
+  }
+
+  /// Runs until all is settled. `false` if it does not come to that.
+  mutating func settle() -> Bool {
+    var left = 200_000
+    var ageWasGiven = false
+    while left > 0 {
+      left -= 1
+      monotonic += Int64(random.below(scenario.pace)) * 1_000
+      if armed <= monotonic {
+        fire()
+        continue
+      }
+      if proceed() { continue }
+      if isSettled, !isDraining { return true }
+      if passTime() { continue }
+      // A drained process was replaced; its lanes may have been paused, or stopped, before.
+      if ageWasGiven { return false }
+      ageWasGiven = true
+      heal()
+    }
+    return false
+  }
+
+  var isSettled: Bool {
+    for lane in lanes.indices
+    where !LivenessChecker.isSettled(lanes[lane], of: shards[lanes[lane].shard]) { return false }
+    return true
+  }
+}

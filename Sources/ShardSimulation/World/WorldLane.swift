@@ -1,0 +1,117 @@
+import ShardCore
+import StreamModel
+
+/// One lane as the world around the poller sees it: what is under way, what is durable, and an own idea of where the
+/// lane must stand, taken from the events alone.
+struct WorldLane {
+  var shard = 0
+  var mapping = 0
+
+  // Durable.
+  var committed = LaneProgress()
+
+  // Where the lane must stand.
+  /// Everything before this is settled.
+  var position = 0
+  var lost: UInt64 = 0
+  /// The batch under retry: `failingCount` is 0 while none is.
+  var failingFirst = 0
+  var failingCount = 0
+  var attempts = 0
+  /// The next delivery has exactly so many records, if it begins at `position`; 0: as many as there are.
+  var frozenCount = 0
+  /// Records given up by an operator, as an end; 0: none.
+  var skipEnd = 0
+  var settledBatches = 0
+  var storedBatches = 0
+
+  // Under way.
+  var request = ReadRequest(
+    from: .zero, countLimit: 1, payloadByteLimit: 0, expiredBefore: nil, purpose: .measure)
+  var isReading = false
+  var earlyAnswer: ReadAnswer?
+  /// Records in the answer to the last read.
+  var readCount = 0
+  /// The wall clock when the last read was asked for.
+  var readAt: Int64 = 0
+
+  var delivery = Delivery(
+    id: DeliveryID(0), source: .shard,
+    extent: BatchExtent(first: .zero, count: 1, firstArrival: .zero, lastArrival: .zero, payloadBytes: 0), attempt: 0)
+  var isDelivering = false
+  var hangs = false
+  var cancellation = Cancellation.none
+  var lastDelivery: UInt64 = 0
+
+  var progress = LaneProgress()
+  var progressRevision: UInt64 = 0
+  var progressBatches = 0
+  var progressState = WriteState.none
+  var lastRevision: UInt64 = 0
+
+  var failure = FailureOrder(
+    extent: BatchExtent(first: .zero, count: 1, firstArrival: .zero, lastArrival: .zero, payloadBytes: 0),
+    condition: .skipped, attempts: 0)
+  var failureTicket: UInt64 = 0
+  var failureState = WriteState.none
+  var lastTicket: UInt64 = 0
+
+  /// Redrives asked for and not settled, oldest first: entries `redriveFirst ..< redriveEnd`.
+  var redriveFirst: UInt64 = 0
+  var redriveEnd: UInt64 = 0
+
+  enum WriteState {
+    case none, uncommitted, committed
+  }
+
+  enum Cancellation {
+    case none, deadline, skip, stop
+  }
+
+  var isFailing: Bool { failingCount > 0 }
+  /// The read under way is one of a skip, which needs no permit.
+  var skipReads = false
+
+  mutating func settle(_ count: Int, rest: Int) {
+    position += count
+    failingCount = 0
+    attempts = 0
+    frozenCount = rest
+    settledBatches += 1
+  }
+
+  mutating func fail(_ extent: BatchExtent, usesAttempt: Bool) {
+    if !isFailing {
+      failingFirst = Int(extent.first.rawValue)
+      failingCount = extent.count
+    }
+    frozenCount = extent.count
+    if usesAttempt { attempts += 1 }
+  }
+
+  /// What a new process finds.
+  mutating func restart() {
+    position = Int(committed.next.rawValue)
+    lost = committed.lostToRetention
+    failingCount = committed.failing?.extent.count ?? 0
+    failingFirst = position
+    attempts = committed.failing?.attempts ?? 0
+    frozenCount = failingCount
+    skipEnd = 0
+    settledBatches = 0
+    storedBatches = 0
+    isReading = false
+    earlyAnswer = nil
+    isDelivering = false
+    skipReads = false
+    hangs = false
+    cancellation = .none
+    progressState = .none
+    failureState = .none
+    lastDelivery = 0
+    lastRevision = 0
+    lastTicket = 0
+    redriveFirst = 0
+    redriveEnd = 0
+  }
+}

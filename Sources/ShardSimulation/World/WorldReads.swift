@@ -1,0 +1,86 @@
+import ShardCore
+import StreamModel
+
+extension World {
+  mutating func read(_ lane: Int, _ request: ReadRequest) {
+    violate(.exclusivity, ExclusivityChecker.checkRead(in: lanes[lane]), lane)
+    violate(
+      .family, FamilyChecker.checkRead(of: lanes[lane], in: lanes, shards: shards, mappings: mappingCount), lane)
+    let skips = request.purpose == .deliver && lanes[lane].skipEnd > lanes[lane].position
+    lanes[lane].request = request
+    lanes[lane].isReading = true
+    lanes[lane].skipReads = skips
+    lanes[lane].readAt = wall
+    // A read may be answered from what the store was when it was asked for.
+    lanes[lane].earlyAnswer = isFaulty && random.chance(300) ? shards[lanes[lane].shard].answer(request) : nil
+    reading |= bit(lane)
+    if request.purpose == .deliver, !skips {
+      violate(.repeats, RepeatsChecker.check(lanes[lane], scenario.limits), lane)
+      permits |= bit(lane)
+      checkPermits(lanes[lane].mapping, lane)
+    }
+  }
+
+  func bit(_ lane: Int) -> UInt64 { 1 << UInt64(lane) }
+
+  mutating func checkPermits(_ mapping: Int, _ lane: Int) {
+    let inUse = (permits & mappingLanes[mapping]).nonzeroBitCount
+    violate(.exclusivity, ExclusivityChecker.checkPermits(inUse: inUse, scenario.policies[mapping]), lane)
+  }
+
+  mutating func answerRead(_ lane: Int) {
+    lastLane = lane
+    coverage.count(.readAnswered)
+    let answer: ReadAnswer
+    if isFaulty, random.chance(scenario.unavailable) {
+      answer = .unavailable
+    } else if let early = lanes[lane].earlyAnswer {
+      coverage.count(.readOfOlderSnapshot)
+      answer = early
+    } else {
+      answer = shards[lanes[lane].shard].answer(lanes[lane].request)
+    }
+    lanes[lane].isReading = false
+    lanes[lane].earlyAnswer = nil
+    reading &= ~bit(lane)
+    permits &= ~bit(lane)
+    var oversized: BatchExtent?
+    switch answer {
+    case .records(let result):
+      lanes[lane].readCount = result.extent.count
+      if lanes[lane].request.purpose == .deliver, !lanes[lane].skipReads, result.extent.count == 1,
+        result.extent.payloadBytes > Scenario.payloadLimit
+      {
+        oversized = result.extent
+      }
+    case .caughtUp:
+      coverage.count(.readCaughtUp)
+      if lanes[lane].skipReads { lanes[lane].skipEnd = 0 }
+    case .shardEnd:
+      coverage.count(.readShardEnd)
+      if lanes[lane].skipReads { lanes[lane].skipEnd = 0 }
+    case .corrupted:
+      coverage.count(.readCorrupted)
+      if lanes[lane].skipReads { lanes[lane].skipEnd = 0 }
+    case .unavailable:
+      coverage.count(.readUnavailable)
+    }
+    ask(.readAnswered(LaneID(lane), answer))
+    if let oversized { countOversized(lane, oversized) }
+    carryOut()
+    oversizedBehindLoss = nil
+  }
+
+  /// A record that is too large fails without a delivery; whether it came to that can only be seen on the poller,
+  /// because orders of an operator may have come first.
+  private mutating func countOversized(_ lane: Int, _ extent: BatchExtent) {
+    guard let failing = poller.progress(LaneID(lane)).failing, failing.extent.first == extent.first else { return }
+    if Int(extent.first.rawValue) == lanes[lane].position {
+      if failing.attempts == lanes[lane].attempts + 1, failing.lastFailure == .payloadTooLarge {
+        lanes[lane].fail(extent, usesAttempt: true)
+      }
+    } else if failing.attempts == 1 {
+      oversizedBehindLoss = extent
+    }
+  }
+}

@@ -1,0 +1,38 @@
+import ShardCore
+import StreamModel
+
+extension World {
+  /// Falsifies the poller's orders before they are carried out.
+  mutating func spoil(_ sabotage: Sabotage) {
+    guard !effects.isEmpty else { return }
+    switch sabotage {
+    case .deliversSettledRecord, .deliversPastUnsettledRecord, .miscountsAttempts, .movesCheckpointAhead:
+      for place in effects.indices { effects[place] = spoiled(effects[place], sabotage) }
+    case .deliversTwice:
+      if let delivery = effects.first(where: { if case .deliver = $0 { true } else { false } }) {
+        effects.append(delivery)
+      }
+    case .floods:
+      let all = effects
+      for _ in 0..<100 { effects += all }
+    case .losesFailureEntries, .forgetsParents, .losesTimers, .losesChanges, .loosensStoreBound:
+      break
+    }
+  }
+
+  private func spoiled(_ effect: PollerEffect, _ sabotage: Sabotage) -> PollerEffect {
+    switch effect {
+    case .deliver(let lane, var delivery) where delivery.source == .shard:
+      let first = delivery.extent.first.rawValue
+      if sabotage == .deliversSettledRecord, first > 0 { delivery.extent.first = RecordIndex(first - 1) }
+      if sabotage == .deliversPastUnsettledRecord { delivery.extent.first = RecordIndex(first + 1) }
+      if sabotage == .miscountsAttempts { delivery.attempt += 1 }
+      return .deliver(lane, delivery)
+    case .storeProgress(let lane, var progress, let revision):
+      if sabotage == .movesCheckpointAhead { progress.next = progress.next.advanced(by: 1) }
+      return .storeProgress(lane, progress, revision: revision)
+    case .read, .deliver, .cancelHandler, .storeFailure, .settleRedrive, .armTimer, .countLost, .drained:
+      return effect
+    }
+  }
+}

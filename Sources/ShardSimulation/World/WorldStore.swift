@@ -1,0 +1,146 @@
+import ShardCore
+import StreamModel
+
+/// The store: what it was told is first uncommitted, then committed, then answered; a crash may come in between.
+extension World {
+  mutating func storeProgress(_ lane: Int, _ progress: LaneProgress, _ revision: UInt64) {
+    violate(.exclusivity, ExclusivityChecker.checkProgress(in: lanes[lane]), lane)
+    violate(
+      .checkpoint,
+      CheckpointChecker.check(progress, revision: revision, in: lanes[lane], of: shards[lanes[lane].shard]), lane)
+    violate(.completeness, CompletenessChecker.check(progress, in: lanes[lane]), lane)
+    lanes[lane].progress = progress
+    lanes[lane].progressRevision = revision
+    lanes[lane].lastRevision = revision
+    lanes[lane].progressBatches = lanes[lane].settledBatches
+    lanes[lane].progressState = .uncommitted
+    uncommitted |= bit(lane)
+  }
+
+  mutating func storeFailure(_ lane: Int, _ order: FailureOrder, _ ticket: UInt64) {
+    let shard = shards[lanes[lane].shard]
+    violate(.exclusivity, ExclusivityChecker.checkFailure(ticket: ticket, in: lanes[lane]), lane)
+    violate(.order, OrderChecker.check(order, in: lanes[lane]), lane)
+    violate(.blocking, BlockingChecker.check(order, in: lanes[lane]), lane)
+    violate(
+      .expiry, ExpiryChecker.check(order, in: lanes[lane], of: shard, scenario.policies[lanes[lane].mapping]), lane)
+    switch order.condition {
+    case .retryAttemptsExhausted: coverage.count(.exhausted)
+    case .recordAgeExceeded:
+      coverage.count(.expired)
+      if order.extent.count < lanes[lane].readCount { coverage.count(.expiredHeadOnly) }
+    case .skipped: coverage.count(.skipped)
+    }
+    lanes[lane].failure = order
+    lanes[lane].failureTicket = ticket
+    lanes[lane].lastTicket = ticket
+    lanes[lane].failureState = .uncommitted
+    // The records behind those that leave make the next batch.
+    if order.condition == .recordAgeExceeded { lanes[lane].frozenCount = lanes[lane].readCount }
+    uncommitted |= bit(lane)
+  }
+
+  /// Writes of this lane become durable.
+  mutating func commit(_ lane: Int) {
+    if lanes[lane].failureState == .uncommitted {
+      coverage.count(.failureCommitted)
+      lanes[lane].failureState = .committed
+      unanswered |= bit(lane)
+      if sabotage != .losesFailureEntries {
+        let extent = lanes[lane].failure.extent
+        let first = fatesOfLane(lane) + Int(extent.first.rawValue)
+        for place in first..<first + extent.count { fates[place] |= CompletenessChecker.handedOver }
+      }
+    }
+    if lanes[lane].progressState == .uncommitted {
+      coverage.count(.progressCommitted)
+      let progress = lanes[lane].progress
+      violate(
+        .checkpoint, CheckpointChecker.checkCommit(progress, in: lanes[lane], of: shards[lanes[lane].shard]), lane)
+      violate(
+        .completeness,
+        CompletenessChecker.checkCommit(progress, in: lanes[lane], fates: fates, at: fatesOfLane(lane)), lane)
+      if progress.isFinished, !lanes[lane].committed.isFinished { coverage.count(.finished) }
+      lanes[lane].committed = progress
+      lanes[lane].progressState = .committed
+      unanswered |= bit(lane)
+    }
+    uncommitted &= ~bit(lane)
+  }
+
+  /// The store does not take a write of this lane.
+  mutating func refuse(_ lane: Int) {
+    lastLane = lane
+    let refusesFailure =
+      lanes[lane].failureState == .uncommitted && (lanes[lane].progressState != .uncommitted || random.chance(500))
+    if refusesFailure {
+      coverage.count(.failureRefused)
+      lanes[lane].failureState = .none
+      updateWrites(lane)
+      send(.failureRefused(LaneID(lane), ticket: lanes[lane].failureTicket))
+    } else {
+      coverage.count(.progressRefused)
+      lanes[lane].progressState = .none
+      updateWrites(lane)
+      send(.progressRefused(LaneID(lane), revision: lanes[lane].progressRevision))
+    }
+  }
+
+  /// Tells the poller of a write that is durable.
+  mutating func answerWrite(_ lane: Int) {
+    lastLane = lane
+    let answersFailure =
+      lanes[lane].failureState == .committed && (lanes[lane].progressState != .committed || random.chance(500))
+    if answersFailure {
+      lanes[lane].failureState = .none
+      updateWrites(lane)
+      let extent = lanes[lane].failure.extent
+      let rest = max(0, lanes[lane].frozenCount - extent.count)
+      lanes[lane].settle(extent.count, rest: rest)
+      send(.failureStored(LaneID(lane), ticket: lanes[lane].failureTicket))
+    } else {
+      lanes[lane].progressState = .none
+      lanes[lane].storedBatches = lanes[lane].progressBatches
+      updateWrites(lane)
+      send(.progressStored(LaneID(lane), revision: lanes[lane].progressRevision))
+    }
+  }
+
+  /// Answers about writes that are long settled.
+  mutating func repeatStoreAnswer(_ lane: Int) {
+    coverage.count(.staleStoreAnswer)
+    lastLane = lane
+    let isWriting = lanes[lane].progressState != .none
+    let revision = isWriting ? lanes[lane].progressRevision &- 1 : lanes[lane].progressRevision
+    if random.chance(500) {
+      send(
+        random.chance(500)
+          ? .progressStored(LaneID(lane), revision: revision) : .progressRefused(LaneID(lane), revision: revision))
+    } else {
+      let ticket = lanes[lane].failureState == .none ? lanes[lane].lastTicket : lanes[lane].lastTicket &- 1
+      send(
+        random.chance(500)
+          ? .failureStored(LaneID(lane), ticket: ticket) : .failureRefused(LaneID(lane), ticket: ticket))
+    }
+  }
+
+  private mutating func updateWrites(_ lane: Int) {
+    uncommitted &= ~bit(lane)
+    unanswered &= ~bit(lane)
+    if lanes[lane].progressState == .uncommitted || lanes[lane].failureState == .uncommitted {
+      uncommitted |= bit(lane)
+    }
+    if lanes[lane].progressState == .committed || lanes[lane].failureState == .committed { unanswered |= bit(lane) }
+  }
+
+  mutating func settleRedrive(_ lane: Int, _ entry: UInt64, _ succeeded: Bool) {
+    coverage.count(succeeded ? .redriveSucceeded : .redriveFailed)
+    if !succeeded, entry &+ 1 == lanes[lane].redriveEnd, entry != lanes[lane].redriveFirst {
+      // The newest was turned down at once.
+      lanes[lane].redriveEnd -= 1
+      return
+    }
+    violate(.order, OrderChecker.checkRedrive(entry: entry, in: lanes[lane]), lane)
+    if lanes[lane].redriveFirst < lanes[lane].redriveEnd { lanes[lane].redriveFirst += 1 }
+  }
+}
