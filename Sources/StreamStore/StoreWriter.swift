@@ -6,6 +6,8 @@ internal import Synchronization
 final class WriterFace: Sendable {
   let catalog: Mutex<Catalog>
   let observers = Mutex<[UInt64: @Sendable (CommitNotice) -> Void]>([:])
+  /// Why the last background step or sync failed; `nil` once one succeeded.
+  let backgroundFailure = Mutex<StoreError?>(nil)
 
   init(catalog: Catalog) {
     self.catalog = Mutex(catalog)
@@ -31,6 +33,9 @@ final class StoreWriter: @unchecked Sendable {
   private var syncDue: Int64?
   /// Why the last sync failed. Nothing is taken in until one succeeds.
   private var syncFailure: LMDBError?
+  /// When to try background work again after it failed.
+  private var idleRetry: Int64?
+  private static let idleRetryNanoseconds: Int64 = 1_000_000_000
 
   init(environment: Environment, layout: StoreLayout, options: StoreOptions) throws(LMDBError) {
     self.environment = environment
@@ -59,10 +64,15 @@ final class StoreWriter: @unchecked Sendable {
 
   /// When to stop waiting for entries.
   private var deadline: Int64? {
-    if !deletions.isEmpty { return 0 }
-    let merging = smallBlocks.isWorthMerging ? monotonicNanoseconds() + SmallBlocks.quietNanoseconds : nil
-    guard let syncDue else { return merging }
-    return merging.map { min($0, syncDue) } ?? syncDue
+    var due = syncDue ?? .max
+    if let idleRetry {
+      due = min(due, idleRetry)
+    } else if !deletions.isEmpty {
+      due = 0
+    } else if smallBlocks.isWorthMerging {
+      due = min(due, monotonicNanoseconds() + SmallBlocks.quietNanoseconds)
+    }
+    return due == .max ? nil : due
   }
 
   /// Divides what was taken into transactions of bounded size.
@@ -155,6 +165,7 @@ final class StoreWriter: @unchecked Sendable {
 
   /// What can be done when nobody waits: one small step, so that whoever comes does not wait long.
   private func workWhileIdle() {
+    if let idleRetry, idleRetry > monotonicNanoseconds() { return }
     do throws(LMDBError) {
       if let stream = deletions.first {
         if try removeSome(of: stream) {
@@ -168,11 +179,12 @@ final class StoreWriter: @unchecked Sendable {
         try environment.write { transaction throws(LMDBError) in try mergeSmallBlocks(in: &transaction) }
       }
       if options.durability != .commit, syncDue == nil { syncDue = nextSync() }
+      if idleRetry != nil { face.backgroundFailure.withLock { $0 = nil } }
+      idleRetry = nil
     } catch {
-      // Nothing was lost and nobody waits: what could not be removed or merged now is found again at the next opening.
-      // An error that matters comes back to whoever puts next.
-      deletions = []
-      smallBlocks = SmallBlocks()
+      // Nothing was lost: the step is tried again. A pile of small blocks that was taken stays as it is.
+      idleRetry = monotonicNanoseconds() + Self.idleRetryNanoseconds
+      face.backgroundFailure.withLock { $0 = StoreError(error) }
     }
   }
 
@@ -187,9 +199,11 @@ final class StoreWriter: @unchecked Sendable {
     do throws(LMDBError) {
       try environment.sync()
       syncDue = nil
+      if syncFailure != nil { face.backgroundFailure.withLock { $0 = nil } }
       syncFailure = nil
     } catch {
       syncFailure = error
+      face.backgroundFailure.withLock { $0 = StoreError(error) }
       syncDue = nextSync()
     }
   }

@@ -169,6 +169,10 @@ public final class StreamStore: Sendable {
     let rawValue: UInt64
   }
 
+  /// Why the last step of background work (removing deleted streams, merging small blocks, syncing at intervals) did
+  /// not succeed; `nil` when all is well. It is tried again.
+  public var backgroundFailure: StoreError? { writing?.writer.face.backgroundFailure.withLock { $0 } }
+
   // MARK: For the extensions
 
   func put(_ entry: MailboxEntry, bounded: Bool) {

@@ -1,0 +1,194 @@
+internal import LMDB
+public import StreamModel
+
+/// What a check of a whole store found.
+public struct StoreReport: Hashable, Sendable {
+  public var blocks: UInt64 = 0
+  public var records: UInt64 = 0
+  /// Bytes of blocks, heads included.
+  public var bytes: UInt64 = 0
+  public var problems: [StoreProblem] = []
+}
+
+/// Something that is not as it should be.
+public struct StoreProblem: Hashable, Sendable, CustomStringConvertible {
+  /// The shard, if it is about one.
+  public var address: ShardAddress?
+  /// The first record of the block, if it is about one.
+  public var block: RecordIndex?
+  public var what: String
+
+  public var description: String {
+    let place = address.map { "stream \($0.stream.rawValue), \($0.shard)" } ?? "store"
+    return place + (block.map { ", block at record \($0.rawValue)" } ?? "") + ": " + what
+  }
+}
+
+extension StreamStore {
+  /// Reads everything: each block's place, checksum, records and neighbours, and every entry of the other tables.
+  /// Works beside a writer, in short reads. `progress` hears the counts so far, some hundred blocks apart.
+  public func check(progress: (StoreReport) -> Void = { _ in }) throws(StoreError) -> StoreReport {
+    var report = StoreReport()
+    let catalog = try reading { transaction throws(LMDBError) in
+      try Catalog(reading: transaction, layout: layout)
+    }
+    for stream in catalog.streams.values.sorted(by: { $0.number < $1.number }) where !stream.isBeingDeleted {
+      for shard in catalog.shards(of: stream.number) {
+        var check = ShardCheck(address: shard.address)
+        var isDone = false
+        while !isDone {
+          isDone = try reading { transaction throws(LMDBError) in
+            try check.advance(in: transaction, layout: layout, report: &report)
+          }
+          progress(report)
+        }
+      }
+    }
+    report.problems += try reading { transaction throws(LMDBError) in
+      try transaction.lanesThatCannotBeRead(layout) + transaction.auditThatCannotBeRead(layout)
+        + transaction.failuresThatCannotBeRead(layout)
+    }
+    progress(report)
+    return report
+  }
+}
+
+extension ReadTransaction {
+  fileprivate func lanesThatCannotBeRead(_ layout: StoreLayout) throws(LMDBError) -> [StoreProblem] {
+    var problems: [StoreProblem] = []
+    var lanes = try cursor(in: layout.lanes)
+    while try lanes.next() {
+      do throws(LMDBError) {
+        _ = try LaneRecord(decoding: lanes.value)
+      } catch {
+        problems.append(StoreProblem(what: "an entry of the table lanes cannot be read"))
+      }
+    }
+    return problems
+  }
+
+  fileprivate func auditThatCannotBeRead(_ layout: StoreLayout) throws(LMDBError) -> [StoreProblem] {
+    var problems: [StoreProblem] = []
+    var audit = try cursor(in: layout.audit)
+    while try audit.next() {
+      do throws(LMDBError) {
+        _ = try AuditEntry(decoding: audit.value)
+      } catch {
+        problems.append(StoreProblem(what: "audit entry \(audit.key.number(at: 0, as: UInt64.self)) cannot be read"))
+      }
+    }
+    return problems
+  }
+
+  fileprivate func failuresThatCannotBeRead(_ layout: StoreLayout) throws(LMDBError) -> [StoreProblem] {
+    var problems: [StoreProblem] = []
+    var failures = try cursor(in: layout.failures)
+    while try failures.next() {
+      let number: UInt64 = failures.key.number(at: 0)
+      do throws(LMDBError) {
+        let summary = try FailureSummary(number: number, decoding: failures.value)
+        guard let payload = try value(Key(number), in: layout.failurePayloads) else {
+          throw .corrupted("the records are missing")
+        }
+        _ = try FailurePayload.records(decoding: payload, firstIndex: summary.firstIndex, count: summary.count)
+      } catch {
+        problems.append(StoreProblem(what: "failure entry \(number) cannot be read: \(error)"))
+      }
+    }
+    return problems
+  }
+}
+
+/// Walks the blocks of one shard, some at a time. Between two steps a writer may trim or merge blocks: the walk goes on
+/// at an index, not at a block.
+private struct ShardCheck {
+  let address: ShardAddress
+  /// The index behind what was looked at.
+  private var expected = RecordIndex.zero
+  private var lastArrival = WallTime(milliseconds: .min)
+
+  private static let blocksAtOnce = 256
+
+  init(address: ShardAddress) {
+    self.address = address
+  }
+
+  /// Looks at the next blocks; whether the shard is done.
+  mutating func advance(
+    in transaction: borrowing ReadTransaction, layout: StoreLayout, report: inout StoreReport
+  ) throws(LMDBError) -> Bool {
+    // A stream that was deleted meanwhile has nothing to check.
+    guard let shard = try transaction.shard(address, layout) else { return true }
+    expected = max(expected, shard.firstAvailable)
+    var blocks = try transaction.cursor(in: layout.blocks)
+    var isThere = try blocks.seekBlock(of: address, holding: expected)
+    var isBehindDamage = false
+    for _ in 0..<Self.blocksAtOnce {
+      guard isThere, blocks.key.isBlock(of: address) else {
+        if let closing = shard.closing, closing.end != expected, !isBehindDamage {
+          report.problems.append(problem(nil, "it was closed at record \(closing.end.rawValue) and ends elsewhere"))
+        }
+        return true
+      }
+      let first = blocks.key.blockIndex
+      if first > expected, !isBehindDamage {
+        report.problems.append(problem(first, "the records from \(expected.rawValue) on are missing before it"))
+      }
+      let check = unsafe blocks.value.withUnsafeBytes { unsafe BlockCheck($0, address, first) }
+      if let what = check.problem { report.problems.append(problem(first, what)) }
+      report.blocks += 1
+      report.bytes += UInt64(blocks.value.byteCount)
+      // Where a damaged block ends only the next one can tell.
+      isBehindDamage = check.header == nil
+      expected = first.advanced(by: 1)
+      if let header = check.header {
+        report.records += UInt64(header.count)
+        if header.firstArrival < lastArrival {
+          report.problems.append(problem(first, "its records arrived before those of the block before"))
+        }
+        lastArrival = header.lastArrival
+        expected = header.endIndex
+      }
+      isThere = try blocks.next()
+    }
+    if isBehindDamage, isThere, blocks.key.isBlock(of: address) { expected = blocks.key.blockIndex }
+    return false
+  }
+
+  private func problem(_ block: RecordIndex?, _ what: String) -> StoreProblem {
+    StoreProblem(address: address, block: block, what: what)
+  }
+}
+
+/// One block, looked at in every respect.
+struct BlockCheck {
+  /// `nil` if the block is damaged.
+  private(set) var header: BlockHeader?
+  private(set) var problem: String?
+
+  init(_ block: UnsafeRawBufferPointer, _ address: ShardAddress, _ firstIndex: RecordIndex) {
+    guard let header = unsafe BlockHeader(verifying: block, address: address, firstIndex: firstIndex) else {
+      problem = "its checksum does not match"
+      return
+    }
+    self.header = header
+    let packed = unsafe UnsafeRawBufferPointer(rebasing: block[BlockHeader.byteCount...])
+    let span = header.lastArrival.milliseconds - header.firstArrival.milliseconds
+    var (offset, dataBytes, greatest, delta) = (0, 0, 0, UInt32(0))
+    for _ in 0..<header.count {
+      guard offset + RecordLayout.headerByteCount <= packed.count else {
+        problem = "its records end before their count"
+        return
+      }
+      let record = unsafe RecordHeader(at: packed.baseAddress.unsafelyUnwrapped + offset)
+      if record.arrivalDelta < delta || Int64(record.arrivalDelta) > span { problem = "its arrivals step back" }
+      delta = record.arrivalDelta
+      dataBytes += record.dataByteCount
+      greatest = max(greatest, record.byteCount)
+      offset += record.byteCount
+    }
+    if offset != packed.count || dataBytes != header.dataByteCount || greatest != header.greatestRecordByteCount {
+      problem = "its records are not what its head says"
+    }
+  }
+}

@@ -1,0 +1,137 @@
+import Glibc
+import StreamModel
+import StreamStore
+import Testing
+
+@Suite("StreamStore: trouble")
+struct TroubleTests {
+  let folder = TemporaryStore()
+
+  /// Changes one byte of the data file behind the first place where `mark` stands.
+  func damage(behind mark: [UInt8]) throws {
+    let descriptor = open(folder.path + "/data.mdb", O_RDWR)
+    defer { close(descriptor) }
+    var status = stat()
+    fstat(descriptor, &status)
+    var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
+    let size = bytes.count
+    let count = bytes.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress, size, 0) }
+    try #require(count == size)
+    let found = bytes.withUnsafeBytes { all in
+      mark.withUnsafeBytes { memmem(all.baseAddress!, all.count, $0.baseAddress!, $0.count)! - all.baseAddress! }
+    }
+    var changed = bytes[found + mark.count] ^ 0x10
+    try #require(pwrite(descriptor, &changed, 1, off_t(found + mark.count)) == 1)
+  }
+
+  @Test("a damaged block stops its shard, and no other; a check finds it")
+  func damagedBlock() throws {
+    let (first, second): (StreamInfo, StreamInfo)
+    do {
+      let store = try folder.open { $0.mergesSmallBlocks = false }
+      first = try store.create("first")
+      second = try store.create("second")
+      try store.append(0..<10, to: first.number)
+      try store.append(10..<20, to: second.number)
+      try store.append(20..<30, to: first.number)
+      try store.append(30..<40, to: first.number)
+    }
+    try damage(behind: Array("key-25".utf8))
+    let store = try folder.open()
+    let address = ShardAddress.first(of: first)
+    #expect(try store.marks(address) == Array(0..<10))
+    #expect(throws: StoreError.corruptedBlock(address, firstIndex: RecordIndex(10))) {
+      try store.marks(address, from: 10)
+    }
+    #expect(try store.marks(address, from: 20) == Array(30..<40))
+    #expect(try store.marks(.first(of: second)) == Array(10..<20))
+    let report = try store.check()
+    #expect(report.problems.map(\.block) == [RecordIndex(10)])
+    #expect(report.blocks == 4)
+    #expect(report.records == 30)
+  }
+
+  @Test("a sound store passes the check")
+  func soundStore() throws {
+    let store = try folder.open()
+    let stream = try store.create(shards: 3)
+    for round in 0..<50 { try store.append((round * 20)..<(round * 20 + 20), to: stream.number) }
+    let report = try store.check()
+    #expect(report.problems.isEmpty)
+    #expect(report.records == 1000)
+  }
+
+  @Test("when the map is full appends are refused, checkpoints go on, and trimming makes room again")
+  func mapFull() throws {
+    let store = try folder.open { $0.mapBytes = 4 << 20 }
+    let stream = try store.create()
+    guard case .mapping(let mapping) = try store.performBlocking(.storeMapping(name: "m", settings: [])) else { return }
+    var accepted = 0
+    var refusal: StoreError?
+    while refusal == nil, accepted < 1_000 {
+      do throws(StoreError) {
+        _ = try store.appendBlocking(
+          try orRefusal { try store.request(stream.number, accepted..<(accepted + 1), byteCount: 20_000) })
+        accepted += 1
+        folder.now = folder.now.adding(milliseconds: 1)
+      } catch {
+        refusal = error
+      }
+    }
+    #expect(refusal == .mapFull)
+    #expect(refusal?.isRetryable == true)
+    #expect(accepted > 50)
+    let key = LaneKey(mapping: mapping.number, address: .first(of: stream))
+    for next in 0..<300 as Range<UInt64> {
+      try store.performBlocking(
+        .storeLanes([LaneUpdate(key: key, record: LaneRecord(next: RecordIndex(next), payload: []))]))
+    }
+    #expect(try store.lane(key)?.next == RecordIndex(299))
+    #expect(try store.marks(.first(of: stream)).count == accepted)
+    let cutoff = TrimOrder.Cutoff(address: .first(of: stream), arrivedBefore: folder.now.adding(milliseconds: -10))
+    try store.performBlocking(.trim(TrimOrder(cutoffs: [cutoff], blockLimit: 1_000)))
+    try store.append(0..<10, to: stream.number, byteCount: 20_000)
+    #expect(try store.check().problems.isEmpty)
+  }
+
+  private func orRefusal<Value: ~Copyable>(_ body: () throws -> Value) throws(StoreError) -> Value {
+    do { return try body() } catch { throw error as? StoreError ?? .failed("\(error)") }
+  }
+
+  @Test("a full disk refuses appends and nothing else", .enabled(if: geteuid() == 0, "mounting takes root"))
+  func diskFull() throws {
+    let path = folder.path + "/small"
+    mkdir(path, 0o755)
+    defer { rmdir(path) }
+    guard mount("tmpfs", path, "tmpfs", 0, "size=6m") == 0 else { return }
+    defer { umount(path) }
+    do {
+      var options = StoreOptions()
+      options.mapBytes = 1 << 30
+      let store = try StreamStore.open(at: path, options: options)
+      let stream = try store.create()
+      guard case .mapping(let mapping) = try store.performBlocking(.storeMapping(name: "m", settings: [])) else {
+        return
+      }
+      var accepted = 0
+      #expect(throws: StoreError.diskFull) {
+        while accepted < 1_000 {
+          try store.append(accepted..<(accepted + 1), to: stream.number, byteCount: 20_000)
+          accepted += 1
+        }
+      }
+      #expect(accepted > 20)
+      let key = LaneKey(mapping: mapping.number, address: .first(of: stream))
+      for next in 0..<300 as Range<UInt64> {
+        try store.performBlocking(
+          .storeLanes([LaneUpdate(key: key, record: LaneRecord(next: RecordIndex(next), payload: []))]))
+      }
+      #expect(try store.marks(.first(of: stream)).count == accepted)
+      let cutoff = TrimOrder.Cutoff(address: .first(of: stream), arrivedBefore: .distantFuture)
+      try store.performBlocking(.trim(TrimOrder(cutoffs: [cutoff], blockLimit: 1_000)))
+      try store.append(0..<10, to: stream.number, byteCount: 20_000)
+      #expect(try store.check().problems.isEmpty)
+    }
+    for name in ["data.mdb", "lock.mdb", "LOCK"] { unlink(path + "/" + name) }
+  }
+}
