@@ -1,3 +1,4 @@
+import StreamModel
 import ShardCore
 
 /// A world's settings, drawn from the seed: policies and how often what goes wrong. Each fault is off in some worlds, so

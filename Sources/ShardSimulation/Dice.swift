@@ -1,19 +1,7 @@
-/// A small, fast generator whose whole state is one number, so that a seed is a world.
-public struct SplitMix64: RandomNumberGenerator, Hashable, Sendable {
-  private var state: UInt64
+import StreamModel
 
-  public init(seed: UInt64) {
-    state = seed
-  }
-
-  public mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-    return mixed ^ (mixed >> 31)
-  }
-
+/// How the simulator draws: whole numbers, chances, bits.
+extension SplitMix64 {
   /// A number from 0 to `bound` − 1. The bias of the multiplication does not matter here.
   mutating func below(_ bound: Int) -> Int {
     Int(truncatingIfNeeded: next().multipliedFullWidth(by: UInt64(truncatingIfNeeded: bound)).high)

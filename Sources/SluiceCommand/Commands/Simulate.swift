@@ -1,0 +1,68 @@
+import ArgumentParser
+import Foundation
+import ShardSimulation
+
+struct Simulate: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Run the core in a simulated world of faults, with a checker for every promise.",
+    discussion: """
+      The same seed gives the same run, step by step. Ends with 1 if a promise was broken; the line says which, where, \
+      and the seed that shows it again.
+
+      Examples:
+        sluice simulate --seed 42
+        sluice simulate --seed 1 --seeds 20 --steps 1000000 --format json
+      """)
+
+  @Option(help: "The seed, any whole number from 0.") var seed: UInt64 = 1
+  @Option(help: "Run so many seeds, one after the other.") var seeds: UInt64 = 1
+  @Option(help: "Steps of the core for each seed.") var steps = 1_000_000
+  @Flag(help: "Also say how often each fault happened and each state was seen.") var coverage = false
+  @OptionGroup var output: FormatOption
+
+  func validate() throws {
+    if steps < 1 || seeds < 1 { throw ValidationError("--steps and --seeds are 1 or more.") }
+  }
+
+  func run() throws {
+    var violations = 0
+    for offset in 0..<seeds {
+      let begun = ContinuousClock.now
+      let report = Simulation(seed: seed &+ offset).run(steps: steps)
+      let seconds = (ContinuousClock.now - begun).inSeconds
+      violations += report.violations.count
+      try show(report, seconds: seconds)
+    }
+    if violations > 0 { throw Exit.failed }
+  }
+
+  private func show(_ report: SimulationReport, seconds: Double) throws {
+    let line = SimulationLine(report, seconds: seconds)
+    if output.isJSON { return try printJSON(line) }
+    print(
+      "seed \(report.seed): \(Text.count(report.steps)) steps, \(Text.count(Int(line.stepsPerSecond))) steps/s, "
+        + "\(report.violations.count) violations")
+    for violation in report.violations { print("  \(violation)") }
+    if coverage { print(report.coverage) }
+  }
+}
+
+/// What `simulate --format json` prints for each seed. The names are a contract.
+private struct SimulationLine: Encodable {
+  var seed: UInt64
+  var steps: UInt64
+  var stepsPerSecond: Double
+  var violations: Int
+  var found: [String]
+  /// The same for the same seed and steps, whatever the machine.
+  var digest: String
+
+  init(_ report: SimulationReport, seconds: Double) {
+    seed = report.seed
+    steps = report.steps
+    stepsPerSecond = (Double(report.steps) / seconds).rounded()
+    violations = report.violations.count
+    found = report.violations.map(\.description)
+    digest = String(report.digest, radix: 16)
+  }
+}
