@@ -36,7 +36,7 @@ struct Put: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let operating = try await Connection.act(on: store.dataDirectory)
+    let operating = try await Connection.act(on: store.dataDirectory, creates: createShards != nil)
     let limit = try await recordByteLimit(operating)
     let lines = RecordLines(
       key: keyField.map { .field($0) } ?? .fixed(partitionKey ?? ""), missingKey: missingKey, recordByteLimit: limit)

@@ -107,7 +107,9 @@ struct Streams: ParsableCommand {
     -> [StreamReport]
   {
     let operating =
-      acting ? try await Connection.act(on: store.dataDirectory) : try await Connection.look(at: store.dataDirectory)
+      acting
+      ? try await Connection.act(on: store.dataDirectory, creates: true)
+      : try await Connection.look(at: store.dataDirectory)
     let answer = await operating.perform(request)
     guard case .streams(let streams) = answer else { throw Problem(answer) }
     return streams

@@ -10,9 +10,11 @@ enum Connection {
     return StoreOperator(store: try open(directory, role: .looker))
   }
 
-  /// For commands that change something: the worker if one runs; without one, the store, opened to write.
-  static func act(on directory: String) async throws -> any Writing {
+  /// For commands that change something: the worker if one runs; without one, the store, opened to write. Only
+  /// commands that put or create something make a store where there is none.
+  static func act(on directory: String, creates: Bool = false) async throws -> any Writing {
     if let worker = try worker(of: directory) { return worker }
+    if !creates { _ = try open(directory, role: .looker) }
     return StoreOperator(store: try open(directory, role: .writer))
   }
 
