@@ -78,7 +78,8 @@ struct BatchMeasureTests {
       }
     }
     var builder = RecordRunBuilder(firstIndex: .zero)
-    #expect(builder.append(packed: slab.packed, recordCount: records.count, firstArrival: .zero))
+    let isWhole = builder.append(packed: slab.packed, recordCount: records.count, firstArrival: .zero)
+    #expect(isWhole)
     return builder.finish()
   }
 
