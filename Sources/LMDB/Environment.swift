@@ -103,7 +103,7 @@ public final class Environment: Sendable {
     }
     // Committing is what makes the handles of a read transaction outlive it.
     try unsafe check(mdb_txn_commit(transaction))
-    growAhead()
+    makeRoom(for: 0)
     return tables
   }
 
@@ -145,7 +145,7 @@ public final class Environment: Sendable {
       if code == EIO && growth.withLock({ $0.isOutOfRoom }) { throw .diskFull }
       throw LMDBError(code: code)
     }
-    growAhead()
+    makeRoom(for: 0)
     return result
   }
 
@@ -194,12 +194,16 @@ public final class Environment: Sendable {
     growth.withLock { $0.isOutOfRoom ? min(unsafe Self.fileBytes(of: handle), options.mapBytes) : options.mapBytes }
   }
 
-  private func growAhead() {
+  /// Grows the data file ahead of its end, if it can be and is not large enough for `bytes` more. Every commit does;
+  /// whoever was refused calls this to see whether there is room again.
+  public func makeRoom(for bytes: Int) {
     guard options.growsAhead, !options.isReadOnly else { return }
     var descriptor: Int32 = -1
     guard unsafe mdb_env_get_fd(handle, &descriptor) == MDB_SUCCESS else { return }
     let used = usedBytes
-    growth.withLock { $0.grow(descriptor: descriptor, usedBytes: used, limitBytes: options.mapBytes) }
+    growth.withLock {
+      $0.grow(descriptor: descriptor, usedBytes: used, neededBytes: bytes, limitBytes: options.mapBytes)
+    }
   }
 
   private func beginReading() throws(LMDBError) -> OpaquePointer {

@@ -15,17 +15,28 @@ struct FileGrowth: Sendable {
     allocatedBytes = fileBytes
   }
 
-  /// Makes sure that there is room for a step's half behind `usedBytes`. Without room the file is left as it is: LMDB
-  /// may still find free pages, and says so itself if it does not.
-  mutating func grow(descriptor: Int32, usedBytes: Int, limitBytes: Int) {
+  /// The smallest step that is tried when there is no room for a larger one.
+  static let leastStepBytes = 256 << 10
+
+  /// Makes sure that there is room for half a step, or for `neededBytes`, behind `usedBytes`. Without room for a whole
+  /// step it takes what it gets: LMDB may still find free pages, and says so itself if it does not.
+  mutating func grow(descriptor: Int32, usedBytes: Int, neededBytes: Int, limitBytes: Int) {
     let step = min(max(usedBytes / 4, Self.smallestStepBytes), Self.greatestStepBytes)
-    guard usedBytes + step / 2 > allocatedBytes else { return }
-    let target = min((usedBytes + step + Self.smallestStepBytes - 1) & ~(Self.smallestStepBytes - 1), limitBytes)
-    guard target > allocatedBytes else { return }
-    var code: Int32
-    repeat { code = posix_fallocate(descriptor, 0, off_t(target)) } while code == EINTR
-    isOutOfRoom = code == ENOSPC || code == EFBIG || code == EDQUOT
-    // A file system that cannot allocate ahead is not asked again at every commit.
-    if code == 0 || !isOutOfRoom { allocatedBytes = target }
+    guard usedBytes + max(step / 2, neededBytes) > allocatedBytes else { return }
+    var target = min(usedBytes + max(step, neededBytes), limitBytes)
+    isOutOfRoom = false
+    while target > allocatedBytes {
+      var code: Int32
+      repeat {
+        code = posix_fallocate(descriptor, off_t(allocatedBytes), off_t(target - allocatedBytes))
+      } while code == EINTR
+      // A file system that cannot allocate ahead at all is not asked again at every commit.
+      guard code == ENOSPC || code == EFBIG || code == EDQUOT else {
+        allocatedBytes = target
+        return
+      }
+      isOutOfRoom = true
+      target -= max((target - allocatedBytes) / 2, Self.leastStepBytes)
+    }
   }
 }

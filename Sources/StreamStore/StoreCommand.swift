@@ -97,6 +97,12 @@ public struct TrimAnswer: Hashable, Sendable {
   public var removedBlocks = 0
   /// The limit ended it: give the same order again.
   public var moreRemain = false
+
+  public init(removedRecords: UInt64 = 0, removedBlocks: Int = 0, moreRemain: Bool = false) {
+    self.removedRecords = removedRecords
+    self.removedBlocks = removedBlocks
+    self.moreRemain = moreRemain
+  }
 }
 
 /// What the writer answers to a command.

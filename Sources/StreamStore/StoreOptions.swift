@@ -33,6 +33,9 @@ public struct StoreOptions: Sendable {
   /// The wall clock.
   public var now: @Sendable () -> WallTime = WallTime.current
 
+  /// Called on the writer's thread after each step of background work. For tests.
+  var afterBackgroundStep: (@Sendable () -> Void)?
+
   public init() {}
 }
 

@@ -154,13 +154,13 @@ final class StoreWriter: @unchecked Sendable {
       deletions.append(contentsOf: draft.deletedStreams)
     }
     if draft.changesCatalog || !draft.tails.isEmpty {
-      let observers = face.observers.withLock { Array($0.values) }
-      if !observers.isEmpty {
-        let notice = draft.notice
-        for observer in observers { observer(notice) }
-      }
+      tell(draft.notice)
     }
     for answer in draft.answers { answer.send() }
+  }
+
+  private func tell(_ notice: CommitNotice) {
+    for observer in face.observers.withLock({ Array($0.values) }) { observer(notice) }
   }
 
   /// What can be done when nobody waits: one small step, so that whoever comes does not wait long.
@@ -174,6 +174,7 @@ final class StoreWriter: @unchecked Sendable {
           catalog.remove(stream)
           let catalog = catalog
           face.catalog.withLock { $0 = catalog }
+          tell(CommitNotice(shards: [], changesCatalog: true))
         }
       } else if smallBlocks.isWorthMerging {
         try environment.write { transaction throws(LMDBError) in try mergeSmallBlocks(in: &transaction) }
@@ -181,6 +182,7 @@ final class StoreWriter: @unchecked Sendable {
       if options.durability != .commit, syncDue == nil { syncDue = nextSync() }
       if idleRetry != nil { face.backgroundFailure.withLock { $0 = nil } }
       idleRetry = nil
+      options.afterBackgroundStep?()
     } catch {
       // Nothing was lost: the step is tried again. A pile of small blocks that was taken stays as it is.
       idleRetry = monotonicNanoseconds() + Self.idleRetryNanoseconds
@@ -215,14 +217,15 @@ final class StoreWriter: @unchecked Sendable {
   private func refuseForWantOfRoom(_ group: [MailboxEntry]) throws(LMDBError) {
     let bytes = group.reduce(0) { $0 + $1.byteCount }
     guard bytes > 0 else { return }
-    let limit = environment.greatestBytes
     // A page of each table and its way down, besides the records.
     let needed = bytes + bytes / 8 + (64 << 10)
     let used = environment.usedBytes
-    guard used + needed + reservedBytes > limit else { return }
+    guard used + needed + reservedBytes > environment.greatestBytes else { return }
+    environment.makeRoom(for: needed + reservedBytes)
+    let limit = environment.greatestBytes
     let free = try environment.freeBytes()
     guard used - free + needed + reservedBytes > limit else { return }
-    throw limit == options.mapBytes ? .mapFull : .diskFull
+    throw limit < options.mapBytes ? .diskFull : .mapFull
   }
 }
 

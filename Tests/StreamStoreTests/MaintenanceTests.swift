@@ -1,5 +1,5 @@
 import StreamModel
-import StreamStore
+@testable import StreamStore
 import Synchronization
 import Testing
 
@@ -25,8 +25,9 @@ struct MaintenanceTests {
   }
 
   @Test("small neighbours become one block, with every record and arrival as before")
-  func merging() throws {
-    let store = try folder.open()
+  func merging() async throws {
+    let (steps, continuation) = AsyncStream.makeStream(of: Void.self)
+    let store = try folder.open { $0.afterBackgroundStep = { continuation.yield() } }
     let stream = try store.create()
     let address = ShardAddress.first(of: stream)
     for number in 0..<100 {
@@ -34,9 +35,7 @@ struct MaintenanceTests {
       try store.append(number..<(number + 1), to: stream.number)
     }
     let arrivals = try (0..<100 as Range<UInt64>).map { try store.arrival(of: RecordIndex($0), in: address) }
-    // Merging happens between commands, once the writer was idle: it is done when the number of blocks says so.
-    var blocks: UInt64 = 100
-    while blocks > 40 { blocks = try store.check().blocks }
+    for await _ in steps where try store.check().blocks < 40 { break }
     #expect(try store.marks(address) == Array(0..<100))
     #expect(try (0..<100 as Range<UInt64>).map { try store.arrival(of: RecordIndex($0), in: address) } == arrivals)
     #expect(try store.marks(address, from: 37) == Array(37..<100))
@@ -44,22 +43,26 @@ struct MaintenanceTests {
   }
 
   @Test("a deleted stream leaves nothing behind")
-  func deleting() throws {
-    let store = try folder.open { $0.mergesSmallBlocks = false }
+  func deleting() async throws {
+    let (steps, continuation) = AsyncStream.makeStream(of: Void.self)
+    let store = try folder.open {
+      $0.mergesSmallBlocks = false
+      $0.afterBackgroundStep = { continuation.yield() }
+    }
     let stream = try store.create(shards: 2)
     let other = try store.create("other")
     try store.append(0..<5, to: other.number)
     for number in 0..<400 { try store.append(number..<(number + 1), to: stream.number) }
     try store.performBlocking(.deleteStream(stream.number))
     #expect(try store.catalog().stream(named: "orders") == nil)
-    while try store.catalog().streams[stream.number] != nil {}
+    for await _ in steps where try store.catalog().streams[stream.number] == nil { break }
     #expect(throws: StoreError.noSuchShard(.first(of: stream))) { try store.shard(.first(of: stream)) }
     #expect(try store.marks(.first(of: other)) == [0, 1, 2, 3, 4])
     #expect(try store.check().blocks == 1)
   }
 
   @Test("deleting a stream goes on after it was interrupted")
-  func deletingAgain() throws {
+  func deletingAgain() async throws {
     let stream: StreamInfo
     do {
       let store = try folder.open { $0.mergesSmallBlocks = false }
@@ -67,8 +70,9 @@ struct MaintenanceTests {
       for number in 0..<600 { try store.append(number..<(number + 1), to: stream.number) }
       try store.performBlocking(.deleteStream(stream.number))
     }
-    let store = try folder.open()
-    while try store.catalog().streams[stream.number] != nil {}
+    let (steps, continuation) = AsyncStream.makeStream(of: Void.self)
+    let store = try folder.open { $0.afterBackgroundStep = { continuation.yield() } }
+    for await _ in steps where try store.catalog().streams[stream.number] == nil { break }
     #expect(try store.create().number > stream.number)
   }
 }

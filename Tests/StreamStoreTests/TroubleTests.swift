@@ -17,9 +17,7 @@ struct TroubleTests {
     let size = bytes.count
     let count = bytes.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress, size, 0) }
     try #require(count == size)
-    let found = bytes.withUnsafeBytes { all in
-      mark.withUnsafeBytes { memmem(all.baseAddress!, all.count, $0.baseAddress!, $0.count)! - all.baseAddress! }
-    }
+    let found = try #require(bytes.indices.first { bytes[$0...].starts(with: mark) })
     var changed = bytes[found + mark.count] ^ 0x10
     try #require(pwrite(descriptor, &changed, 1, off_t(found + mark.count)) == 1)
   }
