@@ -89,6 +89,7 @@ let package = Package(
         .product(name: "Metrics", package: "swift-metrics"),
       ],
       swiftSettings: common),
+    .testTarget(name: "RepositoryTests", dependencies: ["SluiceCommand"], swiftSettings: common),
     .testTarget(name: "StreamModelTests", dependencies: ["StreamModel"], swiftSettings: common),
     .testTarget(
       name: "LambdaRuntimeTests",
