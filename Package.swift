@@ -98,7 +98,7 @@ let package = Package(
     .testTarget(
       name: "SluiceServiceTests",
       dependencies: [
-        "SluiceService", "ShardCore", "StreamModel",
+        "SluiceService", "Sluice", "StreamModel",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
       ],

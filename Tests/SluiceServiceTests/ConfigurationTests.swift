@@ -1,6 +1,6 @@
 import Foundation
-import ShardCore
-import SluiceService
+import Sluice
+@testable import SluiceService
 import Testing
 
 @Suite("Configuration")
@@ -58,15 +58,19 @@ struct ConfigurationTests {
     let mapping = try #require(configuration.mappings.first)
     #expect(mapping.name == "flights-delays")
     #expect(mapping.reportsItemFailures)
-    #expect(
-      mapping.lanePolicy(for: function)
-        == LanePolicy(batchSize: 100, maximumRetryAttempts: 3, handlerTimeoutMilliseconds: 30_000))
+    var expected = EventSourceMapping("flights-delays", stream: "flights", from: .trimHorizon)
+    expected.retry.attempts = 7
+    expected.timeout = .seconds(30)
+    expected.concurrency = 4
+    #expect(EventSourceMapping(mapping, function) == expected)
   }
 
-  @Test("a mapping that says nothing behaves as the core does by default")
+  @Test("a mapping that says nothing behaves as the library does by default, one process at a time")
   func policyDefaults() {
     let function = FunctionConfiguration(name: "f", command: ["true"])
-    #expect(MappingConfiguration(stream: "s", function: "f").lanePolicy(for: function) == LanePolicy())
+    var expected = EventSourceMapping("s-f", stream: "s", from: .trimHorizon)
+    expected.concurrency = 1
+    #expect(EventSourceMapping(MappingConfiguration(stream: "s", function: "f"), function) == expected)
   }
 
   @Test("every setting of a mapping arrives")

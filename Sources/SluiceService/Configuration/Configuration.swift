@@ -1,5 +1,3 @@
-public import ShardCore
-
 /// What a Sluice process does: the store, the address, and the streams, functions and mappings that it runs.
 public struct Configuration: Hashable, Sendable {
   public var store = StoreConfiguration()
@@ -137,15 +135,6 @@ public struct MappingConfiguration: Hashable, Sendable {
     case latest
     /// Milliseconds since 1970.
     case atTimestamp(milliseconds: Int64)
-  }
-
-  /// The settings of the core for a function with this time limit.
-  public func lanePolicy(for function: FunctionConfiguration) -> LanePolicy {
-    LanePolicy(
-      batchSize: batchSize, windowMilliseconds: batchingWindow.wholeMilliseconds,
-      maximumRetryAttempts: maximumRetryAttempts,
-      maximumRecordAgeMilliseconds: maximumRecordAge?.wholeMilliseconds,
-      handlerTimeoutMilliseconds: function.timeout.wholeMilliseconds)
   }
 }
 
