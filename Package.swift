@@ -84,6 +84,7 @@ let package = Package(
       ],
       swiftSettings: common),
     .testTarget(name: "ShardCoreTests", dependencies: ["ShardCore", "StreamModel"], swiftSettings: common),
-    .testTarget(name: "SimulationTests", dependencies: ["ShardSimulation"], swiftSettings: common),
+    .testTarget(
+      name: "SimulationTests", dependencies: ["ShardSimulation", "ShardCore", "StreamModel"], swiftSettings: common),
   ]
 )

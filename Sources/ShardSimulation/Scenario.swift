@@ -56,6 +56,13 @@ struct Scenario {
     steps = random.within(500...6_000)
   }
 
+  /// A world in which nothing happens by chance.
+  init(policy: LanePolicy, limits: PollerLimits) {
+    policies = [policy]
+    self.limits = limits
+    pace = 1
+  }
+
   static let payloadLimit = 100
 
   private static func policy(_ random: inout SplitMix64) -> LanePolicy {

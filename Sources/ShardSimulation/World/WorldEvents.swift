@@ -71,13 +71,13 @@ extension World {
     }
   }
 
-  private mutating func tellChange(_ lane: Int) {
+  mutating func tellChange(_ lane: Int) {
     lastLane = lane
     changed &= ~bit(lane)
     send(.shardChanged(LaneID(lane)))
   }
 
-  private mutating func markChanged(_ shard: Int) {
+  mutating func markChanged(_ shard: Int) {
     guard sabotage != .losesChanges else { return }
     for mapping in 0..<mappingCount { changed |= bit(shard * mappingCount + mapping) }
   }
@@ -111,6 +111,7 @@ extension World {
     case 7: return random.chance(scenario.storeFull * 10) && fillStore()
     case 8: return random.chance(scenario.repeats) && repeatSomething()
     default:
+      guard random.chance(50) else { return false }
       coverage.count(.earlyTimer)
       lastLane = 0
       armed = .max

@@ -38,10 +38,13 @@ extension World {
 
   /// The handler of this lane ends, in whichever way.
   mutating func answerDelivery(_ lane: Int) {
+    answerDelivery(lane, with: chooseAnswer(to: lanes[lane].delivery, in: lane))
+  }
+
+  mutating func answerDelivery(_ lane: Int, with answer: DeliveryAnswer) {
     lastLane = lane
     let delivery = lanes[lane].delivery
     let cancellation = lanes[lane].cancellation
-    let answer = chooseAnswer(to: delivery, in: lane)
     lanes[lane].isDelivering = false
     lanes[lane].cancellation = .none
     delivering &= ~bit(lane)

@@ -3,7 +3,7 @@ import StreamModel
 
 /// One lane as the world around the poller sees it: what is under way, what is durable, and an own idea of where the
 /// lane must stand, taken from the events alone.
-struct WorldLane {
+struct WorldLane: Hashable {
   var shard = 0
   var mapping = 0
 
