@@ -121,6 +121,26 @@ struct LaneRetryTests {
     #expect(lane.delivered == [Batch(0, 1), Batch(0, 1, attempt: 2)])
   }
 
+  @Test("a last record that looks older than the first brings no retry forward")
+  func arrivalsOutOfOrder() {
+    var lane = LaneHarness(.plain(age: 5_000))
+    lane.holdsReads = true
+    lane.append(1)
+    lane.wallShift -= 4_990
+    lane.append(1)
+    lane.wallShift += 4_990
+    lane.holdsReads = false
+    lane.send(.readAnswered(lane.lane, .unavailable))
+    lane.resume()
+    lane.advance(by: 1_000)
+    #expect(lane.delivered == [Batch(0, 2)])
+    lane.fail()
+    lane.advance(by: 99)
+    #expect(lane.deliveries.count == 1)
+    lane.advance(by: 1)
+    #expect(lane.deliveries.count == 2)
+  }
+
   @Test("a record that is too large is never delivered but takes its attempts and blocks meanwhile")
   func tooLarge() {
     var lane = LaneHarness(.plain(payload: 10, attempts: 1))

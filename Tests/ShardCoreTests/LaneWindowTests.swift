@@ -71,6 +71,19 @@ struct LaneWindowTests {
     #expect(last?.countLimit == 7)
   }
 
+  @Test("a change while the window's records are measured is not lost")
+  func changeDuringMeasuring() {
+    var lane = LaneHarness(.plain(batchSize: 3, window: 200))
+    lane.append(1)
+    lane.holdsReads = true
+    lane.append(1)
+    let answer = lane.read(lane.heldReads[0])
+    lane.append(1)
+    lane.holdsReads = false
+    lane.send(.readAnswered(lane.lane, answer))
+    #expect(lane.delivered == [Batch(0, 3)])
+  }
+
   @Test("a retry does not wait for a window")
   func retry() {
     var lane = LaneHarness(.plain(window: 5_000))

@@ -130,6 +130,18 @@ struct PollerTests {
     #expect(lane.snapshot.failing == nil)
   }
 
+  @Test("a drain does not insist on a failure entry that the store refuses")
+  func drainWithRefusal() {
+    var lane = LaneHarness(.plain(attempts: 0), records: 1)
+    lane.holdsFailures = true
+    lane.fail()
+    lane.send(.drainRequested)
+    lane.send(.failureRefused(lane.lane, ticket: lane.heldFailures[0]))
+    #expect(lane.drainedCount == 1)
+    #expect(lane.checkpoint == 0)
+    #expect(lane.stored.last?.failing?.attempts == 1)
+  }
+
   @Test("a poller without lanes is drained at once")
   func emptyDrain() {
     var driver = Driver()

@@ -139,7 +139,7 @@ extension World {
     let left = shards[shard].end - shards[shard].base
     guard left > 0 else { return false }
     coverage.count(.trim)
-    shards[shard].base += random.within(1...min(left, 12))
+    shards[shard].base += random.chance(200) ? left : random.within(1...min(left, 12))
     return true
   }
 
@@ -221,6 +221,7 @@ extension World {
       send(.resumeRequested(LaneID(lane)))
     case 4:
       coverage.count(.retry)
+      lanes[lane].retryNotBefore = 0
       send(.retryRequested(LaneID(lane)))
     case 5, 6:
       return skip(lane)
