@@ -111,6 +111,7 @@ let package = Package(
       name: "StreamStoreTests", dependencies: ["StreamStore", "StoreConformance", "StreamModel", "ShardCore", "LMDB"],
       path: "Tests/StreamStoreTests", swiftSettings: common),
     .testTarget(name: "ShardCoreTests", dependencies: ["ShardCore", "StreamModel"], swiftSettings: common),
-    .testTarget(name: "SimulationTests", dependencies: ["ShardSimulation"], swiftSettings: common),
+    .testTarget(
+      name: "SimulationTests", dependencies: ["ShardSimulation", "ShardCore", "StreamModel"], swiftSettings: common),
   ]
 )

@@ -18,7 +18,13 @@ public struct Simulation: Sendable {
     while world.steps < UInt64(steps), world.violations.isEmpty {
       world.beginEpisode()
       let faultsEnd = world.steps + UInt64(world.scenario.steps)
-      while world.steps < faultsEnd, world.violations.isEmpty { world.act() }
+      // A world whose shards are full has little left that could happen.
+      var idleActs = 0
+      while world.steps < faultsEnd, world.violations.isEmpty, idleActs < 200 {
+        let former = world.steps
+        world.act()
+        idleActs = world.steps == former ? idleActs + 1 : 0
+      }
       guard world.violations.isEmpty else { break }
       world.heal()
       if !world.settle(), world.violations.isEmpty {

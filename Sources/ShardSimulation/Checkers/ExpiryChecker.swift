@@ -21,6 +21,10 @@ enum ExpiryChecker {
     return nil
   }
 
+  static func checkWait(_ delivery: Delivery, in lane: WorldLane, at monotonic: Int64) -> StaticString? {
+    delivery.source == .shard && monotonic < lane.retryNotBefore ? "a retry came before its time" : nil
+  }
+
   static func check(
     _ order: FailureOrder, in lane: WorldLane, of shard: WorldShard, _ policy: LanePolicy
   ) -> StaticString? {

@@ -74,6 +74,22 @@ struct World {
     lanes.reserveCapacity(Scenario.shardLimit * Scenario.mappingLimit)
   }
 
+  /// A world of one shard and one lane in which nothing happens by chance.
+  init(smallWith policy: LanePolicy, _ limits: PollerLimits) {
+    seed = 0
+    sabotage = nil
+    scenario = Scenario(policy: policy, limits: limits)
+    random = SplitMix64(seed: 0)
+    pollerRandom = SplitMix64(seed: 0)
+    shards = [WorldShard()]
+    fates = [UInt8](repeating: 0, count: Scenario.recordLimit)
+    mappingLanes = [0]
+    isFaulty = false
+    monotonic = 1_000_000_000
+    wallOffset = 1_000_000
+    addShard(parents: (-1, -1))
+  }
+
   mutating func violate(_ promise: Promise, _ sentence: StaticString?, _ lane: Int) {
     guard let sentence else { return }
     report(promise, sentence, lane)
@@ -265,6 +281,7 @@ struct World {
     lanes[lane].failingCount = 0
     lanes[lane].attempts = 0
     lanes[lane].frozenCount = 0
+    lanes[lane].retryNotBefore = 0
     if let extent = oversizedBehindLoss { lanes[lane].fail(extent, usesAttempt: true) }
   }
 

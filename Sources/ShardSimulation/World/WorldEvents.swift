@@ -71,13 +71,13 @@ extension World {
     }
   }
 
-  private mutating func tellChange(_ lane: Int) {
+  mutating func tellChange(_ lane: Int) {
     lastLane = lane
     changed &= ~bit(lane)
     send(.shardChanged(LaneID(lane)))
   }
 
-  private mutating func markChanged(_ shard: Int) {
+  mutating func markChanged(_ shard: Int) {
     guard sabotage != .losesChanges else { return }
     for mapping in 0..<mappingCount { changed |= bit(shard * mappingCount + mapping) }
   }
@@ -111,6 +111,7 @@ extension World {
     case 7: return random.chance(scenario.storeFull * 10) && fillStore()
     case 8: return random.chance(scenario.repeats) && repeatSomething()
     default:
+      guard random.chance(50) else { return false }
       coverage.count(.earlyTimer)
       lastLane = 0
       armed = .max
@@ -138,7 +139,7 @@ extension World {
     let left = shards[shard].end - shards[shard].base
     guard left > 0 else { return false }
     coverage.count(.trim)
-    shards[shard].base += random.within(1...min(left, 12))
+    shards[shard].base += random.chance(200) ? left : random.within(1...min(left, 12))
     return true
   }
 
@@ -220,6 +221,7 @@ extension World {
       send(.resumeRequested(LaneID(lane)))
     case 4:
       coverage.count(.retry)
+      lanes[lane].retryNotBefore = 0
       send(.retryRequested(LaneID(lane)))
     case 5, 6:
       return skip(lane)

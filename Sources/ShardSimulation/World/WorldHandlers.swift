@@ -10,6 +10,7 @@ extension World {
       .expiry,
       ExpiryChecker.check(delivery, in: lanes[lane], of: shards[shard], scenario.policies[lanes[lane].mapping]),
       lane)
+    violate(.expiry, ExpiryChecker.checkWait(delivery, in: lanes[lane], at: monotonic), lane)
     violate(.exclusivity, ExclusivityChecker.check(delivery, in: lanes[lane]), lane)
     violate(.repeats, RepeatsChecker.checkRestart(delivery, in: lanes[lane]), lane)
     if case .failureEntry(let entry) = delivery.source {
@@ -38,10 +39,13 @@ extension World {
 
   /// The handler of this lane ends, in whichever way.
   mutating func answerDelivery(_ lane: Int) {
+    answerDelivery(lane, with: chooseAnswer(to: lanes[lane].delivery, in: lane))
+  }
+
+  mutating func answerDelivery(_ lane: Int, with answer: DeliveryAnswer) {
     lastLane = lane
     let delivery = lanes[lane].delivery
     let cancellation = lanes[lane].cancellation
-    let answer = chooseAnswer(to: delivery, in: lane)
     lanes[lane].isDelivering = false
     lanes[lane].cancellation = .none
     delivering &= ~bit(lane)
@@ -113,10 +117,20 @@ extension World {
       let done = Int(extent.first.distance(to: index))
       succeed(done, rest: extent.count - done, in: lane)
     case .failed(at: _):
-      lanes[lane].fail(extent, usesAttempt: true)
+      fail(extent, .invalidResponse, in: lane)
     case .faulted(let kind):
-      if cancellation != .stop { lanes[lane].fail(extent, usesAttempt: kind.usesAttempt) }
+      if cancellation != .stop { fail(extent, kind, in: lane) }
     }
+  }
+
+  private mutating func fail(_ extent: BatchExtent, _ kind: FailureKind, in lane: Int) {
+    lanes[lane].fail(extent, usesAttempt: kind.usesAttempt)
+    let policy = scenario.policies[lanes[lane].mapping]
+    let backoff = kind.usesAttempt ? policy.retryBackoff : policy.systemBackoff
+    // The least that jitter leaves of the shortest wait. A batch may be too old before.
+    let wait = backoff.firstMilliseconds * Int64(100 - backoff.jitterPercent) / 100
+    lanes[lane].retryNotBefore =
+      policy.maximumRecordAgeMilliseconds == nil ? monotonic + wait * 1_000_000 : 0
   }
 
   private mutating func succeed(_ count: Int, rest: Int, in lane: Int) {

@@ -3,7 +3,7 @@ import StreamModel
 
 /// One lane as the world around the poller sees it: what is under way, what is durable, and an own idea of where the
 /// lane must stand, taken from the events alone.
-struct WorldLane {
+struct WorldLane: Hashable {
   var shard = 0
   var mapping = 0
 
@@ -18,6 +18,8 @@ struct WorldLane {
   var failingFirst = 0
   var failingCount = 0
   var attempts = 0
+  /// The failing batch must not be delivered earlier, on the monotonic clock, unless age or an operator wants it.
+  var retryNotBefore: Int64 = 0
   /// The next delivery has exactly so many records, if it begins at `position`; 0: as many as there are.
   var frozenCount = 0
   /// Records given up by an operator, as an end; 0: none.
@@ -77,6 +79,7 @@ struct WorldLane {
     failingCount = 0
     attempts = 0
     frozenCount = rest
+    retryNotBefore = 0
     settledBatches += 1
   }
 
@@ -98,6 +101,7 @@ struct WorldLane {
     attempts = committed.failing?.attempts ?? 0
     frozenCount = failingCount
     skipEnd = 0
+    retryNotBefore = 0
     settledBatches = 0
     storedBatches = 0
     isReading = false

@@ -70,9 +70,13 @@ extension World {
 
   /// The store does not take a write of this lane.
   mutating func refuse(_ lane: Int) {
-    lastLane = lane
     let refusesFailure =
       lanes[lane].failureState == .uncommitted && (lanes[lane].progressState != .uncommitted || random.chance(500))
+    refuse(lane, failure: refusesFailure)
+  }
+
+  mutating func refuse(_ lane: Int, failure refusesFailure: Bool) {
+    lastLane = lane
     if refusesFailure {
       coverage.count(.failureRefused)
       lanes[lane].failureState = .none
@@ -88,9 +92,13 @@ extension World {
 
   /// Tells the poller of a write that is durable.
   mutating func answerWrite(_ lane: Int) {
-    lastLane = lane
     let answersFailure =
       lanes[lane].failureState == .committed && (lanes[lane].progressState != .committed || random.chance(500))
+    answerWrite(lane, failure: answersFailure)
+  }
+
+  mutating func answerWrite(_ lane: Int, failure answersFailure: Bool) {
+    lastLane = lane
     if answersFailure {
       lanes[lane].failureState = .none
       updateWrites(lane)

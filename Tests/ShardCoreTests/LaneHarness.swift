@@ -1,0 +1,230 @@
+import ShardCore
+import StreamModel
+
+/// One lane, a shard of records, a store that takes everything at once, and a test that plays the handler and the clocks.
+///
+/// Reads and writes are answered at once unless the test holds them back, so that a test only tells of what matters.
+struct LaneHarness {
+  var poller: Poller
+  let mapping: MappingID
+  let lane = LaneID(0)
+  private var random = Chance(number: 100)
+
+  private(set) var milliseconds: Int64 = 0
+  /// Added to the wall clock.
+  var wallShift: Int64 = 1_000_000
+  private var arrivals: [Int64] = []
+  private var payloads: [Int] = []
+  private var answers: [PollerEvent] = []
+  var base = 0
+  var isClosed = false
+
+  /// Writes and reads wait for `answer…` while these are set.
+  var holdsReads = false
+  var holdsProgress = false
+  var holdsFailures = false
+
+  private(set) var deliveries: [Delivery] = []
+  private(set) var reads: [ReadRequest] = []
+  private(set) var failures: [FailureOrder] = []
+  private(set) var cancelled: [DeliveryID] = []
+  private(set) var stored: [LaneProgress] = []
+  private(set) var lost: [UInt64] = []
+  private(set) var redrives: [Settled] = []
+  private(set) var armed: [MonotonicTime] = []
+  private(set) var drainedCount = 0
+  var heldReads: [ReadRequest] = []
+  var heldProgress: [(progress: LaneProgress, revision: UInt64)] = []
+  var heldFailures: [UInt64] = []
+
+  struct Settled: Equatable {
+    var entry: UInt64
+    var succeeded: Bool
+  }
+
+  init(
+    _ policy: LanePolicy, limits: PollerLimits = PollerLimits(), progress: LaneProgress = LaneProgress(),
+    records: Int = 0, payload: Int = 1
+  ) {
+    poller = Poller(limits: limits)
+    mapping = poller.addMapping(policy)
+    for _ in 0..<records {
+      arrivals.append(wall)
+      payloads.append(payload)
+    }
+    send(.laneOpened(LaneOpening(mapping: mapping, parents: [], progress: progress)))
+  }
+
+  var wall: Int64 { milliseconds + wallShift }
+  var now: Now {
+    Now(
+      monotonic: MonotonicTime(nanoseconds: milliseconds * 1_000_000), wall: WallTime(milliseconds: wall))
+  }
+  var snapshot: LaneSnapshot { poller.lane(lane) }
+  var state: LaneSnapshot.State { snapshot.state }
+  var checkpoint: UInt64? { stored.last?.next.rawValue }
+
+  /// What was delivered, as first index, count and attempt.
+  var delivered: [Batch] {
+    deliveries.map { Batch(Int($0.extent.first.rawValue), $0.extent.count, attempt: $0.attempt) }
+  }
+
+  // MARK: The world
+
+  mutating func append(_ count: Int, payload: Int = 1) {
+    for _ in 0..<count {
+      arrivals.append(wall)
+      payloads.append(payload)
+    }
+    send(.shardChanged(lane))
+  }
+
+  mutating func close() {
+    isClosed = true
+    send(.shardChanged(lane))
+  }
+
+  /// Lets time pass; the timer fires whenever it is due.
+  mutating func advance(by interval: Int64) {
+    let end = milliseconds + interval
+    while let next = armed.last, next.nanoseconds <= end * 1_000_000, !armed.isEmpty {
+      milliseconds = max(milliseconds, (next.nanoseconds + 999_999) / 1_000_000)
+      armed.removeAll()
+      send(.timerFired)
+    }
+    milliseconds = end
+  }
+
+  // MARK: The handler
+
+  mutating func succeed() { answer(.succeeded) }
+  mutating func fail(_ kind: FailureKind = .error) { answer(.failed(kind)) }
+  mutating func fail(at index: UInt64) { answer(.failed(at: RecordIndex(index))) }
+
+  mutating func answer(_ answer: DeliveryAnswer, delivery: DeliveryID? = nil) {
+    send(.handlerAnswered(lane, delivery ?? deliveries.last?.id ?? DeliveryID(0), answer))
+  }
+
+  // MARK: Operators
+
+  mutating func pause() { send(.pauseRequested(lane)) }
+  mutating func resume() { send(.resumeRequested(lane)) }
+  mutating func retry() { send(.retryRequested(lane)) }
+  mutating func skip(through index: UInt64) { send(.skipRequested(lane, through: RecordIndex(index))) }
+  mutating func redrive(_ entry: UInt64) {
+    let extent = BatchExtent(first: .zero, count: 1, firstArrival: .zero, lastArrival: .zero, payloadBytes: 1)
+    send(.redriveRequested(lane, Redrive(entry: entry, extent: extent)))
+  }
+
+  // MARK: Steps
+
+  mutating func send(_ event: PollerEvent) {
+    answers.append(event)
+    guard answers.count == 1 else { return }
+    // What the world answers at once is heard after the orders of the step before.
+    while let event = answers.first {
+      var effects: [PollerEffect] = []
+      poller.step(event, at: now, random: &random, effects: &effects)
+      for effect in effects { carryOut(effect) }
+      answers.removeFirst()
+    }
+  }
+
+  private mutating func carryOut(_ effect: PollerEffect) {
+    switch effect {
+    case .read(_, let request):
+      reads.append(request)
+      if holdsReads { heldReads.append(request) } else { send(.readAnswered(lane, read(request))) }
+    case .deliver(_, let delivery):
+      deliveries.append(delivery)
+    case .cancelHandler(_, let delivery):
+      cancelled.append(delivery)
+    case .storeProgress(_, let progress, let revision):
+      if holdsProgress {
+        heldProgress.append((progress, revision))
+      } else {
+        stored.append(progress)
+        send(.progressStored(lane, revision: revision))
+      }
+    case .storeFailure(_, let order, let ticket):
+      if holdsFailures {
+        heldFailures.append(ticket)
+      } else {
+        failures.append(order)
+        send(.failureStored(lane, ticket: ticket))
+      }
+    case .settleRedrive(_, let entry, let succeeded):
+      redrives.append(Settled(entry: entry, succeeded: succeeded))
+    case .armTimer(let moment):
+      armed.append(moment)
+    case .countLost(_, let count):
+      lost.append(count)
+    case .drained:
+      drainedCount += 1
+    }
+  }
+
+  func read(_ request: ReadRequest) -> ReadAnswer {
+    let first = max(Int(request.from.rawValue), base)
+    guard first < arrivals.count else {
+      return isClosed ? .shardEnd(end: RecordIndex(UInt64(arrivals.count))) : .caughtUp
+    }
+    var count = 0
+    var bytes = 0
+    while first + count < arrivals.count, count < request.countLimit,
+      count == 0 || bytes + payloads[first + count] <= request.payloadByteLimit
+    {
+      bytes += payloads[first + count]
+      count += 1
+    }
+    let isFull = count == request.countLimit || first + count < arrivals.count
+    let limit = request.expiredBefore?.milliseconds ?? .min
+    let expired = arrivals[first..<first + count].prefix { $0 < limit }.count
+    return .records(
+      ReadResult(
+        extent: BatchExtent(
+          first: RecordIndex(UInt64(first)), count: count, firstArrival: WallTime(milliseconds: arrivals[first]),
+          lastArrival: WallTime(milliseconds: arrivals[first + count - 1]), payloadBytes: bytes),
+        isFull: isFull, expiredCount: expired,
+        lastExpiredArrival: WallTime(milliseconds: expired > 0 ? arrivals[first + expired - 1] : 0)))
+  }
+}
+
+/// A batch as a test names it.
+struct Batch: Equatable, CustomStringConvertible {
+  var first: Int
+  var count: Int
+  var attempt: Int
+
+  init(_ first: Int, _ count: Int, attempt: Int = 1) {
+    self.first = first
+    self.count = count
+    self.attempt = attempt
+  }
+
+  var description: String { "\(first)..<\(first + count) attempt \(attempt)" }
+}
+
+/// Always the same number. The policies of the tests have no jitter.
+struct Chance: RandomNumberGenerator {
+  let number: UInt64
+  mutating func next() -> UInt64 { number }
+}
+
+extension Backoff {
+  /// 100 ms doubling to 1 s, without jitter.
+  static let plain = Backoff(firstMilliseconds: 100, capMilliseconds: 1_000, jitterPercent: 0)
+}
+
+extension LanePolicy {
+  /// A policy of round numbers: batches of 10, 1 s for the handler, backoff from 100 ms.
+  static func plain(
+    batchSize: Int = 10, payload: Int = 1_000, window: Int64 = 0, attempts: Int? = nil, age: Int64? = nil,
+    inFlight: Int = 10
+  ) -> LanePolicy {
+    LanePolicy(
+      batchSize: batchSize, payloadByteLimit: payload, windowMilliseconds: window, maximumRetryAttempts: attempts,
+      maximumRecordAgeMilliseconds: age, handlerTimeoutMilliseconds: 1_000, retryBackoff: .plain,
+      systemBackoff: .plain, deliveriesInFlightLimit: inFlight)
+  }
+}
