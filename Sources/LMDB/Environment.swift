@@ -40,12 +40,12 @@ public struct EnvironmentOptions: Hashable, Sendable {
 public final class Environment: Sendable {
   // The pointer is set once, and LMDB locks what it leads to.
   private nonisolated(unsafe) let handle: OpaquePointer
-  private let identity: OpenPaths.Identity
+  private let claim: FolderClaim
   private let options: EnvironmentOptions
-  private let idleReaders = Mutex<IdleReaders>(IdleReaders())
+  private let idleReaders = Monitor(IdleReaders())
   /// The thread inside ``write(_:)``, or 0.
   private let writingThread = Atomic<UInt>(0)
-  private let growth: Mutex<FileGrowth>
+  private let growth: Monitor<FileGrowth>
 
   /// Read transactions that were reset: beginning again with one costs neither a lock nor an allocation.
   @safe
@@ -62,17 +62,10 @@ public final class Environment: Sendable {
       // Reaching a limit on file size is an error for the writer to report, not the end of the process.
       signal(SIGXFSZ, SIG_IGN)
     }
-    let identity = try Self.identity(of: path)
-    guard OpenPaths.claim(identity) else { throw .alreadyOpen(path: path) }
-    do throws(LMDBError) {
-      unsafe self.handle = try unsafe Self.open(path: path, options: options)
-    } catch {
-      OpenPaths.release(identity)
-      throw error
-    }
-    self.identity = identity
+    claim = try FolderClaim(path: path)
+    unsafe self.handle = try unsafe Self.open(path: path, options: options)
     self.options = options
-    unsafe self.growth = Mutex(FileGrowth(fileBytes: Self.fileBytes(of: self.handle)))
+    unsafe self.growth = Monitor(FileGrowth(fileBytes: Self.fileBytes(of: self.handle)))
   }
 
   deinit {
@@ -80,7 +73,6 @@ public final class Environment: Sendable {
       while let reader = unsafe idle.handles.popLast() { unsafe mdb_txn_abort(reader) }
     }
     unsafe mdb_env_close(handle)
-    OpenPaths.release(identity)
   }
 
   /// Opens the tables `names`, in this order, and creates those that do not exist unless the environment is read-only.
@@ -250,15 +242,6 @@ public final class Environment: Sendable {
       throw error
     }
     return unsafe environment
-  }
-
-  private static func identity(of path: String) throws(LMDBError) -> OpenPaths.Identity {
-    var status = stat()
-    guard unsafe stat(path, &status) == 0 else {
-      if errno == ENOENT { throw .missing(path: path) }
-      throw LMDBError(code: errno)
-    }
-    return OpenPaths.Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
   }
 
   private static func fileBytes(of handle: OpaquePointer) -> Int {

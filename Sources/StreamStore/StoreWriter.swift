@@ -1,16 +1,15 @@
 internal import LMDB
 internal import StreamModel
-internal import Synchronization
 
 /// What the writer shows to everyone.
 final class WriterFace: Sendable {
-  let catalog: Mutex<Catalog>
-  let observers = Mutex<[UInt64: @Sendable (CommitNotice) -> Void]>([:])
+  let catalog: Monitor<Catalog>
+  let observers = Monitor<[UInt64: @Sendable (CommitNotice) -> Void]>([:])
   /// Why the last background step or sync failed; `nil` once one succeeded.
-  let backgroundFailure = Mutex<StoreError?>(nil)
+  let backgroundFailure = Monitor<StoreError?>(nil)
 
   init(catalog: Catalog) {
-    self.catalog = Mutex(catalog)
+    self.catalog = Monitor(catalog)
   }
 }
 

@@ -1,3 +1,5 @@
+internal import LMDB
+
 /// Putting records and giving commands.
 extension StreamStore {
   /// Puts records and suspends until they are durable as the store's setting says.
@@ -71,19 +73,18 @@ extension StreamStore {
 }
 
 /// An answer that a thread blocks for.
-private final class BlockingAnswer<Value: Sendable>: @unchecked Sendable {
-  // Unchecked because of the variable: it is written before the signal and read behind it.
-  private var result: Result<Value, StoreError>?
-  private let signal = WakeSignal()
+private final class BlockingAnswer<Value: Sendable>: Sendable {
+  private let result = Monitor<Result<Value, StoreError>?>(nil)
 
-  func set(_ result: Result<Value, StoreError>) {
-    self.result = result
-    signal.signal()
+  func set(_ answer: Result<Value, StoreError>) {
+    result.withLock { $0 = answer }
+    result.signal()
   }
 
   func wait() throws(StoreError) -> Value {
-    _ = signal.wait(deadline: nil)
-    guard let result else { preconditionFailure("the signal comes behind the answer") }
-    return try result.get()
+    guard let answer = result.wait(deadline: nil, { $0 }) else {
+      preconditionFailure("a wait without a deadline ends with an answer")
+    }
+    return try answer.get()
   }
 }

@@ -1,7 +1,7 @@
 import Glibc
+import LMDB
 import StreamModel
 import StreamStore
-import Synchronization
 import Testing
 
 @Suite("StreamStore: appending")
@@ -173,13 +173,13 @@ struct AppendingTests {
 }
 
 final class NoticeBox: Sendable {
-  private let state = Mutex<[CommitNotice]>([])
+  private let state = Monitor<[CommitNotice]>([])
   func add(_ notice: CommitNotice) { state.withLock { $0.append(notice) } }
   var notices: [CommitNotice] { state.withLock { $0 } }
 }
 
 final class NoticeCounter: Sendable {
-  private let state = Mutex(0)
+  private let state = Monitor(0)
   func add() { state.withLock { $0 += 1 } }
   var count: Int { state.withLock { $0 } }
 }

@@ -1,6 +1,5 @@
 import StreamModel
 @testable import StreamStore
-import Synchronization
 import Testing
 
 @Suite("StreamStore: trimming, deleting, merging")
@@ -72,7 +71,10 @@ struct MaintenanceTests {
     }
     let (steps, continuation) = AsyncStream.makeStream(of: Void.self)
     let store = try folder.open { $0.afterBackgroundStep = { continuation.yield() } }
-    for await _ in steps where try store.catalog().streams[stream.number] == nil { break }
+    // The first writer may have come to the end of it before it was closed.
+    if try store.catalog().streams[stream.number] != nil {
+      for await _ in steps where try store.catalog().streams[stream.number] == nil { break }
+    }
     #expect(try store.create().number > stream.number)
   }
 }

@@ -1,7 +1,7 @@
 import Glibc
+import LMDB
 import StreamModel
 import StreamStore
-import Synchronization
 
 /// A folder of one test with a store in it, removed with it.
 final class TemporaryStore: Sendable {
@@ -40,7 +40,7 @@ final class TemporaryStore: Sendable {
 
 /// A wall clock that stands still until it is set.
 final class SettableClock: Sendable {
-  let time = Mutex(WallTime(milliseconds: 1_700_000_000_000))
+  let time = Monitor(WallTime(milliseconds: 1_700_000_000_000))
 }
 
 /// A little vocabulary.
