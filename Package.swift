@@ -24,7 +24,8 @@ let package = Package(
     .executable(name: "sluice", targets: ["SluiceCommand"]),
     // The inner rooms, for the package in Benchmarks/. No promise of stability.
     .library(
-      name: "SluiceRooms", targets: ["LMDB", "StreamModel", "ShardCore", "StreamStore", "LambdaRuntime", "ShardSimulation"]),
+      name: "SluiceRooms",
+      targets: ["LMDB", "StreamModel", "ShardCore", "StreamStore", "LambdaRuntime", "ShardSimulation"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -106,5 +107,7 @@ let package = Package(
     .testTarget(
       name: "StreamStoreTests", dependencies: ["StreamStore", "StoreConformance", "StreamModel", "ShardCore", "LMDB"],
       path: "Tests/StreamStoreTests", swiftSettings: common),
+    // Runs the built program, which lies beside the tests because they depend on it.
+    .testTarget(name: "ProgramTests", dependencies: ["SluiceCommand", "Sluice", "StreamModel"], swiftSettings: common),
   ]
 )
