@@ -113,5 +113,7 @@ let package = Package(
     .testTarget(name: "ShardCoreTests", dependencies: ["ShardCore", "StreamModel"], swiftSettings: common),
     .testTarget(
       name: "SimulationTests", dependencies: ["ShardSimulation", "ShardCore", "StreamModel"], swiftSettings: common),
+    // Runs the built program, which lies beside the tests because they depend on it.
+    .testTarget(name: "ProgramTests", dependencies: ["SluiceCommand", "Sluice", "StreamModel"], swiftSettings: common),
   ]
 )

@@ -6,6 +6,7 @@ final class TemporaryFolder: Sendable {
 
   init() {
     var template = Array("/tmp/sluice-lmdb-XXXXXX".utf8CString)
+    // swift-format-ignore: NeverForceUnwrap
     path = template.withUnsafeMutableBufferPointer { String(cString: mkdtemp($0.baseAddress!)) }
   }
 

@@ -10,6 +10,7 @@ final class TemporaryStore: Sendable {
 
   init() {
     var template = Array("/tmp/sluice-store-XXXXXX".utf8CString)
+    // swift-format-ignore: NeverForceUnwrap
     path = template.withUnsafeMutableBufferPointer { String(cString: mkdtemp($0.baseAddress!)) }
     clock = SettableClock()
   }

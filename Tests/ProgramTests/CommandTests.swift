@@ -1,0 +1,89 @@
+import Foundation
+import Sluice
+import Testing
+
+@Suite("Exit codes and configuration", .timeLimit(.minutes(3)))
+struct CommandTests {
+  @Test(
+    "wrong usage is 64",
+    arguments: [
+      ["nonsense"], ["status", "--nonsense"], ["put", "numbers", "lines"], ["skip", "numbers-note"],
+      ["put", "numbers", "lines", "--partition-key", "k", "--missing-key", "m"], ["failures", "show", "first"],
+    ])
+  func wrongUsage(arguments: [String]) async throws {
+    try await Workplace.with { place in
+      let ended = try await place.sluice(arguments)
+      #expect(ended.code == 64)
+      #expect(!ended.errors.isEmpty)
+    }
+  }
+
+  @Test("what does not exist is 65 and says what there is")
+  func badInput() async throws {
+    try await Workplace.with { place in
+      _ = try await place.start()
+      let stream = try await place.sluice("streams", "describe", "letters")
+      #expect(stream.code == 65)
+      #expect(stream.errors.contains("There are: numbers."))
+      let mapping = try await place.sluice("explain", "letters-note")
+      #expect(mapping.code == 65)
+      #expect(mapping.errors.contains("There are: numbers-note."))
+      #expect(try await place.sluice("failures", "show", "1").code == 65)
+      #expect(try await place.sluice("explain", "numbers-note", "--shard", "9").code == 65)
+      #expect(try await place.sluice("put", "numbers", "no such file", "--partition-key", "k").code == 65)
+    }
+  }
+
+  @Test("acting on lanes without a worker is 69, and looking is not")
+  func needsWorker() async throws {
+    try await Workplace.with { place in
+      let worker = try await place.start()
+      #expect(await worker.drain() == 0)
+      for action in ["pause", "resume", "retry", "skip"] {
+        let ended = try await place.sluice([action, "numbers-note", "--shard", "0", "--yes"])
+        #expect(ended.code == 69)
+        #expect(ended.errors.contains("Start one with sluice run"))
+      }
+      #expect(try await place.lanes().map(\.state) == [.notRunning])
+      #expect(try await place.sluice("explain", "numbers-note").code == 0)
+    }
+  }
+
+  @Test("every error of a configuration is told at once, with its line, its place, what stands there and the rule")
+  func badConfiguration() async throws {
+    try await Workplace.with { place in
+      let text = """
+        streams:
+          - { name: numbers, shards: 0 }
+        functions:
+          - { name: note, command: [python3], timeout: 3 weeks }
+        mappings:
+          - stream: letters
+            function: note
+            BatchSize: 10001
+            colour: red
+        """
+      try place.write(text, to: "bad.yaml")
+      for command in [["check", "bad.yaml"], ["run", "--config", "bad.yaml"]] {
+        let ended = try await place.sluice(command)
+        #expect(ended.code == 65)
+        for part in [
+          "bad.yaml:2:", "streams[0].shards: 0", "bad.yaml:4:", "functions[0].timeout: 3 weeks", "bad.yaml:6:",
+          "mappings[0].stream: letters", "bad.yaml:8:", "mappings[0].BatchSize: 10001", "1 to 10000", "bad.yaml:9:",
+          "mappings[0].colour",
+        ] {
+          #expect(ended.errors.contains(part), "\(part) is not in \(ended)")
+        }
+      }
+    }
+  }
+
+  @Test("the example of the repository is in order")
+  func example() async throws {
+    try await Workplace.with { place in
+      let ended = try await place.sluice("check", Program.root.appending(path: "config/example.yaml").path)
+      #expect(ended.code == 0, "\(ended)")
+      #expect(ended.output.contains("mappings[0].BatchSize"))
+    }
+  }
+}

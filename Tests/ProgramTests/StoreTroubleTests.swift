@@ -1,0 +1,164 @@
+import Foundation
+import Sluice
+import Testing
+
+@Suite("Trouble with the store", .timeLimit(.minutes(3)))
+struct StoreTroubleTests {
+  /// Puts 100 KiB records until the store refuses one; returns that refusal and how many it took.
+  private func fill(_ place: Workplace) async throws -> (refusal: Ended, taken: Int) {
+    try place.write(String(repeating: "x", count: 100_000) + "\n", to: "large")
+    for taken in 0..<1_000 {
+      let ended = try await place.sluice("put", "numbers", "large", "--partition-key", "k")
+      if ended.code != 0 { return (ended, taken) }
+    }
+    throw NotHappened(description: "the store never refused a put")
+  }
+
+  @Test("a full map refuses puts and goes on delivering; a larger map takes them again")
+  func mapFull() async throws {
+    try await Workplace.with(Setup { $0.mapSize = "4MiB" }) { place in
+      let worker = try await place.start()
+      let (refusal, taken) = try await fill(place)
+      #expect(refusal.code == 75)
+      #expect(refusal.errors.contains("the store has reached its map size"))
+      #expect(taken > 5)
+      try await place.isDrained()
+      #expect(place.delivered.count == taken)
+      #expect(await worker.drain() == 0)
+      try place.configure(Setup { $0.mapSize = "64MiB" })
+      _ = try await place.start()
+      try await place.put("more")
+      try await place.isDrained()
+      #expect(place.delivered.last?.text == "more")
+    }
+  }
+
+  @Test("deleting a stream makes room in a full map")
+  func roomByDeletion() async throws {
+    try await Workplace.with(Setup { $0.mapSize = "4MiB" }) { place in
+      _ = try await place.start()
+      _ = try await place.ask([StreamReport].self, "streams", "create", "ballast")
+      try place.write(String(repeating: "x", count: 500_000) + "\n", to: "ballast")
+      #expect(try await place.sluice("put", "ballast", "ballast", "--partition-key", "k").code == 0)
+      #expect(try await fill(place).refusal.code == 75)
+      #expect(try await place.sluice("streams", "delete", "ballast", "--yes").code == 0)
+      _ = try await eventually("there is room") {
+        let ended = try await place.sluice("put", "numbers", "large", "--partition-key", "k")
+        return ended.code == 0 ? true : nil
+      }
+      try await place.isDrained()
+    }
+  }
+
+  /// Limits the size of files to a mebibyte, as a full disk would, and then becomes the program.
+  private static let smallDisk = [
+    "/usr/bin/env", "python3", "-c",
+    """
+    import os, resource, signal, sys
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
+    os.execv(sys.argv[1], sys.argv[1:])
+    """,
+  ]
+
+  @Test("a full disk refuses puts and goes on delivering; with more room it takes them again")
+  func diskFull() async throws {
+    try await Workplace.with { place in
+      let worker = try await place.start(launcher: Self.smallDisk)
+      let (refusal, taken) = try await fill(place)
+      #expect(refusal.code == 75)
+      #expect(refusal.errors.contains("no space left for the store"))
+      #expect(taken > 2)
+      try await place.isDrained()
+      #expect(place.delivered.count == taken)
+      #expect(try await worker.get("/health").status == 200)
+      #expect(await worker.drain() == 0)
+      _ = try await place.start()
+      try await place.put("more")
+      try await place.isDrained()
+      #expect(place.delivered.last?.text == "more")
+    }
+  }
+
+  @Test("a data directory that cannot be made or written is an error that names it")
+  func unusable() async throws {
+    try await Workplace.with { place in
+      for path in ["sluice.yaml/data", "/proc/sluice"] {
+        let ended = try await place.sluice("run", "--listen", "127.0.0.1:0", "--data", path)
+        #expect(ended.code == 1)
+        #expect(ended.errors.contains("the folder \(path) cannot be used"))
+      }
+      guard getuid() != 0 else { return }
+      try FileManager.default.createDirectory(at: place.data, withIntermediateDirectories: true)
+      try FileManager.default.setAttributes([.posixPermissions: 0o555], ofItemAtPath: place.data.path)
+      let ended = try await place.sluice("run", "--listen", "127.0.0.1:0")
+      #expect(ended.code == 1)
+      #expect(ended.errors.contains("cannot be used"))
+    }
+  }
+
+  @Test("a worker makes a data directory that is missing; those who look do not")
+  func missing() async throws {
+    try await Workplace.with { place in
+      for command in ["status", "streams", "failures", "audit"] {
+        let ended = try await place.sluice(command)
+        #expect(ended.code == 65)
+        #expect(ended.errors.contains("there is no store at \(place.data.path)"))
+      }
+      #expect(!FileManager.default.fileExists(atPath: place.data.path))
+      _ = try await place.start()
+      #expect(try await place.sluice("status").code == 0)
+    }
+  }
+
+  @Test("a second worker is refused and told who has the store")
+  func secondWorker() async throws {
+    try await Workplace.with { place in
+      let worker = try await place.start()
+      let second = try await place.sluice("run", "--config", "sluice.yaml", "--listen", "127.0.0.1:0")
+      #expect(second.code == 69)
+      #expect(second.errors.contains("process \(worker.processID), listening at \(worker.address)"))
+      #expect(try await worker.get("/health").status == 200)
+    }
+  }
+
+  @Test("a damaged block stops its shard and names itself; the other shard goes on to its end")
+  func corrupted() async throws {
+    try await Workplace.with(Setup { $0.shards = 2 }) { place in
+      #expect(try await place.sluice("streams", "create", "numbers", "--shards", "2").code == 0)
+      let damaged = try #require(try await place.put("needle in a haystack").shards.first)
+      var others = 0
+      for number in 0..<16 {
+        let shard = try await place.put("\(number)", key: "key \(number)").shards.first?.shard
+        if shard != damaged.shard { others += 1 }
+      }
+      try place.damage("needle in a haystack")
+      let worker = try await place.start()
+      let lane = try await place.lane(is: .stopped)
+      #expect(lane.shard == damaged.shard)
+      #expect(lane.summary.contains("The block that begins at record 0 is damaged"))
+      #expect(try await place.sluice("explain", "numbers-note").output.contains("is damaged"))
+      _ = try await eventually("the other shard is drained") {
+        try await place.lanes().contains { $0.shard != damaged.shard && $0.backlogRecords == 0 } ? true : nil
+      }
+      #expect(place.delivered.count == others)
+      #expect(others > 0)
+      #expect(await worker.drain() == 0)
+    }
+  }
+}
+
+extension Workplace {
+  /// Flips a bit of each place in the data file where this text stands.
+  fileprivate func damage(_ text: String) throws {
+    let file = data.appending(path: "data.mdb")
+    var bytes = try Data(contentsOf: file)
+    var start = bytes.startIndex
+    while let found = bytes.range(of: Data(text.utf8), in: start..<bytes.endIndex) {
+      bytes[found.lowerBound] ^= 1
+      start = found.upperBound
+    }
+    try #require(start != bytes.startIndex)
+    try bytes.write(to: file)
+  }
+}

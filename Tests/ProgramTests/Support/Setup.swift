@@ -1,0 +1,69 @@
+import StreamModel
+
+/// The configuration of a workplace: one stream `numbers`, one handler `note`, one mapping `numbers-note`.
+struct Setup {
+  var shards = 1
+  var recordLimit = "1MiB"
+  var mapSize = "256MiB"
+  var readyBlockedAfter = "5m"
+  var command = #"["python3", "handler.py"]"#
+  var timeout = "30s"
+  var batchSize = 50
+  /// `MaximumRetryAttempts`.
+  var retries = -1
+
+  init(_ change: (inout Setup) -> Void = { _ in }) { change(&self) }
+
+  var yaml: String {
+    """
+    store: { mapSize: \(mapSize) }
+    listen: { readyBlockedAfter: \(readyBlockedAfter) }
+    streams:
+      - { name: numbers, shards: \(shards), recordLimit: \(recordLimit) }
+    functions:
+      - { name: note, command: \(command), timeout: \(timeout), concurrency: 4 }
+    mappings:
+      - stream: numbers
+        function: note
+        BatchSize: \(batchSize)
+        MaximumRetryAttempts: \(retries)
+        FunctionResponseTypes: [ReportBatchItemFailures]
+
+    """
+  }
+
+  /// Notes every record before it answers: the life of its worker, the sequence number, the data. What the data is
+  /// about decides how it behaves.
+  static let handlerProgram = #"""
+    import base64, json, os, sys, time
+
+    notes = os.open("delivered", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    life = os.environ["LIFE"]
+
+    def behave(text, records):
+        if text == "die": os._exit(7)
+        if text == "die loudly":
+            sys.stderr.write(("x" * 99 + "\n") * 100_000)
+            raise ValueError("after ten megabytes")
+        if text == "hang": time.sleep(600)
+        if text == "garbage": return "<html>502</html>"
+        if text == "unknown": return '{"batchItemFailures":[{"itemIdentifier":"42"}]}'
+        if text == "raise": return '{"errorType":"E","errorMessage":"told to","stackTrace":["line 1"]}'
+        if text == "twice": return "{}\n{}"
+        if text == "chatter": sys.stderr.write(("x" * 99 + "\n") * 100_000)
+        return None
+
+    for line in sys.stdin:
+        records = json.loads(line)["Records"]
+        answer = None
+        for record in records:
+            data = base64.b64decode(record["kinesis"]["data"])
+            answer = answer or behave(data.decode("latin-1"), records)
+        if answer is None:
+            lines = "".join(
+                "%s %s %s\n" % (life, r["kinesis"]["sequenceNumber"], r["kinesis"]["data"] or "-") for r in records)
+            os.write(notes, lines.encode())
+        print(answer or "{}", flush=True)
+
+    """#
+}
