@@ -21,7 +21,8 @@ demo: release
 
 test: dependencies
 	$(SWIFT) build --build-tests
-	$(SWIFT) test --skip-build --parallel
+	$(SWIFT) test --skip-build --parallel --skip ProgramTests
+	$(SWIFT) test --skip-build --no-parallel --filter ProgramTests
 
 build: dependencies
 	$(SWIFT) build
@@ -36,7 +37,8 @@ bench: release
 	Scripts/bench .build/release/sluice
 
 thread-sanitizer: dependencies
-	$(SWIFT) test --sanitize=thread --scratch-path .build-tsan \
+	TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/thread-sanitizer.suppressions \
+	  $(SWIFT) test --sanitize=thread --scratch-path .build-tsan \
 	  --filter 'LMDBTests|StreamStoreTests|ShardCoreTests|StreamRuntimeTests'
 
 format:

@@ -25,9 +25,6 @@ public enum RecordLayout {
     arrivalDelta: UInt32 = 0, to bytes: inout [UInt8]
   ) {
     let flags: UInt16 = explicitHashKey == nil ? 0 : hasExplicitHashKey
-    let total = byteCount(
-      keyByteCount: partitionKey.count, dataByteCount: data.count, hasExplicitHashKey: explicitHashKey != nil)
-    bytes.reserveCapacity(bytes.count + total)
     appendLittleEndian(arrivalDelta, to: &bytes)
     appendLittleEndian(UInt32(data.count), to: &bytes)
     appendLittleEndian(UInt16(partitionKey.count), to: &bytes)

@@ -5,7 +5,7 @@ import Synchronization
 ///
 /// | swift-metrics | Prometheus |
 /// | --- | --- |
-/// | counter, floating point counter | counter, `_total` |
+/// | counter, floating point counter | counter, under its own name: the mappings' metrics are AWS's |
 /// | meter, recorder that does not aggregate | gauge |
 /// | recorder that aggregates | histogram |
 /// | timer | histogram in seconds, `_seconds` |
@@ -49,7 +49,7 @@ public final class PrometheusRegistry: MetricsFactory {
   // MARK: MetricsFactory
 
   public func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {
-    let series = series(label, suffix: "_total", .counter, dimensions) { .counter(PrometheusCounter()) }
+    let series = series(label, suffix: "", .counter, dimensions) { .counter(PrometheusCounter()) }
     guard case .counter(let counter) = series else { return PrometheusCounter() }
     return counter
   }
@@ -57,7 +57,7 @@ public final class PrometheusRegistry: MetricsFactory {
   public func makeFloatingPointCounter(
     label: String, dimensions: [(String, String)]
   ) -> any FloatingPointCounterHandler {
-    let series = series(label, suffix: "_total", .total, dimensions) { .total(PrometheusGauge()) }
+    let series = series(label, suffix: "", .total, dimensions) { .total(PrometheusGauge()) }
     guard case .total(let total) = series else { return PrometheusGauge() }
     return total
   }
