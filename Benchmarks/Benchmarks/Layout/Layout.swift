@@ -52,6 +52,14 @@ private func appendBlocks(_ environment: Environment, _ table: Database) throws 
   }
 }
 
+private func total(of value: borrowing RawSpan) -> UInt64 {
+  var sum: UInt64 = 0
+  for offset in stride(from: 0, through: value.byteCount - 8, by: 8) {
+    sum &+= value.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self)
+  }
+  return sum
+}
+
 /// Reads every byte of every value, as a drain that verifies and copies must.
 private func readAll(_ environment: Environment, _ table: Database) throws -> UInt64 {
   try environment.read { (transaction: borrowing ReadTransaction) throws(LMDBError) in
@@ -59,10 +67,7 @@ private func readAll(_ environment: Environment, _ table: Database) throws -> UI
     var cursor = try transaction.cursor(in: table)
     var isThere = try cursor.first()
     while isThere {
-      let value = cursor.value
-      for offset in stride(from: 0, through: value.byteCount - 8, by: 8) {
-        sum &+= value.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self)
-      }
+      sum &+= total(of: cursor.value)
       isThere = try cursor.next()
     }
     return sum
