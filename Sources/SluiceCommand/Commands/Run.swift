@@ -45,9 +45,8 @@ struct Check: AsyncParsableCommand {
   @OptionGroup var output: FormatOption
 
   func run() async throws {
-    var options = ConfigurationOptions()
-    options.config = file
-    let result = try options.read()
+    let result = try ConfigurationOptions.read(
+      file: file, ConfigurationOverrides(environment: ProcessInfo.processInfo.environment))
     if output.isJSON {
       try printJSON(result.settings.map(CheckedSetting.init))
     } else {
@@ -76,12 +75,17 @@ struct ConfigurationOptions: ParsableArguments {
   @Option(help: "text or json.") var logFormat: String?
 
   func read() throws -> ConfigurationReader.Result {
+    try Self.read(
+      file: config,
+      ConfigurationOverrides(
+        environment: ProcessInfo.processInfo.environment, data: data, listen: listen, logLevel: logLevel,
+        logFormat: logFormat))
+  }
+
+  /// Reads a configuration, with its errors in the words of the command line.
+  static func read(file: String?, _ overrides: ConfigurationOverrides) throws -> ConfigurationReader.Result {
     do {
-      return try ConfigurationReader.read(
-        fileAt: config,
-        overrides: ConfigurationOverrides(
-          environment: ProcessInfo.processInfo.environment, data: data, listen: listen, logLevel: logLevel,
-          logFormat: logFormat))
+      return try ConfigurationReader.read(fileAt: file, overrides: overrides)
     } catch let error as ConfigurationError {
       throw Problem(Exit.badInput, "\(error)")
     }
