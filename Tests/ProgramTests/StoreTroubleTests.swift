@@ -128,11 +128,9 @@ struct StoreTroubleTests {
     try await Workplace.with(Setup { $0.shards = 2 }) { place in
       #expect(try await place.sluice("streams", "create", "numbers", "--shards", "2").code == 0)
       let damaged = try #require(try await place.put("needle in a haystack").shards.first)
-      var others = 0
-      for number in 0..<16 {
-        let shard = try await place.put("\(number)", key: "key \(number)").shards.first?.shard
-        if shard != damaged.shard { others += 1 }
-      }
+      try place.write((0..<16).map { "{\"id\":\"key \($0)\"}\n" }.joined(), to: "keyed")
+      let put = try await place.ask(PutReport.self, "put", "numbers", "keyed", "--key-field", "id")
+      let others = put.shards.filter { $0.shard != damaged.shard }.reduce(0) { $0 + $1.records }
       try place.damage("needle in a haystack")
       let worker = try await place.start()
       let lane = try await place.lane(is: .stopped)
