@@ -68,8 +68,9 @@ struct CommandTests {
         let ended = try await place.sluice(command)
         #expect(ended.code == 65)
         for part in [
-          "bad.yaml:2:", "streams[0].shards: 0", "bad.yaml:4:", "functions[0].timeout: 3 weeks", "bad.yaml:6:",
-          "mappings[0].stream: letters", "bad.yaml:8:", "mappings[0].BatchSize: 10001", "1 to 10000", "bad.yaml:9:",
+          "bad.yaml:2:", "streams[0].shards: \"0\"", "bad.yaml:4:", "functions[0].timeout: \"3 weeks\"", "bad.yaml:6:",
+          "mappings[0].stream: \"letters\"", "bad.yaml:8:", "mappings[0].BatchSize: \"10001\"", "from 1 to 10000",
+          "bad.yaml:9:",
           "mappings[0].colour",
         ] {
           #expect(ended.errors.contains(part), "\(part) is not in \(ended)")

@@ -52,14 +52,17 @@ public struct ServiceProcess: Sendable {
     let drain = DrainFlag()
     let group = ServiceGroup(
       configuration: .init(
+        // The last is shut down first: the port answers until the drain is over.
         services: [
-          .init(service: processor),
           .init(service: makePort(processor, metrics: metrics, drain: drain)),
+          .init(service: processor),
         ], logger: logger))
+    // Before anything runs: a signal that comes early drains too.
+    let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
     try await withThrowingTaskGroup(of: Void.self) { tasks in
       let running = processor
       tasks.addTask { try await group.run() }
-      tasks.addTask { try await watchSignals(group, running, drain) }
+      tasks.addTask { await watch(signals, group, running, drain) }
       // The group ends by itself or by a signal; the watcher ends only with it.
       try await tasks.next()
       tasks.cancelAll()
@@ -68,11 +71,11 @@ public struct ServiceProcess: Sendable {
     logger.notice("stopped")
   }
 
-  private func watchSignals(
-    _ group: ServiceGroup, _ processor: StreamProcessor, _ drain: DrainFlag
-  ) async throws {
+  private func watch(
+    _ signals: UnixSignalsSequence, _ group: ServiceGroup, _ processor: StreamProcessor, _ drain: DrainFlag
+  ) async {
     var count = 0
-    for await signal in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
+    for await signal in signals {
       count += 1
       if count == 1 {
         logger.notice("draining; another signal cancels what is in flight", metadata: ["signal": "\(signal)"])

@@ -35,8 +35,11 @@ struct Setup {
   /// Notes every record before it answers: the life of its worker, the sequence number, the data. What the data is
   /// about decides how it behaves.
   static let handlerProgram = #"""
-    import base64, json, os, sys, time
+    import base64, json, os, resource, sys, time
 
+    # A worker on a small disk hands its limit down; the notes are not part of that story.
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     notes = os.open("delivered", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     life = os.environ["LIFE"]
 

@@ -68,11 +68,16 @@ final class Workplace: Sendable {
 
   // MARK: Processes
 
-  /// Starts a worker. `life` marks what its handlers note.
-  func start(life: Int = 0, launcher: [String] = []) async throws -> Worker {
+  /// Starts a worker, and waits until its lanes are open or, when it is `early`, only until it listens. `life` marks
+  /// what its handlers note.
+  func start(life: Int = 0, early: Bool = false, launcher: [String] = []) async throws -> Worker {
     let worker = try await Worker(
       in: folder, environment: environment.merging(["LIFE": "\(life)"]) { $1 }, launcher: launcher)
     workers.withLock { $0.append(worker) }
+    guard !early else { return worker }
+    _ = try await eventually("the lanes are open") {
+      try await worker.get("/ready").text.contains("the lanes are being opened") ? nil : true
+    }
     return worker
   }
 
