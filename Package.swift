@@ -106,5 +106,11 @@ let package = Package(
     .testTarget(
       name: "StreamStoreTests", dependencies: ["StreamStore", "StoreConformance", "StreamModel", "ShardCore", "LMDB"],
       path: "Tests/StreamStoreTests", swiftSettings: common),
+    .testTarget(
+      name: "StreamRuntimeTests",
+      dependencies: [
+        "StreamRuntime", "StreamStore", "StreamModel", "ShardCore", .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: common),
   ]
 )
