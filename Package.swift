@@ -112,5 +112,15 @@ let package = Package(
         "StreamRuntime", "StreamStore", "StreamModel", "ShardCore", .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: common),
+    .testTarget(
+      name: "SluiceTests",
+      dependencies: [
+        "Sluice", "StreamRuntime", "StreamStore", "StreamModel", "ShardCore",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: common),
+    .testTarget(
+      name: "SluiceTestingTests", dependencies: ["SluiceTesting", "Sluice", "StreamModel", "ShardCore"],
+      swiftSettings: common),
   ]
 )
