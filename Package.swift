@@ -115,5 +115,21 @@ let package = Package(
       name: "SimulationTests", dependencies: ["ShardSimulation", "ShardCore", "StreamModel"], swiftSettings: common),
     // Runs the built program, which lies beside the tests because they depend on it.
     .testTarget(name: "ProgramTests", dependencies: ["SluiceCommand", "Sluice", "StreamModel"], swiftSettings: common),
+    .testTarget(
+      name: "StreamRuntimeTests",
+      dependencies: [
+        "StreamRuntime", "StreamStore", "StreamModel", "ShardCore", .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: common),
+    .testTarget(
+      name: "SluiceTests",
+      dependencies: [
+        "Sluice", "StreamRuntime", "StreamStore", "StreamModel", "ShardCore",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: common),
+    .testTarget(
+      name: "SluiceTestingTests", dependencies: ["SluiceTesting", "Sluice", "StreamModel", "ShardCore"],
+      swiftSettings: common),
   ]
 )

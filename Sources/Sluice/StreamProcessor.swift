@@ -46,12 +46,18 @@ public struct StreamProcessor: Service {
   /// Opens the lanes and drives them. Throws at once, before anything is delivered, if a mapping breaks a rule or its
   /// stream does not exist. Returns when drained.
   public func run() async throws {
-    let problems = plans.flatMap { plan in plan.0.problems.map { "mapping \(plan.0.name): \($0)" } }
+    let problems = try allProblems()
     guard problems.isEmpty else { throw MappingProblems(problems: problems) }
     var generator = SystemRandomNumberGenerator()
     let poller = StreamPoller(store: store, seed: generator.next(), logger: logger)
     defer { poller.close() }
-    for (mapping, handler) in plans { try await poller.add(mapping.plan(handler)) }
+    do {
+      for (mapping, handler) in plans { try await poller.add(mapping.plan(handler)) }
+    } catch {
+      // Mappings that were added before this one run already.
+      await poller.drain(isStopping: true)
+      throw error
+    }
     started.set(poller)
     let retention = RetentionKeeper(store: store, logger: logger)
     let keeping = Task { await retention.run() }
@@ -68,6 +74,23 @@ public struct StreamProcessor: Service {
       stop.continuation.finish()
     }
     await Self.drain(poller, within: limit, logger: logger)
+  }
+
+  /// What keeps the mappings from running: broken rules, names used twice, streams that do not exist.
+  private func allProblems() throws -> [String] {
+    var problems: [String] = []
+    var names: Set<String> = []
+    let catalog = try store.catalog()
+    for (mapping, _) in plans {
+      problems += mapping.problems.map { "mapping \(mapping.name): \($0)" }
+      if !names.insert(mapping.name).inserted {
+        problems.append("mapping \(mapping.name): the name is used twice, and progress is kept under it")
+      }
+      if catalog.stream(named: mapping.stream) == nil {
+        problems.append("mapping \(mapping.name): stream \(mapping.stream) does not exist: create it first")
+      }
+    }
+    return problems
   }
 
   /// Outside of the cancelled task: a drain must not be cut short by the cancellation that asked for it.

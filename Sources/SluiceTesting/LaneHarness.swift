@@ -52,7 +52,7 @@ public final class LaneHarness {
   private let handler: @Sendable (RecordBatch) async throws -> HandlerOutcome
   private var poller = Poller(limits: PollerLimits())
   private var random: SplitMix64
-  private var now = Now(monotonic: .zero, wall: WallTime(milliseconds: 1_700_000_000_000))
+  private var now = Now(monotonic: .zero, wall: beginning)
   private var armed: MonotonicTime?
   private var progress = LaneProgress()
   private var records: [Stored] = []
@@ -67,6 +67,7 @@ public final class LaneHarness {
   }
 
   private static let lane = LaneID(0)
+  private static let beginning = WallTime(milliseconds: 1_700_000_000_000)
 
   /// A lane at the beginning of an empty shard. `seed` decides the jitter of the waits.
   public init(
@@ -122,9 +123,10 @@ public final class LaneHarness {
   }
 
   private func move(to nanoseconds: Int64) {
-    let milliseconds = (nanoseconds - now.monotonic.nanoseconds) / 1_000_000
+    // From the beginning and not from the last move: fractions of a millisecond add up.
     now = Now(
-      monotonic: MonotonicTime(nanoseconds: nanoseconds), wall: now.wall.adding(milliseconds: milliseconds))
+      monotonic: MonotonicTime(nanoseconds: nanoseconds),
+      wall: Self.beginning.adding(milliseconds: nanoseconds / 1_000_000))
   }
 
   private func settle() async {

@@ -46,13 +46,14 @@ public struct StoredLane: Hashable, Sendable {
     let version: UInt8 = try reader.read()
     guard version == Self.version else { throw .unknownVersion(version) }
     let flags: UInt8 = try reader.read()
-    var progress = LaneProgress(next: RecordIndex(try reader.read()))
+    guard flags & ~Flag.all == 0 else { throw .malformed }
+    var progress = LaneProgress(next: try reader.readIndex())
     progress.lostToRetention = try reader.read()
     progress.isFinished = flags & Flag.finished != 0
     progress.isPaused = flags & Flag.paused != 0
     var history = AttemptHistory()
     if flags & Flag.failing != 0 {
-      let first = RecordIndex(try reader.read())
+      let first = try reader.readIndex()
       let count: UInt32 = try reader.read()
       let firstArrival = WallTime(milliseconds: try reader.read())
       let lastArrival = WallTime(milliseconds: try reader.read())
@@ -81,6 +82,7 @@ public struct StoredLane: Hashable, Sendable {
     static let finished: UInt8 = 1
     static let paused: UInt8 = 2
     static let failing: UInt8 = 4
+    static let all = finished | paused | failing
   }
 }
 
@@ -136,6 +138,13 @@ struct ByteReader {
     let value = bytes.withUnsafeBytes { Value(littleEndian: $0.loadUnaligned(fromByteOffset: offset, as: Value.self)) }
     offset += size
     return value
+  }
+
+  /// Within 63 bits, so that counting on from it cannot overflow.
+  mutating func readIndex() throws(LaneRecordError) -> RecordIndex {
+    let value: UInt64 = try read()
+    guard value <= SequenceNumber.greatestIndex else { throw .malformed }
+    return RecordIndex(value)
   }
 
   mutating func readString() throws(LaneRecordError) -> String {

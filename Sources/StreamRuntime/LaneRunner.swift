@@ -22,18 +22,28 @@ final class LaneRunner: Sendable {
     /// The failed deliveries of `historyExtent`.
     var history: AttemptHistory
     var historyExtent: BatchExtent?
-    /// Kept while the batch stays the same: retries carry the same id.
+    /// Kept while the batch stays the same: retries carry the same id. Empty until a delivery has failed.
     var requestID = ""
-    var running: Running?
-    /// Why the last redriven entry failed.
-    var redriveFailure: AttemptRecord?
+    /// The task that carries out the lane's last order.
+    var task: Task<Void, Never>?
+    /// The delivery whose handler runs, in `task`.
+    var running: DeliveryID?
     /// The delivery that was cancelled last; it may not have been started then.
-    var cancelled: DeliveryID?
+    var cancelled: (delivery: DeliveryID, cause: CancelCause)?
+    /// Why the last redriven entry failed.
+    var redriveFailure: (entry: UInt64, attempt: AttemptRecord)?
+
+    func cause(of delivery: DeliveryID) -> CancelCause? { cancelled?.delivery == delivery ? cancelled?.cause : nil }
   }
 
-  private struct Running {
-    var delivery: DeliveryID
-    var task: Task<HandlerOutcome, any Error>
+  /// Why a handler is told to end.
+  enum CancelCause: Sendable {
+    /// Its time is over: whatever it answers, it timed out.
+    case deadline
+    /// An operator gave up its records: what it answers counts.
+    case skip
+    /// The poller stops: success counts, and a failure leaves no trace.
+    case stop
   }
 
   init(
@@ -66,72 +76,95 @@ final class LaneRunner: Sendable {
   /// The failed attempts of the batch at the head, with the extent they belong to.
   var currentHistory: AttemptHistory { state.withLock { $0.history } }
 
-  /// Ends the handler of this delivery, if it still runs.
-  func cancel(_ delivery: DeliveryID) {
-    let task = state.withLock { state -> Task<HandlerOutcome, any Error>? in
-      state.cancelled = delivery
-      return state.running?.delivery == delivery ? state.running?.task : nil
+  /// Starts the task that works for this lane from now on. Made under the lock, so that whoever cancels a delivery
+  /// finds the task in which it runs.
+  func start(_ body: @escaping @Sendable () async -> Void) {
+    state.withLock { $0.task = Task(operation: body) }
+  }
+
+  /// Ends the handler of this delivery: the one that runs, or the one that is about to.
+  func cancel(_ delivery: DeliveryID, because cause: CancelCause) {
+    let task = state.withLock { state in
+      state.cancelled = (delivery, cause)
+      return state.running == delivery ? state.task : nil
     }
     task?.cancel()
   }
 
-  /// Hands the records to the handler and waits for its end.
-  func deliver(_ delivery: Delivery, clock: @Sendable () -> Now) async -> DeliveryAnswer {
+  /// Hands the records to the handler and waits for its end. The handler runs in the task of the lane: a task of its
+  /// own cost a fifth of an empty delivery. If `isSpent`, the delivery was cancelled and this task with it, or the
+  /// cancellation is still on its way to it: what comes next needs a new task.
+  func deliver(
+    _ delivery: Delivery, clock: @Sendable () -> Now
+  ) async -> (answer: DeliveryAnswer, isSpent: Bool) {
     let begun = clock()
     guard let batch = batch(for: delivery) else {
       note(
         HandlerFailure(kind: .unavailable, type: "RecordsUnavailable", message: "The records could not be read."),
         of: delivery, begun: begun, ended: begun)
-      return .failed(.unavailable)
+      return (.failed(.unavailable), isSpent: state.withLock { $0.cause(of: delivery.id) != nil })
     }
     mapping.metrics.willInvoke(records: batch.count, age: delivery.extent.lastArrival.age(at: begun.wall))
-    let handler = mapping.handler
-    let task = Task { try await handler.handle(batch) }
-    let isCancelled = state.withLock { state in
-      state.running = Running(delivery: delivery.id, task: task)
-      return state.cancelled == delivery.id
-    }
-    if isCancelled { task.cancel() }
-    let result = await task.result
-    let wasCancelled = state.withLock { state in
+    let result = await result(of: batch)
+    let cause = state.withLock { state in
       state.running = nil
-      return state.cancelled == delivery.id
+      return state.cause(of: delivery.id)
     }
     let ended = clock()
     mapping.metrics.didInvoke(nanoseconds: ended.monotonic.nanoseconds - begun.monotonic.nanoseconds)
-    let verdict = verdict(on: result, batch: batch, wasCancelled: wasCancelled)
+    let verdict = verdict(on: result, batch: batch, cause: cause)
     switch verdict {
     case .success(let answer):
-      if case .failed = answer { mapping.metrics.failedRecords.increment(by: batch.count) }
-      return answer
+      if case .failed = answer {
+        mapping.metrics.failedRecords.increment(by: batch.count)
+        if case .failureEntry = delivery.source { note(.partial, of: delivery, begun: begun, ended: ended) }
+      }
+      return (answer, isSpent: cause != nil)
     case .failure(let failure):
       mapping.metrics.didFail(records: batch.count)
-      note(failure, of: delivery, begun: begun, ended: ended)
-      return .failed(failure.kind)
+      if cause != .stop { note(failure, of: delivery, begun: begun, ended: ended) }
+      return (.failed(failure.kind), isSpent: cause != nil)
     }
   }
 
+  private func result(of batch: RecordBatch) async -> Result<HandlerOutcome, any Error> {
+    do {
+      return .success(try await mapping.handler.handle(batch))
+    } catch {
+      return .failure(error)
+    }
+  }
+
+  /// The records to deliver. From here until `running` is cleared, cancelling the delivery cancels the task.
   private func batch(for delivery: Delivery) -> RecordBatch? {
     let origin = BatchOrigin(
       stream: mapping.streamName, shard: shard.shard, shardCreatedAtSeconds: shardCreatedAtSeconds,
       attempt: delivery.attempt)
     switch delivery.source {
     case .shard:
-      return state.withLock { state in
+      let (batch, isCancelled) = state.withLock { state -> (RecordBatch?, Bool) in
         // The same batch as the one whose attempts are on record, or a new one?
         if state.historyExtent?.first != delivery.extent.first || state.historyExtent?.count != delivery.extent.count {
           state.history.removeAll()
           state.historyExtent = delivery.extent
-          state.requestID = RequestID.make()
-        } else if state.requestID.isEmpty {
-          state.requestID = state.history.last?.requestID ?? RequestID.make()
+          state.requestID = ""
         }
-        guard let run = state.buffer.run else { return nil }
-        return RecordBatch(origin: origin, run: run, range: state.buffer.range)
+        guard let run = state.buffer.run else { return (nil, false) }
+        state.running = delivery.id
+        return (
+          RecordBatch(origin: origin, run: run, range: state.buffer.range), state.cause(of: delivery.id) != nil
+        )
       }
+      if isCancelled { withUnsafeCurrentTask { $0?.cancel() } }
+      return batch
     case .failureEntry(let entry):
       do {
         guard let run = try mapping.source.records(ofFailureEntry: entry), run.count > 0 else { return nil }
+        let isCancelled = state.withLock { state in
+          state.running = delivery.id
+          return state.cause(of: delivery.id) != nil
+        }
+        if isCancelled { withUnsafeCurrentTask { $0?.cancel() } }
         return RecordBatch(origin: origin, run: run, range: 0..<run.count)
       } catch {
         mapping.logger.error("failure entry could not be read", metadata: ["entry": "\(entry)", "error": "\(error)"])
@@ -141,9 +174,9 @@ final class LaneRunner: Sendable {
   }
 
   private func verdict(
-    on result: Result<HandlerOutcome, any Error>, batch: RecordBatch, wasCancelled: Bool
+    on result: Result<HandlerOutcome, any Error>, batch: RecordBatch, cause: CancelCause?
   ) -> Result<DeliveryAnswer, HandlerFailure> {
-    if wasCancelled {
+    if cause == .deadline {
       return .failure(
         HandlerFailure(
           kind: .timedOut, type: "Sandbox.Timedout",
@@ -178,15 +211,20 @@ final class LaneRunner: Sendable {
   }
 
   private func note(_ failure: HandlerFailure, of delivery: Delivery, begun: Now, ended: Now) {
-    let attempt = AttemptRecord(
+    var attempt = AttemptRecord(
       startedAt: begun.wall,
       durationMilliseconds: (ended.monotonic.nanoseconds - begun.monotonic.nanoseconds) / 1_000_000,
-      kind: failure.kind, type: failure.type, message: failure.message, trace: failure.trace,
-      requestID: state.withLock { $0.requestID })
-    if case .shard = delivery.source {
-      state.withLock { $0.history.append(attempt) }
-    } else {
-      state.withLock { $0.redriveFailure = attempt }
+      kind: failure.kind, type: failure.type, message: failure.message, trace: failure.trace, requestID: "")
+    state.withLock { state in
+      switch delivery.source {
+      case .shard:
+        if state.requestID.isEmpty { state.requestID = state.history.last?.requestID ?? RequestID.make() }
+        attempt.requestID = state.requestID
+        state.history.append(attempt)
+      case .failureEntry(let entry):
+        attempt.requestID = RequestID.make()
+        state.redriveFailure = (entry, attempt)
+      }
     }
     mapping.logger.warning(
       "delivery failed",
@@ -197,11 +235,18 @@ final class LaneRunner: Sendable {
       ])
   }
 
-  /// Why the last redriven entry failed, once.
-  func takeRedriveFailure() -> AttemptRecord? {
+  /// Why the last delivery of this entry failed, once; `nil` if it was not delivered.
+  func takeRedriveFailure(of entry: UInt64) -> AttemptRecord? {
     state.withLock { state in
-      defer { state.redriveFailure = nil }
-      return state.redriveFailure
+      guard let failure = state.redriveFailure, failure.entry == entry else { return nil }
+      state.redriveFailure = nil
+      return failure.attempt
     }
   }
+}
+
+extension HandlerFailure {
+  /// An entry is settled as a whole: a part of it done leaves it on the list.
+  fileprivate static let partial = HandlerFailure(
+    kind: .error, type: "BatchItemFailure", message: "The handler reported a record of the entry as failed.")
 }

@@ -25,8 +25,18 @@ public protocol LaneSource: Sendable {
     _ failure: FailureOrder, history: AttemptHistory, of shard: ShardAddress,
     stored: @escaping @Sendable (UInt64?) -> Void)
 
-  /// Takes a redriven entry off the list, or notes that it failed once more.
-  func settleRedrive(of entry: UInt64, failure: AttemptRecord?)
+  /// Takes a redriven entry off the list if it was processed; otherwise it stays there.
+  func settleRedrive(of entry: UInt64, _ outcome: RedriveSettling)
+}
+
+/// How the redrive of a failure entry ended.
+public enum RedriveSettling: Hashable, Sendable {
+  /// The records are processed.
+  case succeeded
+  /// They were delivered and failed once more.
+  case failed(AttemptRecord)
+  /// They were not delivered, or the delivery does not count: an entry before them failed, or the poller drains.
+  case notDelivered
 }
 
 /// The records that a lane has read and not yet delivered.

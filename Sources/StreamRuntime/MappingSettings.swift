@@ -42,6 +42,7 @@ public struct MappingSettings: Hashable, Sendable {
       guard version == Self.version else { return nil }
       stream = StreamNumber(try reader.read())
       policy = try LanePolicy(from: &reader)
+      guard reader.isAtEnd else { return nil }
     } catch {
       return nil
     }

@@ -53,47 +53,59 @@ final class PollerDriver: Sendable {
 
   /// Opens a lane and starts it. Parents must have been opened before.
   func open(_ opening: LaneOpening, runner makeRunner: (LaneID) -> LaneRunner) -> LaneID {
-    let (id, work) = state.withLock { state -> (LaneID, [Work]) in
+    var work = Work()
+    let id = state.withLock { state in
       let id = LaneID(state.lanes.count)
       let runner = makeRunner(id)
       state.lanes.append(runner)
       state.lanesOfShard[runner.shard, default: []].append(id)
-      return (id, step(.laneOpened(opening), &state))
+      step(.laneOpened(opening), &state, &work)
+      return id
     }
-    _ = carryOut(work, continuing: nil)
+    _ = carryOut(&work, continuing: nil)
     return id
   }
 
-  /// Steps the poller with what happened. An order for `lane`, whose task is the caller, is handed back to it.
-  @discardableResult
-  func post(_ event: PollerEvent, continuing lane: LaneID? = nil) -> LaneOrder? {
-    let work = state.withLock { step(event, &$0) }
-    return carryOut(work, continuing: lane)
+  /// Steps the poller with what happened.
+  func post(_ event: PollerEvent) {
+    var work = Work()
+    _ = post(event, continuing: nil, &work)
+  }
+
+  /// The same for a lane's own task, which gets the lane's next order handed back. It brings the memory along.
+  private func post(_ event: PollerEvent, continuing lane: LaneID?, _ work: inout Work) -> LaneOrder? {
+    state.withLock { step(event, &$0, &work) }
+    return carryOut(&work, continuing: lane)
+  }
+
+  /// Looks at the clock again, for clocks that can be set.
+  func clockWasSet() {
+    timer.lookAgain()
   }
 
   /// The shards have more records than before, or were closed.
   func shardsChanged(_ shards: some Sequence<ShardAddress>) {
-    let work = state.withLock { state in
-      var work: [Work] = []
+    var work = Work()
+    state.withLock { state in
       for shard in shards {
         guard let lanes = state.lanesOfShard[shard] else { continue }
-        for lane in lanes { work += step(.shardChanged(lane), &state) }
+        for lane in lanes { step(.shardChanged(lane), &state, &work) }
       }
-      return work
     }
-    _ = carryOut(work, continuing: nil)
+    _ = carryOut(&work, continuing: nil)
   }
 
   /// Asks for a drain, or with `isStopping` for a stop, and returns when nothing is in flight and all is stored.
   func drain(isStopping: Bool) async {
     await withCheckedContinuation { continuation in
-      let work = state.withLock { state -> [Work]? in
-        let work = step(isStopping ? .stopRequested : .drainRequested, &state)
-        if state.isDrained { return nil }
-        state.drainWaiters.append(continuation)
-        return work
+      var work = Work()
+      let isDrained = state.withLock { state in
+        step(isStopping ? .stopRequested : .drainRequested, &state, &work)
+        if !state.isDrained { state.drainWaiters.append(continuation) }
+        return state.isDrained
       }
-      if let work { _ = carryOut(work, continuing: nil) } else { continuation.resume() }
+      _ = carryOut(&work, continuing: nil)
+      if isDrained { continuation.resume() }
     }
   }
 
@@ -104,52 +116,61 @@ final class PollerDriver: Sendable {
 
   // MARK: - Stepping
 
+  /// What steps ordered and the lanes it is for, taken out of the lock to be carried out.
   private struct Work {
-    var effect: PollerEffect
-    var lane: LaneRunner?
+    var effects: [PollerEffect] = []
+    var lanes: [LaneRunner] = []
+    /// Why handlers are cancelled, if any are.
+    var cause = LaneRunner.CancelCause.deadline
   }
 
-  private func step(_ event: PollerEvent, _ state: inout State) -> [Work] {
-    var effects: [PollerEffect] = []
-    state.poller.step(event, at: clock(), random: &state.random, effects: &effects)
-    var work: [Work] = []
-    work.reserveCapacity(effects.count)
-    for effect in effects {
-      switch effect {
+  private func step(_ event: PollerEvent, _ state: inout State, _ work: inout Work) {
+    let first = work.effects.count
+    state.poller.step(event, at: clock(), random: &state.random, effects: &work.effects)
+    work.lanes = state.lanes
+    switch event {
+    case .stopRequested: work.cause = .stop
+    case .skipRequested: work.cause = .skip
+    default: work.cause = .deadline
+    }
+    for position in first..<work.effects.count {
+      switch work.effects[position] {
       case .armTimer(let moment): timer.arm(at: moment.nanoseconds)
       case .drained:
         state.isDrained = true
         for waiter in state.drainWaiters { waiter.resume() }
         state.drainWaiters.removeAll()
-      case .read(let lane, _), .deliver(let lane, _), .cancelHandler(let lane, _), .storeProgress(let lane, _, _),
-        .storeFailure(let lane, _, _), .settleRedrive(let lane, _, _), .countLost(let lane, _):
-        work.append(Work(effect: effect, lane: state.lanes[lane.rawValue]))
+      case .read, .deliver, .cancelHandler, .storeProgress, .storeFailure, .settleRedrive, .countLost:
+        continue
       }
     }
-    return work
   }
 
-  private func carryOut(_ work: [Work], continuing own: LaneID?) -> LaneOrder? {
+  private func carryOut(_ work: inout Work, continuing own: LaneID?) -> LaneOrder? {
     var ownOrder: LaneOrder?
-    for item in work {
-      guard let lane = item.lane else { continue }
-      switch item.effect {
+    for effect in work.effects {
+      switch effect {
       case .read(let id, let request):
-        if id == own, ownOrder == nil { ownOrder = .read(request) } else { start(lane, with: .read(request)) }
+        if id == own { ownOrder = .read(request) } else { start(work.lanes[id.rawValue], with: .read(request)) }
       case .deliver(let id, let delivery):
-        if id == own, ownOrder == nil { ownOrder = .deliver(delivery) } else { start(lane, with: .deliver(delivery)) }
-      case .cancelHandler(_, let delivery):
-        lane.cancel(delivery)
+        if id == own { ownOrder = .deliver(delivery) } else { start(work.lanes[id.rawValue], with: .deliver(delivery)) }
+      case .cancelHandler(let id, let delivery):
+        work.lanes[id.rawValue].cancel(delivery, because: work.cause)
       case .storeProgress(let id, let progress, let revision):
+        let lane = work.lanes[id.rawValue]
         let history = progress.failing.map { lane.history(ofBatchAt: $0.extent.first) } ?? AttemptHistory()
         lane.mapping.source.store(progress, history: history, of: lane.shard) { [self] isStored in
           post(isStored ? .progressStored(id, revision: revision) : .progressRefused(id, revision: revision))
         }
       case .storeFailure(let id, let order, let ticket):
-        storeFailure(order, of: lane, id: id, ticket: ticket)
-      case .settleRedrive(_, let entry, let succeeded):
-        lane.mapping.source.settleRedrive(of: entry, failure: succeeded ? nil : lane.takeRedriveFailure())
-      case .countLost(_, let count):
+        storeFailure(order, of: work.lanes[id.rawValue], id: id, ticket: ticket)
+      case .settleRedrive(let id, let entry, let succeeded):
+        let lane = work.lanes[id.rawValue]
+        let failure = lane.takeRedriveFailure(of: entry)
+        lane.mapping.source.settleRedrive(
+          of: entry, succeeded ? .succeeded : failure.map { .failed($0) } ?? .notDelivered)
+      case .countLost(let id, let count):
+        let lane = work.lanes[id.rawValue]
         lane.mapping.metrics.dropped.increment(by: Int(clamping: count))
         lane.mapping.logger.error(
           "records were removed by retention before they could be delivered",
@@ -158,6 +179,8 @@ final class PollerDriver: Sendable {
         continue
       }
     }
+    work.effects.removeAll(keepingCapacity: true)
+    work.lanes = []
     return ownOrder
   }
 
@@ -182,21 +205,25 @@ final class PollerDriver: Sendable {
   // MARK: - Lanes
 
   private func start(_ lane: LaneRunner, with order: LaneOrder) {
-    Task { await run(lane, order) }
+    lane.start { [self] in await run(lane, order) }
   }
 
   /// Works for the lane until the poller has nothing more for it to do.
   private func run(_ lane: LaneRunner, _ first: LaneOrder) async {
     var order = first
+    var work = Work()
     while true {
       let event: PollerEvent
+      var isSpent = false
       switch order {
       case .read(let request):
         event = .readAnswered(lane.id, lane.read(request))
       case .deliver(let delivery):
-        event = .handlerAnswered(lane.id, delivery.id, await lane.deliver(delivery, clock: clock))
+        let answer: DeliveryAnswer
+        (answer, isSpent) = await lane.deliver(delivery, clock: clock)
+        event = .handlerAnswered(lane.id, delivery.id, answer)
       }
-      guard let next = post(event, continuing: lane.id) else { return }
+      guard let next = post(event, continuing: isSpent ? nil : lane.id, &work) else { return }
       order = next
     }
   }

@@ -50,6 +50,11 @@ final class SharedTimer: Sendable {
     if isEarlier { bell.ring() }
   }
 
+  /// Looks at the clock again, for clocks that can be set.
+  func lookAgain() {
+    bell.ring()
+  }
+
   func stop() {
     state.withLock { $0.isStopped = true }
     bell.ring()

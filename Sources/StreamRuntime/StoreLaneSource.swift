@@ -128,23 +128,25 @@ struct StoreLaneSource: LaneSource {
     return NewFailure(summary: summary, run: found.run, range: 0..<found.batch.count)
   }
 
-  func settleRedrive(of entry: UInt64, failure: AttemptRecord?) {
-    let command: StoreCommand
+  func settleRedrive(of entry: UInt64, _ outcome: RedriveSettling) {
+    switch outcome {
+    case .succeeded: store.submit(.deleteFailure(entry)) { result in log(result, entry) }
+    case .failed(let failure): note(failure, of: entry)
+    case .notDelivered: logger.info("a redrive was put off: the entry stays", metadata: ["entry": "\(entry)"])
+    }
+  }
+
+  private func note(_ failure: AttemptRecord, of entry: UInt64) {
     do {
-      guard let failure else {
-        return store.submit(.deleteFailure(entry)) { result in log(result, entry) }
-      }
       guard var summary = try store.failure(entry)?.summary else { return }
       summary.redrives += 1
       summary.lastRedrive = RedriveOutcome(
         endedAt: SystemClock.wall(), succeeded: false, message: "\(failure.type): \(failure.message)")
       summary.history.append(failure)
-      command = .updateFailure(summary)
+      store.submit(.updateFailure(summary)) { result in log(result, entry) }
     } catch {
       logger.error("a redriven entry could not be read", metadata: ["entry": "\(entry)", "error": "\(error)"])
-      return
     }
-    store.submit(command) { result in log(result, entry) }
   }
 
   /// An entry that could not be settled stays on the list and may be delivered once more: at least once holds.

@@ -59,6 +59,7 @@ public final class StreamPoller: Sendable {
   private let logger: Logger
   private let readAhead = ReadAheadBudget()
   private let state = Mutex(State())
+  private let observer = Mutex<StreamStore.ObserverID?>(nil)
 
   struct State {
     var mappings: [OpenMapping] = []
@@ -82,7 +83,8 @@ public final class StreamPoller: Sendable {
     self.store = store
     self.logger = logger
     self.driver = PollerDriver(limits: limits, seed: seed, clock: clock, logger: logger)
-    _ = store.observeCommits { [weak self] notice in self?.committed(notice) }
+    let id = store.observeCommits { [weak self] notice in self?.committed(notice) }
+    observer.withLock { $0 = id }
   }
 
   /// Opens the lanes of a mapping and starts them. Stores where they begin if the mapping is new.
@@ -113,8 +115,14 @@ public final class StreamPoller: Sendable {
     await driver.drain(isStopping: isStopping)
   }
 
+  /// Tells the poller that the clock it was made with jumped: what has fallen due is done now.
+  public func clockWasSet() {
+    driver.clockWasSet()
+  }
+
   /// Ends the poller's threads. Call it when drained.
   public func close() {
+    if let id = observer.withLock({ $0.take() }) { store.removeObserver(id) }
     driver.close()
   }
 
@@ -155,7 +163,8 @@ public final class StreamPoller: Sendable {
     guard case .mapping(let info) = try await store.perform(.storeMapping(name: plan.name, settings: settings)) else {
       preconditionFailure("storing a mapping answers with the mapping")
     }
-    if known == nil { try await storeStart(plan.start, of: info, stream) }
+    // A mapping that is known but has no lanes ended before it had fixed its beginning.
+    if try known == nil || store.lanes(of: info.number).isEmpty { try await storeStart(plan.start, of: info, stream) }
     return info
   }
 

@@ -86,11 +86,20 @@ enum PackedRecords {
       try packed.withUnsafeBytes { bytes in
         let key = UnsafeRawBufferPointer(rebasing: bytes[(start + header.keyOffset)..<(start + header.dataOffset)])
         let data = UnsafeRawBufferPointer(rebasing: bytes[(start + header.dataOffset)..<(start + header.byteCount)])
-        try request.add(partitionKeyBytes: key, data: data, explicitHashKey: nil)
+        try request.add(
+          partitionKeyBytes: key, data: data, explicitHashKey: explicitHashKey(of: header, at: start, in: bytes))
       }
       offset += header.byteCount
       position += 1
     }
+  }
+
+  private static func explicitHashKey(
+    of header: RecordHeader, at start: Int, in bytes: UnsafeRawBufferPointer
+  ) -> HashKey? {
+    guard header.hasExplicitHashKey else { return nil }
+    let offset = start + RecordLayout.headerByteCount
+    return HashKey(UInt128(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt128.self)))
   }
 
   private static func malformed(_ position: Int) -> OperatorRefusal {

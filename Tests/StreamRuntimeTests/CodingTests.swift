@@ -1,0 +1,106 @@
+import ShardCore
+import StreamModel
+import StreamStore
+import Testing
+
+@testable import StreamRuntime
+
+@Suite("What the store keeps of lanes")
+struct CodingTests {
+  private static func lane(_ random: inout SplitMix64) -> StoredLane {
+    func number(_ limit: UInt64) -> Int { Int(random.next() % limit) }
+    var progress = LaneProgress(
+      next: RecordIndex(random.next() >> 1), isFinished: number(2) == 0, isPaused: number(2) == 0,
+      lostToRetention: random.next())
+    var history = AttemptHistory()
+    guard number(4) > 0 else { return StoredLane(progress: progress, history: history) }
+    let moment = { (random: inout SplitMix64) in WallTime(milliseconds: Int64(random.next() >> 20)) }
+    progress.failing = FailingBatch(
+      extent: BatchExtent(
+        first: progress.next, count: 1 + number(10_000), firstArrival: moment(&random), lastArrival: moment(&random),
+        payloadBytes: number(6 << 20)),
+      attempts: number(9_999), systemFailures: number(9_999),
+      lastFailure: FailureKind.allCases[number(UInt64(FailureKind.allCases.count))], firstFailedAt: moment(&random),
+      lastFailedAt: moment(&random), retryAt: moment(&random))
+    for attempt in 0..<number(14) {
+      history.append(
+        AttemptRecord(
+          startedAt: moment(&random), durationMilliseconds: Int64(number(1 << 30)),
+          kind: FailureKind.allCases[number(UInt64(FailureKind.allCases.count))], type: "Error\(attempt)",
+          message: String(repeating: "é", count: number(30)),
+          trace: (0..<number(4)).map { "line \($0)" }, requestID: RequestID.make()))
+    }
+    return StoredLane(progress: progress, history: history)
+  }
+
+  @Test("a lane comes back as it was stored", arguments: UInt64(1)...200)
+  func roundTrip(seed: UInt64) throws {
+    var random = SplitMix64(seed: seed)
+    let lane = Self.lane(&random)
+    #expect(try StoredLane(decoding: lane.encoded()) == lane)
+  }
+
+  @Test("a lane cut short anywhere, or with something behind it, is refused", arguments: UInt64(1)...20)
+  func truncated(seed: UInt64) throws {
+    var random = SplitMix64(seed: seed)
+    let bytes = Self.lane(&random).encoded()
+    for count in bytes.indices {
+      #expect(throws: LaneRecordError.malformed) { try StoredLane(decoding: Array(bytes.prefix(count))) }
+    }
+    #expect(throws: LaneRecordError.malformed) { try StoredLane(decoding: bytes + [0]) }
+  }
+
+  @Test("a lane with any byte changed is read or refused, and nothing else")
+  func damaged() {
+    var random = SplitMix64(seed: 3)
+    let bytes = Self.lane(&random).encoded()
+    for position in bytes.indices {
+      var damaged = bytes
+      damaged[position] ^= 0xff
+      if let lane = try? StoredLane(decoding: damaged) { _ = lane.progress.failing?.extent.end }
+    }
+  }
+
+  @Test("a lane of a newer version says so")
+  func newer() {
+    #expect(throws: LaneRecordError.unknownVersion(9)) { try StoredLane(decoding: [9, 0]) }
+  }
+
+  @Test("settings come back, with and without their optional parts", arguments: [nil, 0, 10_000])
+  func settings(limit: Int?) {
+    let policy = LanePolicy(
+      batchSize: 7, payloadByteLimit: 8, windowMilliseconds: 9, maximumRetryAttempts: limit,
+      maximumRecordAgeMilliseconds: limit.map { Int64($0) }, handlerTimeoutMilliseconds: 11,
+      retryBackoff: Backoff(firstMilliseconds: 1, capMilliseconds: 2, jitterPercent: 3), deliveriesInFlightLimit: 12)
+    let settings = MappingSettings(stream: StreamNumber(5), policy: policy)
+    let bytes = settings.encoded()
+    #expect(MappingSettings(decoding: bytes) == settings)
+    for count in bytes.indices { #expect(MappingSettings(decoding: Array(bytes.prefix(count))) == nil) }
+    #expect(MappingSettings(decoding: bytes + [0]) == nil)
+  }
+
+  @Test("a history keeps the first two attempts and the last eight, and counts the others")
+  func bounds() {
+    var history = AttemptHistory()
+    for number in 1...30 { history.append(attempt("\(number)")) }
+    #expect(history.attempts.map(\.message) == ["1", "2"] + (23...30).map { "\($0)" })
+    #expect(history.omitted == 20)
+  }
+
+  @Test("messages and traces are cut between characters, and say so")
+  func cuts() throws {
+    var history = AttemptHistory()
+    history.append(attempt(String(repeating: "é", count: 3_000) + "!", trace: (0..<100).map { "\($0)" }))
+    let kept = try #require(history.last)
+    #expect(kept.message == String(repeating: "é", count: 2_048) + "…")
+    #expect(kept.trace.count == AttemptHistory.traceLineLimit + 1)
+    #expect(kept.trace.first == "… 36 lines left out")
+    #expect("aé".cut(toUTF8: 2) == "a…")
+  }
+
+  private func attempt(_ message: String, trace: [String] = []) -> AttemptRecord {
+    AttemptRecord(
+      startedAt: .zero, durationMilliseconds: 0, kind: .error, type: "Error", message: message, trace: trace,
+      requestID: "")
+  }
+}

@@ -1,0 +1,152 @@
+import ShardCore
+import StreamModel
+import StreamRuntime
+import StreamStore
+import Synchronization
+import Testing
+
+@Suite("Stream poller: operators", .timeLimit(.minutes(1)))
+struct OperatingTests {
+  private let shard = ShardNumber(0)
+
+  /// Asks for all entries, in order. The record behind them is there because a lane that is asked while it reads, and
+  /// then finds nothing, remembers its redrives only at the next change of its shard.
+  private func redriveAll(_ poller: StreamPoller, _ stage: Stage) async throws {
+    for entry in try stage.store.failures(limit: 10) { #expect(poller.redrive(entry)) }
+    try await stage.put(["wake"])
+  }
+
+  /// A stage whose failures hold one entry for each of `texts`.
+  private func stage(withFailed texts: [String]) async throws -> Stage {
+    let stage = try Stage()
+    try await stage.put(texts)
+    let poller = try await stage.poller(
+      .quick.with {
+        $0.batchSize = 1
+        $0.maximumRetryAttempts = 0
+      }
+    ) { _, _ in throw Refused() }
+    _ = await stage.next(texts.count)
+    await poller.end()
+    #expect(try stage.store.failures(limit: 10).count == texts.count)
+    return stage
+  }
+
+  @Test("a paused lane delivers nothing, also after a restart, until it is resumed")
+  func pause() async throws {
+    let stage = try Stage()
+    let first = try await stage.poller()
+    #expect(first.order({ .pauseRequested($0) }, mapping: "test", shard: shard))
+    try await stage.put(["a"])
+    await first.end()
+    #expect(stage.all.isEmpty)
+    let second = try await stage.poller()
+    #expect(second.look(at: "test")?[shard]?.snapshot.state == .paused)
+    #expect(second.order({ .resumeRequested($0) }, mapping: "test", shard: shard))
+    #expect(await stage.next()?.data == ["a"])
+    await second.end()
+  }
+
+  @Test("a retry on request does not wait")
+  func retry() async throws {
+    let stage = try Stage()
+    try await stage.put(["a"])
+    let first = try await stage.poller(.patient) { _, _ in throw Refused() }
+    _ = await stage.next()
+    await first.end()
+    let second = try await stage.poller(.patient)
+    #expect(second.order({ .retryRequested($0) }, mapping: "test", shard: shard))
+    #expect(await stage.next()?.attempt == 2)
+    await second.end()
+  }
+
+  @Test("a skip cancels the handler; the records leave as skipped and the shard goes on")
+  func skip() async throws {
+    let stage = try Stage()
+    try await stage.put(["bad", "b"])
+    let poller = try await stage.poller(.quick.with { $0.batchSize = 1 }) { delivered, _ in
+      if delivered.data == ["bad"] { try await Gate.untilCancelled() }
+      return .succeeded
+    }
+    _ = await stage.next()
+    #expect(poller.order({ .skipRequested($0, through: .zero) }, mapping: "test", shard: shard))
+    #expect(await stage.next()?.data == ["b"])
+    await poller.end()
+    let entry = try stage.store.failures(limit: 10).first.unwrapped
+    #expect(entry.condition == .skipped)
+    #expect(entry.history.map(\.kind) == [.error])
+  }
+
+  @Test("a handler that succeeds although its records were given up has succeeded")
+  func skipAfterSuccess() async throws {
+    let stage = try Stage()
+    try await stage.put(["a"])
+    let poller = try await stage.poller { _, _ in
+      try? await Gate.untilCancelled()
+      return .succeeded
+    }
+    _ = await stage.next()
+    #expect(poller.order({ .skipRequested($0, through: .zero) }, mapping: "test", shard: shard))
+    await poller.end()
+    #expect(try stage.store.failures(limit: 10).isEmpty)
+    #expect(try stage.stored()?.progress.next == RecordIndex(1))
+  }
+
+  @Test("redriven entries come in the order of the requests and leave the list")
+  func redrive() async throws {
+    let stage = try await stage(withFailed: ["a", "b", "c"])
+    let poller = try await stage.poller()
+    try await redriveAll(poller, stage)
+    #expect(await stage.next(4).flatMap(\.data).filter { $0 != "wake" } == ["a", "b", "c"])
+    await poller.drain()
+    // Commands run in their order: behind this one all entries are settled.
+    _ = try await stage.store.createStream(NewStream(name: "behind"))
+    poller.close()
+    #expect(try stage.store.failures(limit: 10).isEmpty)
+  }
+
+  @Test("an entry that fails again stays with its new attempt, and so do those behind it, undelivered")
+  func failedRedrive() async throws {
+    let stage = try await stage(withFailed: ["a", "b", "c"])
+    let gate = Gate()
+    let poller = try await stage.poller { delivered, _ in
+      if delivered.data == ["wake"] { return .succeeded }
+      await gate.pass()
+      throw Refused()
+    }
+    try await redriveAll(poller, stage)
+    while let delivered = await stage.next(), delivered.data != ["a"] {}
+    gate.open()
+    await poller.drain()
+    _ = try await stage.store.createStream(NewStream(name: "behind"))
+    poller.close()
+    let entries = try stage.store.failures(limit: 10)
+    #expect(entries.map(\.redrives) == [1, 0, 0])
+    #expect(entries.first?.history.count == 2)
+    #expect(stage.all.map(\.data).filter { $0 != ["wake"] } == [["a"], ["b"], ["c"], ["a"]])
+  }
+
+  @Test("an entry of which only a part is done stays on the list")
+  func partialRedrive() async throws {
+    let stage = try await stage(withFailed: ["a"])
+    let poller = try await stage.poller { delivered, batch in
+      delivered.data == ["wake"] ? .succeeded : .failed(at: batch.sequenceNumber(at: 0))
+    }
+    try await redriveAll(poller, stage)
+    while let delivered = await stage.next(), delivered.data != ["a"] {}
+    await poller.drain()
+    _ = try await stage.store.createStream(NewStream(name: "behind"))
+    poller.close()
+    #expect(try stage.store.failures(limit: 10).map(\.redrives) == [1])
+  }
+
+  @Test("orders for what does not run here are turned down")
+  func unknown() async throws {
+    let stage = try Stage()
+    let poller = try await stage.poller()
+    #expect(!poller.order({ .pauseRequested($0) }, mapping: "none", shard: shard))
+    #expect(!poller.order({ .pauseRequested($0) }, mapping: "test", shard: ShardNumber(9)))
+    #expect(poller.look(at: "none") == nil)
+    await poller.end()
+  }
+}

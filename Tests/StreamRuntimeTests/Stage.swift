@@ -1,0 +1,235 @@
+import Foundation
+import Logging
+import ShardCore
+import StreamModel
+import StreamRuntime
+import StreamStore
+import Synchronization
+
+/// A delivery as the handler saw it.
+struct Delivered: Hashable, Sendable {
+  var shard: UInt32
+  var data: [String]
+  var attempt: Int
+}
+
+/// A folder with a store, a clock that can be set, and a handler that announces what it gets. Pollers come and go.
+final class Stage: Sendable {
+  typealias Body = @Sendable (Delivered, RecordBatch) async throws -> HandlerOutcome
+
+  let path: String
+  let store: StreamStore
+  let clock = JumpingClock()
+  let deliveries: AsyncStream<Delivered>
+  private let announced: AsyncStream<Delivered>.Continuation
+  private let seen = Mutex<[Delivered]>([])
+
+  init(shards: Int = 1, mapBytes: Int = 1 << 30) throws {
+    path = FileManager.default.temporaryDirectory.appending(path: "sluice-runtime-\(UUID())").path
+    var options = StoreOptions()
+    options.durability = .system
+    options.mapBytes = mapBytes
+    let clock = clock
+    options.now = { clock.now().wall }
+    store = try StreamStore.open(at: path, options: options)
+    (deliveries, announced) = AsyncStream.makeStream()
+    _ = try store.performBlocking(.createStream(NewStream(name: "orders", shardCount: shards)))
+  }
+
+  deinit {
+    store.close()
+    try? FileManager.default.removeItem(atPath: path)
+  }
+
+  /// Every delivery so far, over all pollers.
+  var all: [Delivered] { seen.withLock { $0 } }
+
+  var stream: StreamInfo {
+    get throws { try store.catalog().stream(named: "orders").unwrapped }
+  }
+
+  func address(_ shard: UInt32) throws -> ShardAddress {
+    ShardAddress(stream: try stream.number, shard: ShardNumber(shard))
+  }
+
+  /// Puts one record for each text, into the shard that `shard` of `shards` equal parts of the key space is.
+  func put(_ texts: [String], shard: Int = 0, of shards: Int = 1) async throws {
+    var request = AppendRequest(to: try store.routing(of: "orders"))
+    let key = HashKeyRange.evenly(shards)[shard].first
+    for text in texts { try request.add(partitionKey: "key", data: Array(text.utf8), explicitHashKey: key) }
+    _ = try await store.append(request)
+  }
+
+  /// A poller whose handler announces a delivery and then does `body`.
+  func poller(
+    _ policy: LanePolicy = .quick, start: StartingPosition = .trimHorizon, limits: PollerLimits = .init(),
+    _ body: @escaping Body = { _, _ in .succeeded }
+  ) async throws -> StreamPoller {
+    let clock = clock
+    let poller = StreamPoller(
+      store: store, limits: limits, seed: 1, clock: { clock.now() },
+      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    clock.observe { [weak poller] in poller?.clockWasSet() }
+    let handler = AnnouncingHandler(body: body) { [self] delivered in
+      seen.withLock { $0.append(delivered) }
+      announced.yield(delivered)
+    }
+    try await poller.add(
+      MappingPlan(name: "test", stream: "orders", start: start, policy: policy, handler: handler, recordOverhead: 700))
+    return poller
+  }
+
+  /// The next delivery that was not waited for yet.
+  func next() async -> Delivered? {
+    for await delivered in deliveries { return delivered }
+    return nil
+  }
+
+  func next(_ count: Int) async -> [Delivered] {
+    var result: [Delivered] = []
+    while result.count < count, let delivered = await next() { result.append(delivered) }
+    return result
+  }
+
+  /// What the store keeps of the lane.
+  func stored(_ shard: UInt32 = 0) throws -> StoredLane? {
+    let mapping = try store.catalog().mapping(named: "test").unwrapped
+    let record = try store.lane(LaneKey(mapping: mapping.number, address: try address(shard)))
+    return try record.map { try StoredLane(decoding: $0.payload) }
+  }
+}
+
+extension Optional {
+  struct Missing: Error {}
+
+  var unwrapped: Wrapped {
+    get throws {
+      guard let self else { throw Missing() }
+      return self
+    }
+  }
+}
+
+extension StreamPoller {
+  /// Drained, and its threads ended.
+  func end(isStopping: Bool = false) async {
+    await drain(isStopping: isStopping)
+    close()
+  }
+
+  func redrive(_ entry: FailureSummary) -> Bool {
+    let extent = BatchExtent(
+      first: entry.firstIndex, count: entry.count, firstArrival: entry.firstArrival, lastArrival: entry.lastArrival,
+      payloadBytes: 0)
+    return order(
+      { .redriveRequested($0, Redrive(entry: entry.number, extent: extent)) }, mapping: "test",
+      shard: entry.address.shard)
+  }
+}
+
+extension LanePolicy {
+  /// Retries come almost at once.
+  static let quick = LanePolicy(retryBackoff: Backoff(firstMilliseconds: 1, capMilliseconds: 2, jitterPercent: 0))
+
+  /// Retries come only when someone asks for them.
+  static let patient = LanePolicy(
+    retryBackoff: Backoff(firstMilliseconds: 3_600_000, capMilliseconds: 3_600_000, jitterPercent: 0))
+
+  func with(_ change: (inout LanePolicy) -> Void) -> LanePolicy {
+    var policy = self
+    change(&policy)
+    return policy
+  }
+}
+
+struct Refused: Error, CustomStringConvertible {
+  var description: String { "refused" }
+}
+
+private struct AnnouncingHandler: BatchHandler {
+  let body: Stage.Body
+  let announce: @Sendable (Delivered) -> Void
+
+  func handle(_ batch: RecordBatch) async throws -> HandlerOutcome {
+    let delivered = Delivered(
+      shard: batch.origin.shard.rawValue,
+      data: (0..<batch.count).map { String(decoding: batch[$0].dataBytes, as: UTF8.self) },
+      attempt: batch.origin.attempt)
+    announce(delivered)
+    return try await body(delivered, batch)
+  }
+}
+
+/// The machine's clocks, which can be made to jump.
+final class JumpingClock: Sendable {
+  private struct State {
+    var monotonic: Int64 = 0
+    var wall: Int64 = 0
+    var observers: [@Sendable () -> Void] = []
+  }
+
+  private let state = Mutex(State())
+
+  func now() -> Now {
+    let now = SystemClock.now()
+    return state.withLock {
+      Now(
+        monotonic: MonotonicTime(nanoseconds: now.monotonic.nanoseconds + $0.monotonic),
+        wall: now.wall.adding(milliseconds: $0.wall))
+    }
+  }
+
+  /// Both clocks move on.
+  func advance(milliseconds: Int64) {
+    let observers = state.withLock { state in
+      state.monotonic += milliseconds * 1_000_000
+      state.wall += milliseconds
+      return state.observers
+    }
+    for observer in observers { observer() }
+  }
+
+  /// The wall clock alone is set back.
+  func stepBack(milliseconds: Int64) {
+    state.withLock { $0.wall -= milliseconds }
+  }
+
+  func observe(_ observer: @escaping @Sendable () -> Void) {
+    state.withLock { $0.observers.append(observer) }
+  }
+}
+
+/// A door that handlers wait at, whether or not they are cancelled, until it is opened.
+final class Gate: Sendable {
+  private struct State {
+    var isOpen = false
+    var waiting: [CheckedContinuation<Void, Never>] = []
+  }
+
+  private let state = Mutex(State())
+
+  func pass() async {
+    await withCheckedContinuation { continuation in
+      let isOpen = state.withLock { state in
+        if !state.isOpen { state.waiting.append(continuation) }
+        return state.isOpen
+      }
+      if isOpen { continuation.resume() }
+    }
+  }
+
+  func open() {
+    let waiting = state.withLock { state in
+      state.isOpen = true
+      defer { state.waiting = [] }
+      return state.waiting
+    }
+    for continuation in waiting { continuation.resume() }
+  }
+
+  /// Waits until the task is cancelled.
+  static func untilCancelled() async throws {
+    for await _ in AsyncStream<Never>.makeStream().stream {}
+    try Task.checkCancellation()
+  }
+}
