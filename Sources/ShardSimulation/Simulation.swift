@@ -40,7 +40,8 @@ public struct Simulation: Sendable {
 
 extension World {
   var unsettledLane: Int {
-    lanes.indices.first { !LivenessChecker.isSettled(lanes[$0], of: shards[lanes[$0].shard]) } ?? 0
+    lanes.indices.first { !LivenessChecker.isSettled(lanes[$0], store.lanes[$0], of: store.shards[lanes[$0].shard]) }
+      ?? 0
   }
 
   /// Drains the settled world: that must come to an end too.

@@ -100,6 +100,7 @@ public struct SmallWorlds: Sendable {
 
     private func choices(in world: World, _ left: Left) -> [Choice] {
       let lane = world.lanes[0]
+      let stored = world.store.lanes[0]
       var choices: [Choice] = []
       if lane.isReading { choices.append(.read) }
       if lane.isDelivering {
@@ -110,15 +111,15 @@ public struct SmallWorlds: Sendable {
       }
       if world.uncommitted != 0 { choices.append(.commit) }
       if left.refusals > 0 {
-        if lane.progressState == .uncommitted { choices.append(.refuse(failure: false)) }
-        if lane.failureState == .uncommitted { choices.append(.refuse(failure: true)) }
+        if stored.progressState == .uncommitted { choices.append(.refuse(failure: false)) }
+        if stored.failureState == .uncommitted { choices.append(.refuse(failure: true)) }
       }
-      if lane.progressState == .committed { choices.append(.acknowledge(failure: false)) }
-      if lane.failureState == .committed { choices.append(.acknowledge(failure: true)) }
+      if stored.progressState == .committed { choices.append(.acknowledge(failure: false)) }
+      if stored.failureState == .committed { choices.append(.acknowledge(failure: true)) }
       if world.changed != 0 { choices.append(.change) }
       if world.armed < .max { choices.append(.timer) }
       if left.crashes > 0 { choices.append(.crash) }
-      if left.records > 0, !world.shards[0].isClosed { choices.append(.append) }
+      if left.records > 0, !world.store.shards[0].isClosed { choices.append(.append) }
       if left.closings > 0 { choices.append(.close) }
       return choices
     }
@@ -143,7 +144,7 @@ public struct SmallWorlds: Sendable {
         world.markChanged(0)
       case .close:
         left.closings -= 1
-        world.shards[0].isClosed = true
+        world.store.shards[0].isClosed = true
         world.markChanged(0)
       }
     }
@@ -151,15 +152,16 @@ public struct SmallWorlds: Sendable {
 }
 
 extension World {
-  mutating func appendOne() { shards[0].append(arrival: wall, payload: 1, isPoison: false) }
+  mutating func appendOne() { store.shards[0].append(arrival: wall, payload: 1, isPoison: false) }
 
   /// Worlds with the same digest go on in the same way.
   fileprivate func digestOfState(_ left: some Hashable) -> Int {
     var hasher = Hasher()
     hasher.combine(poller)
     hasher.combine(lanes[0])
-    hasher.combine(shards[0].arrivals)
-    hasher.combine(shards[0].isClosed)
+    hasher.combine(store.lanes[0])
+    hasher.combine(store.shards[0].arrivals)
+    hasher.combine(store.shards[0].isClosed)
     hasher.combine(monotonic)
     hasher.combine(armed)
     hasher.combine(changed)

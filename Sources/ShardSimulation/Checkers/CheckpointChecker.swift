@@ -4,7 +4,7 @@ import StreamModel
 /// Checkpoint: never ahead of what is settled; what is durable never goes back.
 enum CheckpointChecker {
   static func check(
-    _ progress: LaneProgress, revision: UInt64, in lane: WorldLane, of shard: WorldShard
+    _ progress: LaneProgress, revision: UInt64, in lane: WorldLane, of shard: ModelShard
   ) -> StaticString? {
     if Int(progress.next.rawValue) > lane.position { return "a checkpoint passed unsettled records" }
     if Int(progress.next.rawValue) < lane.position { return "a checkpoint fell behind what is settled" }
@@ -18,10 +18,10 @@ enum CheckpointChecker {
     return nil
   }
 
-  static func checkCommit(_ progress: LaneProgress, in lane: WorldLane, of shard: WorldShard) -> StaticString? {
-    if progress.next < lane.committed.next { return "the durable checkpoint went back" }
-    if progress.lostToRetention < lane.committed.lostToRetention { return "the durable count of losses went back" }
-    if lane.committed.isFinished, !progress.isFinished { return "a finished lane is unfinished again" }
+  static func checkCommit(_ progress: LaneProgress, in stored: ModelLane, of shard: ModelShard) -> StaticString? {
+    if progress.next < stored.committed.next { return "the durable checkpoint went back" }
+    if progress.lostToRetention < stored.committed.lostToRetention { return "the durable count of losses went back" }
+    if stored.committed.isFinished, !progress.isFinished { return "a finished lane is unfinished again" }
     if progress.isFinished, !(shard.isClosed && Int(progress.next.rawValue) == shard.end) {
       return "a lane finished before its shard"
     }

@@ -9,9 +9,9 @@ enum CompletenessChecker {
   static let lost: UInt8 = 4
 
   static func checkCommit(
-    _ progress: LaneProgress, in lane: WorldLane, fates: [UInt8], at fatesOfLane: Int
+    _ progress: LaneProgress, in lane: WorldLane, _ stored: ModelLane, fates: [UInt8], at fatesOfLane: Int
   ) -> StaticString? {
-    var index = Int(lane.committed.next.rawValue)
+    var index = Int(stored.committed.next.rawValue)
     let end = Int(progress.next.rawValue)
     while index < end {
       if fates[fatesOfLane + index] == 0 { return "a checkpoint passed a record of which nothing became" }
@@ -21,7 +21,7 @@ enum CompletenessChecker {
     return nil
   }
 
-  static func checkLost(_ count: Int, in lane: WorldLane, of shard: WorldShard) -> StaticString? {
+  static func checkLost(_ count: Int, in lane: WorldLane, of shard: ModelShard) -> StaticString? {
     lane.position + count <= shard.base ? nil : "records were counted lost that are there"
   }
 

@@ -17,12 +17,12 @@ enum ExclusivityChecker {
     return nil
   }
 
-  static func checkProgress(in lane: WorldLane) -> StaticString? {
-    lane.progressState == .none ? nil : "two writes of a lane's progress at once"
+  static func checkProgress(in stored: ModelLane) -> StaticString? {
+    stored.progressState == .none ? nil : "two writes of a lane's progress at once"
   }
 
-  static func checkFailure(ticket: UInt64, in lane: WorldLane) -> StaticString? {
-    if lane.failureState != .none { return "two failure entries of a lane at once" }
+  static func checkFailure(ticket: UInt64, in lane: WorldLane, _ stored: ModelLane) -> StaticString? {
+    if stored.failureState != .none { return "two failure entries of a lane at once" }
     if lane.isDelivering { return "a failure entry while a delivery is in flight" }
     if ticket <= lane.lastTicket { return "a ticket was used twice" }
     return nil

@@ -5,7 +5,7 @@ import StreamModel
 /// holds.
 enum ExpiryChecker {
   static func check(
-    _ delivery: Delivery, in lane: WorldLane, of shard: WorldShard, _ policy: LanePolicy
+    _ delivery: Delivery, in lane: WorldLane, of shard: ModelShard, _ policy: LanePolicy
   ) -> StaticString? {
     guard delivery.source == .shard else { return delivery.attempt == 1 ? nil : "a redrive is one attempt" }
     if delivery.attempt != lane.attempts + 1 { return "the attempt is not the one after the last" }
@@ -26,7 +26,7 @@ enum ExpiryChecker {
   }
 
   static func check(
-    _ order: FailureOrder, in lane: WorldLane, of shard: WorldShard, _ policy: LanePolicy
+    _ order: FailureOrder, in lane: WorldLane, of shard: ModelShard, _ policy: LanePolicy
   ) -> StaticString? {
     if order.attempts != lane.attempts { return "a failure entry counts attempts that were not" }
     switch order.condition {

@@ -3,18 +3,18 @@ import StreamModel
 
 /// Liveness: when faults stop, everything pending settles within a bound; a drained poller has nothing under way.
 enum LivenessChecker {
-  static func isSettled(_ lane: WorldLane, of shard: WorldShard) -> Bool {
+  static func isSettled(_ lane: WorldLane, _ stored: ModelLane, of shard: ModelShard) -> Bool {
     // Where retention has taken all that an open shard had, the lane cannot know before the next record comes.
     let isAtEnd = lane.position == shard.end || (!shard.isClosed && shard.base == shard.end)
-    return isAtEnd && Int(lane.committed.next.rawValue) == lane.position
-      && lane.committed.isFinished == shard.isClosed && !lane.isReading && !lane.isDelivering
-      && lane.progressState == .none && lane.failureState == .none && lane.redriveFirst == lane.redriveEnd
+    return isAtEnd && Int(stored.committed.next.rawValue) == lane.position
+      && stored.committed.isFinished == shard.isClosed && !lane.isReading && !lane.isDelivering
+      && stored.progressState == .none && stored.failureState == .none && lane.redriveFirst == lane.redriveEnd
   }
 
-  static func checkDrained(_ lane: WorldLane) -> StaticString? {
+  static func checkDrained(_ lane: WorldLane, _ stored: ModelLane) -> StaticString? {
     if lane.isReading || lane.isDelivering { return "drained with something in flight" }
-    if lane.progressState != .none || lane.failureState != .none { return "drained with a write under way" }
-    if Int(lane.committed.next.rawValue) != lane.position { return "drained with progress that is not stored" }
+    if stored.progressState != .none || stored.failureState != .none { return "drained with a write under way" }
+    if Int(stored.committed.next.rawValue) != lane.position { return "drained with progress that is not stored" }
     if lane.redriveFirst != lane.redriveEnd { return "drained with a redrive that was not answered" }
     return nil
   }

@@ -10,8 +10,8 @@ enum RepeatsChecker {
   }
 
   /// After a restart: the lane begins where the durable checkpoint is.
-  static func checkRestart(_ delivery: Delivery, in lane: WorldLane) -> StaticString? {
-    delivery.source == .shard && delivery.extent.first < lane.committed.next
+  static func checkRestart(_ delivery: Delivery, in stored: ModelLane) -> StaticString? {
+    delivery.source == .shard && delivery.extent.first < stored.committed.next
       ? "a record before the durable checkpoint was delivered again" : nil
   }
 }

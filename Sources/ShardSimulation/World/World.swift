@@ -15,8 +15,7 @@ struct World {
   var poller = Poller()
   var effects: [PollerEffect] = []
   var lanes: [WorldLane] = []
-  var shards: [WorldShard]
-  var shardCount = 0
+  var store: ModelStore
   /// By lane and record: what became of it.
   var fates: [UInt8]
   var mappingLanes: [UInt64]
@@ -66,7 +65,7 @@ struct World {
     scenario = Scenario(random: &random)
     pollerRandom = SplitMix64(seed: random.next())
     self.random = random
-    shards = [WorldShard](repeating: WorldShard(), count: Scenario.shardLimit)
+    store = ModelStore(mappingCount: scenario.policies.count)
     fates = [UInt8](
       repeating: 0, count: Scenario.shardLimit * Scenario.mappingLimit * Scenario.recordLimit)
     mappingLanes = [UInt64](repeating: 0, count: Scenario.mappingLimit)
@@ -81,7 +80,7 @@ struct World {
     scenario = Scenario(policy: policy, limits: limits)
     random = SplitMix64(seed: 0)
     pollerRandom = SplitMix64(seed: 0)
-    shards = [WorldShard()]
+    store = ModelStore(mappingCount: 1)
     fates = [UInt8](repeating: 0, count: Scenario.recordLimit)
     mappingLanes = [0]
     isFaulty = false
@@ -111,11 +110,10 @@ struct World {
   mutating func beginEpisode() {
     coverage.count(.episode)
     scenario = Scenario(random: &random)
-    for place in shards.indices { shards[place].reset() }
+    store.reset(mappingCount: mappingCount)
     for place in fates.indices { fates[place] = 0 }
     for place in mappingLanes.indices { mappingLanes[place] = 0 }
     lanes.removeAll(keepingCapacity: true)
-    shardCount = 0
     monotonic = 1_000_000_000
     wallOffset = 1_000_000
     storeFullUntil = 0
@@ -126,9 +124,7 @@ struct World {
 
   /// Adds a shard and, for each mapping, a lane that the poller does not know yet.
   mutating func addShard(parents: (Int, Int)) {
-    let shard = shardCount
-    shardCount += 1
-    shards[shard].parents = parents
+    let shard = store.addShard(parents: parents)
     for mapping in 0..<mappingCount {
       var lane = WorldLane()
       lane.shard = shard
@@ -155,9 +151,10 @@ struct World {
     poller = Poller(limits: limits)
     for policy in scenario.policies { _ = poller.addMapping(policy) }
     isStarting = true
+    store.crash()
     for index in lanes.indices {
-      if lanes[index].committed.failing != nil { coverage.count(.restoredFailing) }
-      lanes[index].restart()
+      if store.lanes[index].committed.failing != nil { coverage.count(.restoredFailing) }
+      lanes[index].restart(from: store.lanes[index].committed)
     }
     for index in lanes.indices { openLane(index) }
     isStarting = false
@@ -165,14 +162,14 @@ struct World {
 
   mutating func openLane(_ index: Int) {
     var parents: [LaneID] = []
-    let (first, second) = shards[lanes[index].shard].parents
-    if first >= 0 { parents.append(LaneID(first * mappingCount + lanes[index].mapping)) }
-    if second >= 0 { parents.append(LaneID(second * mappingCount + lanes[index].mapping)) }
+    let (first, second) = store.shards[lanes[index].shard].parents
+    if first >= 0 { parents.append(LaneID(store.lane(of: first, lanes[index].mapping))) }
+    if second >= 0 { parents.append(LaneID(store.lane(of: second, lanes[index].mapping))) }
     if sabotage == .forgetsParents { parents.removeAll() }
     send(
       .laneOpened(
         LaneOpening(
-          mapping: MappingID(lanes[index].mapping), parents: parents, progress: lanes[index].committed)))
+          mapping: MappingID(lanes[index].mapping), parents: parents, progress: store.lanes[index].committed)))
   }
 
   /// The process ends at once. What is not durable never was.
@@ -264,14 +261,16 @@ struct World {
   /// The poller says that it is drained: all is durable, and a new process goes on from there.
   private mutating func endDrained() {
     coverage.count(.drained)
-    for index in lanes.indices { violate(.liveness, LivenessChecker.checkDrained(lanes[index]), index) }
+    for index in lanes.indices {
+      violate(.liveness, LivenessChecker.checkDrained(lanes[index], store.lanes[index]), index)
+    }
     startPoller()
   }
 
   private mutating func countLost(_ lane: Int, _ count: Int) {
     coverage.count(.lost)
     violate(
-      .completeness, CompletenessChecker.checkLost(count, in: lanes[lane], of: shards[lanes[lane].shard]), lane)
+      .completeness, CompletenessChecker.checkLost(count, in: lanes[lane], of: store.shards[lanes[lane].shard]), lane)
     let first = lanes[lane].position
     for index in first..<min(first + count, Scenario.recordLimit) {
       fates[fatesOfLane(lane) + index] |= CompletenessChecker.lost

@@ -79,19 +79,19 @@ extension World {
 
   mutating func markChanged(_ shard: Int) {
     guard sabotage != .losesChanges else { return }
-    for mapping in 0..<mappingCount { changed |= bit(shard * mappingCount + mapping) }
+    for mapping in 0..<mappingCount { changed |= bit(store.lane(of: shard, mapping)) }
   }
 
   private mutating func append() {
-    let shard = random.below(shardCount)
-    guard !shards[shard].isClosed, shards[shard].end + 4 < Scenario.recordLimit else { return }
+    let shard = random.below(store.shardCount)
+    guard !store.shards[shard].isClosed, store.shards[shard].end + 4 < Scenario.recordLimit else { return }
     coverage.count(.append)
     for _ in 0..<random.within(1...4) {
       let isOversized = random.chance(scenario.oversized)
       let isPoison = random.chance(scenario.poison)
       if isOversized { coverage.count(.oversizedRecord) }
       if isPoison { coverage.count(.poisonRecord) }
-      shards[shard].append(
+      store.shards[shard].append(
         arrival: wall, payload: isOversized ? Scenario.payloadLimit + 1 : random.within(1...40), isPoison: isPoison)
     }
     markChanged(shard)
@@ -129,31 +129,31 @@ extension World {
       guard !lanes[lane].isReading else { return false }
       coverage.count(.repeatedRead)
       lastLane = lane
-      send(.readAnswered(LaneID(lane), shards[lanes[lane].shard].answer(lanes[lane].request)))
+      send(.readAnswered(LaneID(lane), store.shards[lanes[lane].shard].answer(lanes[lane].request)))
     }
     return true
   }
 
   private mutating func trim() -> Bool {
-    let shard = random.below(shardCount)
-    let left = shards[shard].end - shards[shard].base
+    let shard = random.below(store.shardCount)
+    let left = store.shards[shard].end - store.shards[shard].base
     guard left > 0 else { return false }
     coverage.count(.trim)
-    shards[shard].base += random.chance(200) ? left : random.within(1...min(left, 12))
+    store.shards[shard].trim(random.chance(200) ? left : random.within(1...min(left, 12)))
     return true
   }
 
   private mutating func reshard() -> Bool {
-    guard shardCount + 2 <= Scenario.shardLimit, !isDraining else { return false }
-    let first = random.below(shardCount)
-    let second = random.below(shardCount)
-    guard !shards[first].isClosed, !shards[second].isClosed else { return false }
-    let firstNew = shardCount
-    for mapping in 0..<mappingCount where lanes[first * mappingCount + mapping].isFailing {
+    guard store.shardCount + 2 <= Scenario.shardLimit, !isDraining else { return false }
+    let first = random.below(store.shardCount)
+    let second = random.below(store.shardCount)
+    guard !store.shards[first].isClosed, !store.shards[second].isClosed else { return false }
+    let firstNew = store.shardCount
+    for mapping in 0..<mappingCount where lanes[store.lane(of: first, mapping)].isFailing {
       coverage.count(.reshardDuringRetry)
     }
-    shards[first].isClosed = true
-    shards[second].isClosed = true
+    store.shards[first].isClosed = true
+    store.shards[second].isClosed = true
     if first == second {
       coverage.count(.split)
       addShard(parents: (first, -1))
@@ -165,7 +165,7 @@ extension World {
     markChanged(first)
     markChanged(second)
     let formerLife = life
-    for lane in firstNew * mappingCount..<lanes.count {
+    for lane in store.lane(of: firstNew, 0)..<lanes.count {
       lastLane = lane
       openLane(lane)
       // A process that ended meanwhile has opened all lanes again.
@@ -181,8 +181,8 @@ extension World {
   }
 
   private mutating func corrupt() -> Bool {
-    let shard = random.below(shardCount)
-    shards[shard].isCorrupted.toggle()
+    let shard = random.below(store.shardCount)
+    store.shards[shard].isCorrupted.toggle()
     return true
   }
 
@@ -271,7 +271,7 @@ extension World {
   /// Faults stop: handlers work, the store works, blocks are repaired, paused lanes are resumed.
   mutating func heal() {
     isFaulty = false
-    for shard in 0..<shardCount { shards[shard].heal() }
+    for shard in 0..<store.shardCount { store.shards[shard].heal() }
     for lane in lanes.indices {
       if lanes[lane].hangs, lanes[lane].isDelivering { delivering |= bit(lane) }
       lastLane = lane
@@ -303,7 +303,9 @@ extension World {
 
   var isSettled: Bool {
     for lane in lanes.indices
-    where !LivenessChecker.isSettled(lanes[lane], of: shards[lanes[lane].shard]) { return false }
+    where !LivenessChecker.isSettled(lanes[lane], store.lanes[lane], of: store.shards[lanes[lane].shard]) {
+      return false
+    }
     return true
   }
 }

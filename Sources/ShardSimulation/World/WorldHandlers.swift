@@ -5,14 +5,15 @@ extension World {
   mutating func deliver(_ lane: Int, _ delivery: Delivery) {
     let shard = lanes[lane].shard
     violate(.order, OrderChecker.check(delivery, in: lanes[lane]), lane)
-    violate(.blocking, BlockingChecker.check(delivery, in: lanes[lane], of: shards[shard]), lane)
+    violate(
+      .blocking, BlockingChecker.check(delivery, in: lanes[lane], store.lanes[lane], of: store.shards[shard]), lane)
     violate(
       .expiry,
-      ExpiryChecker.check(delivery, in: lanes[lane], of: shards[shard], scenario.policies[lanes[lane].mapping]),
+      ExpiryChecker.check(delivery, in: lanes[lane], of: store.shards[shard], scenario.policies[lanes[lane].mapping]),
       lane)
     violate(.expiry, ExpiryChecker.checkWait(delivery, in: lanes[lane], at: monotonic), lane)
     violate(.exclusivity, ExclusivityChecker.check(delivery, in: lanes[lane]), lane)
-    violate(.repeats, RepeatsChecker.checkRestart(delivery, in: lanes[lane]), lane)
+    violate(.repeats, RepeatsChecker.checkRestart(delivery, in: store.lanes[lane]), lane)
     if case .failureEntry(let entry) = delivery.source {
       violate(.order, OrderChecker.checkRedrive(entry: entry, in: lanes[lane]), lane)
     }
@@ -72,7 +73,7 @@ extension World {
       coverage.count(.lateAnswer)
       if random.chance(600) { return .faulted(.timedOut) }
     }
-    if delivery.source == .shard, let poison = shards[lanes[lane].shard].firstPoison(in: extent) {
+    if delivery.source == .shard, let poison = store.shards[lanes[lane].shard].firstPoison(in: extent) {
       if poison > Int(extent.first.rawValue), random.chance(500) {
         coverage.count(.partial)
         return .failed(at: RecordIndex(UInt64(poison)))

@@ -1,14 +1,11 @@
 import ShardCore
 import StreamModel
 
-/// One lane as the world around the poller sees it: what is under way, what is durable, and an own idea of where the
+/// One lane as the world around the poller sees it: what is under way, and an own idea of where the
 /// lane must stand, taken from the events alone.
 struct WorldLane: Hashable {
   var shard = 0
   var mapping = 0
-
-  // Durable.
-  var committed = LaneProgress()
 
   // Where the lane must stand.
   /// Everything before this is settled.
@@ -45,26 +42,14 @@ struct WorldLane: Hashable {
   var cancellation = Cancellation.none
   var lastDelivery: UInt64 = 0
 
-  var progress = LaneProgress()
-  var progressRevision: UInt64 = 0
   var progressBatches = 0
-  var progressState = WriteState.none
   var lastRevision: UInt64 = 0
 
-  var failure = FailureOrder(
-    extent: BatchExtent(first: .zero, count: 1, firstArrival: .zero, lastArrival: .zero, payloadBytes: 0),
-    condition: .skipped, attempts: 0)
-  var failureTicket: UInt64 = 0
-  var failureState = WriteState.none
   var lastTicket: UInt64 = 0
 
   /// Redrives asked for and not settled, oldest first: entries `redriveFirst ..< redriveEnd`.
   var redriveFirst: UInt64 = 0
   var redriveEnd: UInt64 = 0
-
-  enum WriteState {
-    case none, uncommitted, committed
-  }
 
   enum Cancellation {
     case none, deadline, skip, stop
@@ -93,7 +78,7 @@ struct WorldLane: Hashable {
   }
 
   /// What a new process finds.
-  mutating func restart() {
+  mutating func restart(from committed: LaneProgress) {
     position = Int(committed.next.rawValue)
     lost = committed.lostToRetention
     failingCount = committed.failing?.extent.count ?? 0
@@ -110,8 +95,6 @@ struct WorldLane: Hashable {
     skipReads = false
     hangs = false
     cancellation = .none
-    progressState = .none
-    failureState = .none
     lastDelivery = 0
     lastRevision = 0
     lastTicket = 0

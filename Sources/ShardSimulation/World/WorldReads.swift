@@ -5,14 +5,14 @@ extension World {
   mutating func read(_ lane: Int, _ request: ReadRequest) {
     violate(.exclusivity, ExclusivityChecker.checkRead(in: lanes[lane]), lane)
     violate(
-      .family, FamilyChecker.checkRead(of: lanes[lane], in: lanes, shards: shards, mappings: mappingCount), lane)
+      .family, FamilyChecker.checkRead(of: lanes[lane], in: store), lane)
     let skips = request.purpose == .deliver && lanes[lane].skipEnd > lanes[lane].position
     lanes[lane].request = request
     lanes[lane].isReading = true
     lanes[lane].skipReads = skips
     lanes[lane].readAt = wall
     // A read may be answered from what the store was when it was asked for.
-    lanes[lane].earlyAnswer = isFaulty && random.chance(300) ? shards[lanes[lane].shard].answer(request) : nil
+    lanes[lane].earlyAnswer = isFaulty && random.chance(300) ? store.shards[lanes[lane].shard].answer(request) : nil
     reading |= bit(lane)
     if request.purpose == .deliver, !skips {
       violate(.repeats, RepeatsChecker.check(lanes[lane], scenario.limits), lane)
@@ -38,7 +38,7 @@ extension World {
       coverage.count(.readOfOlderSnapshot)
       answer = early
     } else {
-      answer = shards[lanes[lane].shard].answer(lanes[lane].request)
+      answer = store.shards[lanes[lane].shard].answer(lanes[lane].request)
     }
     lanes[lane].isReading = false
     lanes[lane].earlyAnswer = nil

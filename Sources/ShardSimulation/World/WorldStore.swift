@@ -4,22 +4,20 @@ import StreamModel
 /// The store: what it was told is first uncommitted, then committed, then answered; a crash may come in between.
 extension World {
   mutating func storeProgress(_ lane: Int, _ progress: LaneProgress, _ revision: UInt64) {
-    violate(.exclusivity, ExclusivityChecker.checkProgress(in: lanes[lane]), lane)
+    violate(.exclusivity, ExclusivityChecker.checkProgress(in: store.lanes[lane]), lane)
     violate(
       .checkpoint,
-      CheckpointChecker.check(progress, revision: revision, in: lanes[lane], of: shards[lanes[lane].shard]), lane)
+      CheckpointChecker.check(progress, revision: revision, in: lanes[lane], of: store.shards[lanes[lane].shard]), lane)
     violate(.completeness, CompletenessChecker.check(progress, in: lanes[lane]), lane)
-    lanes[lane].progress = progress
-    lanes[lane].progressRevision = revision
+    store.storeProgress(progress, revision: revision, lane)
     lanes[lane].lastRevision = revision
     lanes[lane].progressBatches = lanes[lane].settledBatches
-    lanes[lane].progressState = .uncommitted
     uncommitted |= bit(lane)
   }
 
   mutating func storeFailure(_ lane: Int, _ order: FailureOrder, _ ticket: UInt64) {
-    let shard = shards[lanes[lane].shard]
-    violate(.exclusivity, ExclusivityChecker.checkFailure(ticket: ticket, in: lanes[lane]), lane)
+    let shard = store.shards[lanes[lane].shard]
+    violate(.exclusivity, ExclusivityChecker.checkFailure(ticket: ticket, in: lanes[lane], store.lanes[lane]), lane)
     violate(.order, OrderChecker.check(order, in: lanes[lane]), lane)
     violate(.blocking, BlockingChecker.check(order, in: lanes[lane]), lane)
     violate(
@@ -31,10 +29,8 @@ extension World {
       if order.extent.count < lanes[lane].readCount { coverage.count(.expiredHeadOnly) }
     case .skipped: coverage.count(.skipped)
     }
-    lanes[lane].failure = order
-    lanes[lane].failureTicket = ticket
+    store.storeFailure(order, ticket: ticket, lane)
     lanes[lane].lastTicket = ticket
-    lanes[lane].failureState = .uncommitted
     // The records behind those that leave make the next batch.
     if order.condition == .recordAgeExceeded { lanes[lane].frozenCount = lanes[lane].readCount }
     uncommitted |= bit(lane)
@@ -42,27 +38,28 @@ extension World {
 
   /// Writes of this lane become durable.
   mutating func commit(_ lane: Int) {
-    if lanes[lane].failureState == .uncommitted {
+    if store.lanes[lane].failureState == .uncommitted {
       coverage.count(.failureCommitted)
-      lanes[lane].failureState = .committed
+      store.commitFailure(lane)
       unanswered |= bit(lane)
       if sabotage != .losesFailureEntries {
-        let extent = lanes[lane].failure.extent
+        let extent = store.lanes[lane].failure.extent
         let first = fatesOfLane(lane) + Int(extent.first.rawValue)
         for place in first..<first + extent.count { fates[place] |= CompletenessChecker.handedOver }
       }
     }
-    if lanes[lane].progressState == .uncommitted {
+    if store.lanes[lane].progressState == .uncommitted {
       coverage.count(.progressCommitted)
-      let progress = lanes[lane].progress
+      let progress = store.lanes[lane].progress
       violate(
-        .checkpoint, CheckpointChecker.checkCommit(progress, in: lanes[lane], of: shards[lanes[lane].shard]), lane)
+        .checkpoint,
+        CheckpointChecker.checkCommit(progress, in: store.lanes[lane], of: store.shards[lanes[lane].shard]), lane)
       violate(
         .completeness,
-        CompletenessChecker.checkCommit(progress, in: lanes[lane], fates: fates, at: fatesOfLane(lane)), lane)
-      if progress.isFinished, !lanes[lane].committed.isFinished { coverage.count(.finished) }
-      lanes[lane].committed = progress
-      lanes[lane].progressState = .committed
+        CompletenessChecker.checkCommit(
+          progress, in: lanes[lane], store.lanes[lane], fates: fates, at: fatesOfLane(lane)), lane)
+      if progress.isFinished, !store.lanes[lane].committed.isFinished { coverage.count(.finished) }
+      store.commitProgress(lane)
       unanswered |= bit(lane)
     }
     uncommitted &= ~bit(lane)
@@ -70,8 +67,9 @@ extension World {
 
   /// The store does not take a write of this lane.
   mutating func refuse(_ lane: Int) {
+    let stored = store.lanes[lane]
     let refusesFailure =
-      lanes[lane].failureState == .uncommitted && (lanes[lane].progressState != .uncommitted || random.chance(500))
+      stored.failureState == .uncommitted && (stored.progressState != .uncommitted || random.chance(500))
     refuse(lane, failure: refusesFailure)
   }
 
@@ -79,38 +77,39 @@ extension World {
     lastLane = lane
     if refusesFailure {
       coverage.count(.failureRefused)
-      lanes[lane].failureState = .none
+      store.endFailure(lane)
       updateWrites(lane)
-      send(.failureRefused(LaneID(lane), ticket: lanes[lane].failureTicket))
+      send(.failureRefused(LaneID(lane), ticket: store.lanes[lane].failureTicket))
     } else {
       coverage.count(.progressRefused)
-      lanes[lane].progressState = .none
+      store.endProgress(lane)
       updateWrites(lane)
-      send(.progressRefused(LaneID(lane), revision: lanes[lane].progressRevision))
+      send(.progressRefused(LaneID(lane), revision: store.lanes[lane].progressRevision))
     }
   }
 
   /// Tells the poller of a write that is durable.
   mutating func answerWrite(_ lane: Int) {
+    let stored = store.lanes[lane]
     let answersFailure =
-      lanes[lane].failureState == .committed && (lanes[lane].progressState != .committed || random.chance(500))
+      stored.failureState == .committed && (stored.progressState != .committed || random.chance(500))
     answerWrite(lane, failure: answersFailure)
   }
 
   mutating func answerWrite(_ lane: Int, failure answersFailure: Bool) {
     lastLane = lane
     if answersFailure {
-      lanes[lane].failureState = .none
+      store.endFailure(lane)
       updateWrites(lane)
-      let extent = lanes[lane].failure.extent
+      let extent = store.lanes[lane].failure.extent
       let rest = max(0, lanes[lane].frozenCount - extent.count)
       lanes[lane].settle(extent.count, rest: rest)
-      send(.failureStored(LaneID(lane), ticket: lanes[lane].failureTicket))
+      send(.failureStored(LaneID(lane), ticket: store.lanes[lane].failureTicket))
     } else {
-      lanes[lane].progressState = .none
+      store.endProgress(lane)
       lanes[lane].storedBatches = lanes[lane].progressBatches
       updateWrites(lane)
-      send(.progressStored(LaneID(lane), revision: lanes[lane].progressRevision))
+      send(.progressStored(LaneID(lane), revision: store.lanes[lane].progressRevision))
     }
   }
 
@@ -118,14 +117,14 @@ extension World {
   mutating func repeatStoreAnswer(_ lane: Int) {
     coverage.count(.staleStoreAnswer)
     lastLane = lane
-    let isWriting = lanes[lane].progressState != .none
-    let revision = isWriting ? lanes[lane].progressRevision &- 1 : lanes[lane].progressRevision
+    let isWriting = store.lanes[lane].progressState != .none
+    let revision = isWriting ? store.lanes[lane].progressRevision &- 1 : store.lanes[lane].progressRevision
     if random.chance(500) {
       send(
         random.chance(500)
           ? .progressStored(LaneID(lane), revision: revision) : .progressRefused(LaneID(lane), revision: revision))
     } else {
-      let ticket = lanes[lane].failureState == .none ? lanes[lane].lastTicket : lanes[lane].lastTicket &- 1
+      let ticket = store.lanes[lane].failureState == .none ? lanes[lane].lastTicket : lanes[lane].lastTicket &- 1
       send(
         random.chance(500)
           ? .failureStored(LaneID(lane), ticket: ticket) : .failureRefused(LaneID(lane), ticket: ticket))
@@ -135,10 +134,9 @@ extension World {
   private mutating func updateWrites(_ lane: Int) {
     uncommitted &= ~bit(lane)
     unanswered &= ~bit(lane)
-    if lanes[lane].progressState == .uncommitted || lanes[lane].failureState == .uncommitted {
-      uncommitted |= bit(lane)
-    }
-    if lanes[lane].progressState == .committed || lanes[lane].failureState == .committed { unanswered |= bit(lane) }
+    let stored = store.lanes[lane]
+    if stored.progressState == .uncommitted || stored.failureState == .uncommitted { uncommitted |= bit(lane) }
+    if stored.progressState == .committed || stored.failureState == .committed { unanswered |= bit(lane) }
   }
 
   mutating func settleRedrive(_ lane: Int, _ entry: UInt64, _ succeeded: Bool) {

@@ -2,12 +2,12 @@ import ShardCore
 import StreamModel
 
 /// A shard of the simulated store: its records as times and sizes.
-struct WorldShard {
+struct ModelShard {
   private(set) var arrivals: [Int64] = []
   private(set) var payloads: [Int] = []
   private(set) var poison: [Bool] = []
   /// The first record that retention has left.
-  var base = 0
+  private(set) var base = 0
   var isClosed = false
   var isCorrupted = false
   /// -1: none.
@@ -30,6 +30,9 @@ struct WorldShard {
     payloads.append(payload)
     poison.append(isPoison)
   }
+
+  /// Retention takes so many records from the head.
+  mutating func trim(_ count: Int) { base = min(base + count, end) }
 
   mutating func heal() {
     for place in poison.indices { poison[place] = false }

@@ -1,0 +1,56 @@
+import ShardCore
+import StreamModel
+
+/// What the store holds of one lane: the durable progress, and the writes that are on their way to be durable.
+///
+/// A write is first uncommitted, then committed, then answered. A crash takes what is uncommitted and forgets which
+/// answers are owed, as a process that ends between the transaction and the answer does.
+struct ModelLane: Hashable {
+  /// What a new process finds.
+  private(set) var committed = LaneProgress()
+  /// Progress was stored at least once.
+  private(set) var hasProgress = false
+
+  private(set) var progress = LaneProgress()
+  private(set) var progressRevision: UInt64 = 0
+  private(set) var progressState = WriteState.none
+
+  private(set) var failure = FailureOrder(
+    extent: BatchExtent(first: .zero, count: 1, firstArrival: .zero, lastArrival: .zero, payloadBytes: 0),
+    condition: .skipped, attempts: 0)
+  private(set) var failureTicket: UInt64 = 0
+  private(set) var failureState = WriteState.none
+
+  enum WriteState {
+    case none, uncommitted, committed
+  }
+
+  mutating func storeProgress(_ progress: LaneProgress, revision: UInt64) {
+    self.progress = progress
+    progressRevision = revision
+    progressState = .uncommitted
+  }
+
+  mutating func commitProgress() {
+    committed = progress
+    hasProgress = true
+    progressState = .committed
+  }
+
+  mutating func endProgress() { progressState = .none }
+
+  mutating func storeFailure(_ order: FailureOrder, ticket: UInt64) {
+    failure = order
+    failureTicket = ticket
+    failureState = .uncommitted
+  }
+
+  mutating func commitFailure() { failureState = .committed }
+
+  mutating func endFailure() { failureState = .none }
+
+  mutating func crash() {
+    progressState = .none
+    failureState = .none
+  }
+}
