@@ -91,9 +91,9 @@ final class LaneRunner: Sendable {
     task?.cancel()
   }
 
-  /// Hands the records to the handler and waits for its end. The handler runs in the task of the lane: a task of its
-  /// own cost a fifth of an empty delivery. If `isSpent`, the delivery was cancelled and this task with it, or the
-  /// cancellation is still on its way to it: what comes next needs a new task.
+  /// Hands the records to the handler and waits for its end. The handler runs in the task of the lane. If `isSpent`, the
+  /// delivery was cancelled and this task with it, or the cancellation is still on its way to it: what comes next needs
+  /// a new task.
   func deliver(
     _ delivery: Delivery, clock: @Sendable () -> Now
   ) async -> (answer: DeliveryAnswer, isSpent: Bool) {
