@@ -166,9 +166,9 @@ struct OperatorTests {
       _ = try await place.failures()
       let text = try await worker.get("/metrics").text
       for line in [
-        "PolledEventCount_total{mapping=\"numbers-note\"} 2", "InvokedEventCount_total{mapping=\"numbers-note\"} 2",
-        "FailedInvokeEventCount_total{mapping=\"numbers-note\"} 1",
-        "OnFailureDestinationDeliveredEventCount_total{mapping=\"numbers-note\"} 1",
+        "PolledEventCount{mapping=\"numbers-note\"} 2", "InvokedEventCount{mapping=\"numbers-note\"} 2",
+        "FailedInvokeEventCount{mapping=\"numbers-note\"} 1",
+        "OnFailureDestinationDeliveredEventCount{mapping=\"numbers-note\"} 1",
         "sluice_failure_entries{mapping=\"numbers-note\"} 1", "sluice_lane_blocked{mapping=\"numbers-note\"",
       ] {
         #expect(text.contains(line), "\(line) is not in\n\(text)")
