@@ -112,7 +112,8 @@ let package = Package(
       path: "Tests/StreamStoreTests", swiftSettings: common),
     .testTarget(name: "ShardCoreTests", dependencies: ["ShardCore", "StreamModel"], swiftSettings: common),
     .testTarget(
-      name: "SimulationTests", dependencies: ["ShardSimulation", "ShardCore", "StreamModel"], swiftSettings: common),
+      name: "SimulationTests", dependencies: ["ShardSimulation", "StoreConformance", "ShardCore", "StreamModel"],
+      swiftSettings: common),
     // Runs the built program, which lies beside the tests because they depend on it.
     .testTarget(name: "ProgramTests", dependencies: ["SluiceCommand", "Sluice", "StreamModel"], swiftSettings: common),
     .testTarget(
