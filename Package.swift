@@ -112,6 +112,7 @@ let package = Package(
       path: "Tests/StreamStoreTests", swiftSettings: common),
     .testTarget(name: "ShardCoreTests", dependencies: ["ShardCore", "StreamModel"], swiftSettings: common),
     .testTarget(
-      name: "SimulationTests", dependencies: ["ShardSimulation", "ShardCore", "StreamModel"], swiftSettings: common),
+      name: "SimulationTests", dependencies: ["ShardSimulation", "StoreConformance", "ShardCore", "StreamModel"],
+      swiftSettings: common),
   ]
 )

@@ -4,6 +4,9 @@ public import StreamModel
 /// What every store must be able to do, in the words of the model: the LMDB store and the simulator's pure one pass the
 /// same checks.
 public protocol ConformingStore: AnyObject {
+  /// What this store cannot do at all, each with the reason in a sentence. Checks that need it do not run.
+  static var lacks: [StoreCapability: String] { get }
+
   /// The wall clock of the store. A check sets it; it stands still otherwise.
   var now: WallTime { get set }
 
@@ -30,6 +33,13 @@ public protocol ConformingStore: AnyObject {
 
   /// Ends without closing anything and opens again. What was acknowledged must be there.
   func crashAndReopen() throws
+}
+
+/// Something that a store may lack by its nature. Everything else is asked of every store.
+public enum StoreCapability: Hashable, Sendable, CaseIterable {
+  /// It keeps the bytes of records. A store without gives a read the records that were put at the indexes it names, so
+  /// that checks of extents and places say something all the same.
+  case recordBytes
 }
 
 /// A record as it was put.

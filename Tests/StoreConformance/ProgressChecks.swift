@@ -18,7 +18,25 @@ let progressChecks: [StoreCheck] = [
     try require(try store.lane(mapping: 0, address), is: progress, "the first mapping")
     try require(try store.lane(mapping: 1, address)?.next, is: RecordIndex(1), "the second mapping")
   },
-  StoreCheck(name: "a failure entry keeps its records when the shard has lost them") { store in
+  StoreCheck(name: "a failure entry stays when the shard has lost its records, until it is deleted") { store in
+    let address = try store.oneShard()
+    store.now = WallTime(milliseconds: 1_000)
+    try store.append(0..<10, to: address)
+    let numbers = [
+      try store.storeFailure(order(2, 4), mapping: 0, address),
+      try store.storeFailure(order(6, 1), mapping: 0, address),
+    ]
+    try store.trim(address, arrivedBefore: .distantFuture)
+    let failures = try store.failures()
+    try require(failures.map(\.number), is: numbers, "the entries")
+    try require(failures.map(\.order.extent.first), is: [RecordIndex(2), RecordIndex(6)], "their first records")
+    try require(failures.map(\.order.extent.count), is: [4, 1], "their counts")
+    try store.deleteFailure(numbers[0])
+    try require(try store.failures().map(\.number), is: [numbers[1]], "after deleting")
+    try store.crashAndReopen()
+    try require(try store.failures().map(\.number), is: [numbers[1]], "after deleting and a crash")
+  },
+  StoreCheck(name: "a failure entry keeps its records when the shard has lost them", needs: [.recordBytes]) { store in
     let address = try store.oneShard()
     store.now = WallTime(milliseconds: 1_000)
     let records = try store.append(0..<10, to: address)

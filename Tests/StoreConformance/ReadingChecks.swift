@@ -31,6 +31,16 @@ let readingChecks: [StoreCheck] = [
     try require(single.extent.count, is: 1, "one record is given in any case")
     try require(single.isFull, is: true, "and the batch is full")
   },
+  StoreCheck(name: "the last records fill a batch if they reach a limit") { store in
+    let address = try store.oneShard()
+    try store.append(0..<3, to: address, byteCount: 300)
+    let one = try store.found(address, from: 0, upTo: 1).result.extent.payloadBytes
+    try require(try store.found(address, from: 0, upTo: 3).result.isFull, is: true, "the count is reached")
+    try require(try store.found(address, from: 0, upTo: 4).result.isFull, is: false, "the count is not reached")
+    try require(try store.found(address, from: 0, payload: one * 3).result.isFull, is: true, "the bytes are reached")
+    try require(try store.found(address, from: 0, payload: one * 3 + 1).result.isFull, is: false, "a byte is left")
+    try require(try store.found(address, from: 2, payload: 1).result.isFull, is: true, "one record above the limit")
+  },
   StoreCheck(name: "expired records are counted at the head") { store in
     let address = try store.oneShard()
     for number in 0..<6 {

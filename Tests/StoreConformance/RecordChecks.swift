@@ -2,7 +2,7 @@ import ShardCore
 import StreamModel
 
 let recordChecks: [StoreCheck] = [
-  StoreCheck(name: "records come back as they were put, in the order of the request") { store in
+  StoreCheck(name: "records come back as they were put, in the order of the request", needs: [.recordBytes]) { store in
     let address = try store.oneShard()
     let records =
       store.records(0..<100) + [

@@ -21,6 +21,15 @@ let retentionChecks: [StoreCheck] = [
     try store.trim(address, arrivedBefore: WallTime(milliseconds: 4_000))
     try require(try store.found(address, from: 0).result.extent.count, is: 5, "all are there")
   },
+  StoreCheck(name: "the end of a closed shard is known when everything was trimmed") { store in
+    let address = try store.oneShard()
+    try store.append(0..<5, to: address)
+    _ = try store.split(address, at: HashKey(1 << 127))
+    try store.trim(address, arrivedBefore: .distantFuture)
+    try require(try store.read(address, from: 0).answer, is: .shardEnd(end: RecordIndex(5)), "from the first on")
+    try store.crashAndReopen()
+    try require(try store.read(address, from: 3).answer, is: .shardEnd(end: RecordIndex(5)), "after a crash")
+  },
   StoreCheck(name: "indexes and arrivals go on where they were when everything was trimmed") { store in
     let address = try store.oneShard()
     store.now = WallTime(milliseconds: 9_000)

@@ -5,10 +5,17 @@ import StreamModel
 public struct StoreCheck: Sendable, CustomStringConvertible {
   /// A sentence.
   public let name: String
+  /// A store that lacks one of these is not asked.
+  public var needs: Set<StoreCapability> = []
   /// Throws ``Violation`` if the store, which is new and empty, does something else.
   public let run: @Sendable (any ConformingStore) throws -> Void
 
   public var description: String { name }
+
+  /// Those that this kind of store can be asked for.
+  public static func all(for store: any ConformingStore.Type) -> [StoreCheck] {
+    all.filter { $0.needs.isDisjoint(with: store.lacks.keys) }
+  }
 
   /// All of them.
   public static let all: [StoreCheck] =

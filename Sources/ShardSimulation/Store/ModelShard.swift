@@ -11,28 +11,39 @@ struct ModelShard {
   var isClosed = false
   var isCorrupted = false
   /// -1: none.
-  var parents: (Int, Int) = (-1, -1)
+  private(set) var parents: (Int, Int) = (-1, -1)
+  private(set) var hashKeys = HashKeyRange.all
+  private(set) var createdAtSeconds: UInt64 = 0
 
   var end: Int { arrivals.count }
 
-  mutating func reset() {
+  /// A new shard in the buffers of a former one.
+  mutating func open(_ hashKeys: HashKeyRange, parents: (Int, Int), createdAtSeconds: UInt64) {
     arrivals.removeAll(keepingCapacity: true)
     payloads.removeAll(keepingCapacity: true)
     poison.removeAll(keepingCapacity: true)
     base = 0
     isClosed = false
     isCorrupted = false
-    parents = (-1, -1)
+    self.parents = parents
+    self.hashKeys = hashKeys
+    self.createdAtSeconds = createdAtSeconds
   }
 
+  /// The arrival is that of the record before if the clock has stepped back since.
   mutating func append(arrival: Int64, payload: Int, isPoison: Bool) {
-    arrivals.append(arrival)
+    arrivals.append(max(arrival, arrivals.last ?? .min))
     payloads.append(payload)
     poison.append(isPoison)
   }
 
   /// Retention takes so many records from the head.
   mutating func trim(_ count: Int) { base = min(base + count, end) }
+
+  /// Retention takes what arrived before the moment.
+  mutating func trim(arrivedBefore moment: WallTime) {
+    while base < end, arrivals[base] < moment.milliseconds { base += 1 }
+  }
 
   mutating func heal() {
     for place in poison.indices { poison[place] = false }
@@ -66,7 +77,8 @@ struct ModelShard {
       bytes += payload
       count += 1
     }
-    if count == request.countLimit { isFull = true }
+    // A limit that is reached fills the batch also where nothing comes behind it.
+    if count == request.countLimit || bytes >= request.payloadByteLimit { isFull = true }
     var expired = 0
     var newest = Int64.min
     if let limit = request.expiredBefore {

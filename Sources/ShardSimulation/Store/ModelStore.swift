@@ -33,15 +33,64 @@ struct ModelStore {
 
   // MARK: Shards
 
-  /// Opens a shard and its lanes; its number. A parent of -1 is none.
-  mutating func addShard(parents: (Int, Int)) -> Int {
+  /// Opens so many shards that share the hash keys evenly.
+  mutating func addShards(_ count: Int, at now: WallTime) {
+    for range in HashKeyRange.evenly(count) { addShard(range, parents: (-1, -1), createdAtSeconds: now.modelSeconds) }
+  }
+
+  /// Opens a shard and its lanes. A parent of -1 is none.
+  private mutating func addShard(_ hashKeys: HashKeyRange, parents: (Int, Int), createdAtSeconds: UInt64) {
     let shard = shardCount
     shardCount += 1
-    if shard == shards.count { shards.append(ModelShard()) } else { shards[shard].reset() }
-    shards[shard].parents = parents
+    if shard == shards.count { shards.append(ModelShard()) }
+    shards[shard].open(hashKeys, parents: parents, createdAtSeconds: createdAtSeconds)
     for _ in 0..<mappingCount { lanes.append(ModelLane()) }
     while entries.count < lanes.count { entries.append([]) }
-    return shard
+  }
+
+  /// The open shard that holds the key. The open shards hold all keys, each one once.
+  func owner(of key: HashKey) -> Int? {
+    (0..<shardCount).first { !shards[$0].isClosed && shards[$0].hashKeys.contains(key) }
+  }
+
+  /// An open shard whose hash keys lie beside those of this one; `nil` if this one holds all of them.
+  func neighbour(of shard: Int) -> Int? {
+    (0..<shardCount).first { !shards[$0].isClosed && areNeighbours(shard, $0) }
+  }
+
+  private func areNeighbours(_ first: Int, _ second: Int) -> Bool {
+    let (one, other) = (shards[first].hashKeys, shards[second].hashKeys)
+    return one.isFollowed(by: other) || other.isFollowed(by: one)
+  }
+
+  /// Closes the shard and opens two that share its hash keys. `false` if the store refuses; then nothing has changed.
+  mutating func split(_ parent: Int, at key: HashKey, at now: WallTime) -> Bool {
+    let range = shards[parent].hashKeys
+    guard !shards[parent].isClosed, range.first < key, key <= range.last else { return false }
+    shards[parent].isClosed = true
+    let seconds = secondsOfChildren(parent, parent, now)
+    let lower = HashKeyRange(first: range.first, last: HashKey(key.rawValue - 1))
+    addShard(lower, parents: (parent, -1), createdAtSeconds: seconds)
+    addShard(HashKeyRange(first: key, last: range.last), parents: (parent, -1), createdAtSeconds: seconds)
+    return true
+  }
+
+  /// Closes both shards and opens one that has the hash keys of both. `false` if the store refuses; then nothing has
+  /// changed.
+  mutating func merge(_ first: Int, with second: Int, at now: WallTime) -> Bool {
+    guard !shards[first].isClosed, !shards[second].isClosed, areNeighbours(first, second) else { return false }
+    shards[first].isClosed = true
+    shards[second].isClosed = true
+    let (one, other) = (shards[first].hashKeys, shards[second].hashKeys)
+    addShard(
+      HashKeyRange(first: min(one.first, other.first), last: max(one.last, other.last)), parents: (first, second),
+      createdAtSeconds: secondsOfChildren(first, second, now))
+    return true
+  }
+
+  /// Later than both parents, so that sequence numbers of children sort behind theirs.
+  private func secondsOfChildren(_ first: Int, _ second: Int, _ now: WallTime) -> UInt64 {
+    max(now.modelSeconds, shards[first].createdAtSeconds + 1, shards[second].createdAtSeconds + 1)
   }
 
   // MARK: Writes of lanes
@@ -99,6 +148,10 @@ struct ModelStore {
   mutating func crash() {
     for lane in lanes.indices { lanes[lane].crash() }
   }
+}
+
+extension WallTime {
+  fileprivate var modelSeconds: UInt64 { UInt64(max(0, milliseconds) / 1_000) }
 }
 
 /// A failure entry. The real one keeps the records, this one says which they are.

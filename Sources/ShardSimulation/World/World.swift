@@ -86,7 +86,8 @@ struct World {
     isFaulty = false
     monotonic = 1_000_000_000
     wallOffset = 1_000_000
-    addShard(parents: (-1, -1))
+    store.addShards(1, at: now.wall)
+    addLanes(from: 0)
   }
 
   mutating func violate(_ promise: Promise, _ sentence: StaticString?, _ lane: Int) {
@@ -118,19 +119,21 @@ struct World {
     wallOffset = 1_000_000
     storeFullUntil = 0
     isFaulty = true
-    for _ in 0..<random.within(1...3) { addShard(parents: (-1, -1)) }
+    store.addShards(random.within(1...3), at: now.wall)
+    addLanes(from: 0)
     startPoller()
   }
 
-  /// Adds a shard and, for each mapping, a lane that the poller does not know yet.
-  mutating func addShard(parents: (Int, Int)) {
-    let shard = store.addShard(parents: parents)
-    for mapping in 0..<mappingCount {
-      var lane = WorldLane()
-      lane.shard = shard
-      lane.mapping = mapping
-      mappingLanes[mapping] |= 1 << UInt64(lanes.count)
-      lanes.append(lane)
+  /// Adds for each shard from this one on, and for each mapping, a lane that the poller does not know yet.
+  mutating func addLanes(from firstNew: Int) {
+    for shard in firstNew..<store.shardCount {
+      for mapping in 0..<mappingCount {
+        var lane = WorldLane()
+        lane.shard = shard
+        lane.mapping = mapping
+        mappingLanes[mapping] |= 1 << UInt64(lanes.count)
+        lanes.append(lane)
+      }
     }
   }
 

@@ -152,18 +152,20 @@ extension World {
     for mapping in 0..<mappingCount where lanes[store.lane(of: first, mapping)].isFailing {
       coverage.count(.reshardDuringRetry)
     }
-    store.shards[first].isClosed = true
-    store.shards[second].isClosed = true
     if first == second {
+      let range = store.shards[first].hashKeys
+      let middle = HashKey(range.last.rawValue - (range.last.rawValue - range.first.rawValue) / 2)
+      guard store.split(first, at: middle, at: now.wall) else { return false }
       coverage.count(.split)
-      addShard(parents: (first, -1))
-      addShard(parents: (first, -1))
+      markChanged(first)
     } else {
+      // Only neighbours can be merged: the other shard says that there is one.
+      guard let other = store.neighbour(of: first), store.merge(first, with: other, at: now.wall) else { return false }
       coverage.count(.merge)
-      addShard(parents: (first, second))
+      markChanged(first)
+      markChanged(other)
     }
-    markChanged(first)
-    markChanged(second)
+    addLanes(from: firstNew)
     let formerLife = life
     for lane in store.lane(of: firstNew, 0)..<lanes.count {
       lastLane = lane
