@@ -19,7 +19,7 @@ public struct KnownSeed: Sendable {
       seed: 5, steps: 6_000,
       lesson: "A change that comes while a read is under way is the only wake-up for the records it tells of."),
     KnownSeed(
-      seed: 2, steps: 6_000,
+      seed: 243, steps: 1_000,
       lesson:
         "Retention can take the rest of a closed shard: its end is then behind the checkpoint, and the loss counts."),
     KnownSeed(

@@ -153,10 +153,10 @@ extension World {
       coverage.count(.reshardDuringRetry)
     }
     if first == second {
-      coverage.count(.split)
       let range = store.shards[first].hashKeys
       let middle = HashKey(range.last.rawValue - (range.last.rawValue - range.first.rawValue) / 2)
       guard store.split(first, at: middle, at: now.wall) else { return false }
+      coverage.count(.split)
       markChanged(first)
     } else {
       // Only neighbours can be merged: the other shard says that there is one.
