@@ -77,6 +77,8 @@ struct ErrorOutput {
       loggedInSecond = 0
     }
     guard loggedInSecond < Self.loggedLinesPerSecond else {
+      // Said at once: after a flood there may be no later line to say it with.
+      if leftOut == 0 { logger.warning("the handler wrote more than the log takes in a second; lines are left out") }
       leftOut += 1
       return
     }
@@ -86,7 +88,7 @@ struct ErrorOutput {
 
   private mutating func reportLeftOut() {
     guard leftOut > 0 else { return }
-    logger.warning("the handler wrote more than the log takes", metadata: ["linesLeftOut": "\(leftOut)"])
+    logger.warning("lines of the handler were left out", metadata: ["linesLeftOut": "\(leftOut)"])
     leftOut = 0
   }
 }
