@@ -8,7 +8,7 @@ public import StreamModel
 
 /// Reads both clocks of the machine.
 public enum SystemClock {
-  /// The time, for one step. Costs two clock reads, about 50 ns.
+  /// The time, for one step. Costs two clock reads.
   public static func now() -> Now {
     Now(monotonic: monotonic(), wall: wall())
   }
