@@ -24,8 +24,10 @@ final class LaneRunner: Sendable {
     var historyExtent: BatchExtent?
     /// Kept while the batch stays the same: retries carry the same id. Empty until a delivery has failed.
     var requestID = ""
-    /// The task that carries out the lane's last order.
+    /// The task that carries out the lane's last order, once whoever started it has noted it here.
     var task: Task<Void, Never>?
+    /// How many tasks were started.
+    var taskCount = 0
     /// The delivery whose handler runs, in `task`.
     var running: DeliveryID?
     /// The delivery that was cancelled last; it may not have been started then.
@@ -76,10 +78,24 @@ final class LaneRunner: Sendable {
   /// The failed attempts of the batch at the head, with the extent they belong to.
   var currentHistory: AttemptHistory { state.withLock { $0.history } }
 
-  /// Starts the task that works for this lane from now on. Made under the lock, so that whoever cancels a delivery
-  /// finds the task in which it runs.
+  /// Starts the task that works for this lane from now on.
+  ///
+  /// Not made under the lock: the task would begin on another thread with waiting for it, which costs as much as the
+  /// rest of the way from a commit to the handler. So it may run before it is noted, and be over by then; a delivery
+  /// that was cancelled meanwhile is ended by the note.
   func start(_ body: @escaping @Sendable () async -> Void) {
-    state.withLock { $0.task = Task(operation: body) }
+    let number = state.withLock { state in
+      state.task = nil
+      state.taskCount += 1
+      return state.taskCount
+    }
+    let task = Task(operation: body)
+    let isCancelled = state.withLock { state in
+      guard state.taskCount == number else { return false }
+      state.task = task
+      return state.running.map { state.cause(of: $0) != nil } ?? false
+    }
+    if isCancelled { task.cancel() }
   }
 
   /// Ends the handler of this delivery: the one that runs, or the one that is about to.
