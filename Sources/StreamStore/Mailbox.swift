@@ -44,7 +44,12 @@ final class Mailbox: Sendable {
     var waitingBytes = 0
     var isSleeping = false
     var isClosed = false
-    var hasUrgent = false
+    /// Entries whose callers wait.
+    var urgentCount = 0
+    /// How many of those the sleeping writer is woken for.
+    var urgentGoal = 1
+    /// How many of those were taken last.
+    var lastUrgentCount = 0
     /// Until when the first patient entry waits, in nanoseconds of monotonic time.
     var patientUntil: Int64?
 
@@ -52,7 +57,8 @@ final class Mailbox: Sendable {
       let taken = entries
       entries = []
       waitingBytes = 0
-      hasUrgent = false
+      lastUrgentCount = urgentCount
+      urgentCount = 0
       patientUntil = nil
       return (taken, isClosed)
     }
@@ -86,7 +92,8 @@ final class Mailbox: Sendable {
         guard state.patientUntil == nil else { return (nil, false) }
         state.patientUntil = monotonicNanoseconds() + Self.patienceNanoseconds
       } else {
-        state.hasUrgent = true
+        state.urgentCount += 1
+        if state.urgentCount < state.urgentGoal { return (nil, false) }
       }
       defer { state.isSleeping = false }
       return (nil, state.isSleeping)
@@ -96,19 +103,37 @@ final class Mailbox: Sendable {
   }
 
   /// Takes everything, waiting for it: at most until `deadline` in nanoseconds of monotonic time, or without end.
-  func take(deadline: Int64?) -> (entries: [MailboxEntry], isClosed: Bool) {
-    let isThere = state.wait(deadline: deadline) { state -> Bool? in
-      state.isSleeping = state.entries.isEmpty && !state.isClosed
+  ///
+  /// `company` is how many nanoseconds those who wait may be kept waiting for as many others as were taken last time.
+  func take(deadline: Int64?, company: Int64 = 0) -> (entries: [MailboxEntry], isClosed: Bool) {
+    guard sleep(until: deadline, { $0.entries.isEmpty }) else { return ([], false) }
+    if let patientUntil = state.withLock({ $0.urgentCount == 0 ? $0.patientUntil : nil }) {
+      sleep(until: patientUntil) { $0.urgentCount == 0 }
+    }
+    if company > 0 { waitForCompany(nanoseconds: company) }
+    return state.withLock { $0.takeAll() }
+  }
+
+  private func waitForCompany(nanoseconds: Int64) {
+    let isAlone = state.withLock { state in
+      guard state.urgentCount > 0, state.urgentCount < state.lastUrgentCount else { return false }
+      state.urgentGoal = state.lastUrgentCount
+      return true
+    }
+    guard isAlone else { return }
+    sleep(until: monotonicNanoseconds() + nanoseconds) { $0.urgentCount < $0.urgentGoal }
+    state.withLock { $0.urgentGoal = 1 }
+  }
+
+  /// Sleeps while `isWaiting` and the mailbox is open; `false` if the deadline came first.
+  @discardableResult
+  private func sleep(until deadline: Int64?, _ isWaiting: (borrowing State) -> Bool) -> Bool {
+    let woke = state.wait(deadline: deadline) { state -> Bool? in
+      state.isSleeping = isWaiting(state) && !state.isClosed
       return state.isSleeping ? nil : true
     }
-    guard isThere != nil else { return ([], false) }
-    let patientUntil = state.withLock { $0.hasUrgent || $0.isClosed ? nil : $0.patientUntil }
-    guard let patientUntil else { return state.withLock { $0.takeAll() } }
-    let taken = state.wait(deadline: patientUntil) { state -> (entries: [MailboxEntry], isClosed: Bool)? in
-      state.isSleeping = !state.hasUrgent && !state.isClosed && monotonicNanoseconds() < patientUntil
-      return state.isSleeping ? nil : state.takeAll()
-    }
-    return taken ?? state.withLock { $0.takeAll() }
+    if woke == nil { state.withLock { $0.isSleeping = false } }
+    return woke != nil
   }
 
   /// Nothing more comes in.

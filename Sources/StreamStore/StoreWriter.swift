@@ -28,6 +28,8 @@ final class StoreWriter: @unchecked Sendable {
   private(set) var tails: [ShardAddress: ShardTail]
   var smallBlocks = SmallBlocks()
   private var deletions: [StreamNumber]
+  /// How long the last transaction took, in nanoseconds.
+  private var transactionNanoseconds: Int64 = 0
   /// When the next sync is due, in nanoseconds of monotonic time; `nil` if there is nothing to sync.
   private var syncDue: Int64?
   /// Why the last sync failed. Nothing is taken in until one succeeds.
@@ -53,12 +55,19 @@ final class StoreWriter: @unchecked Sendable {
   func run() {
     var isClosed = false
     while !isClosed {
-      let taken = mailbox.take(deadline: deadline)
+      let taken = mailbox.take(deadline: deadline, company: company)
       isClosed = taken.isClosed
       process(taken.entries)
       syncIfDue(now: isClosed ? .max : monotonicNanoseconds())
       if taken.entries.isEmpty && !isClosed { workWhileIdle() }
     }
+  }
+
+  /// How long to wait for those that will come again, in nanoseconds. Producers that were answered together come back
+  /// within that time; whoever is late would make two halves of them that wait for each other's syncs from then on.
+  private var company: Int64 {
+    let share = min(transactionNanoseconds / 4, 100_000)
+    return share < 20_000 ? 0 : share
   }
 
   /// When to stop waiting for entries.
@@ -100,7 +109,10 @@ final class StoreWriter: @unchecked Sendable {
       return
     }
     do throws(LMDBError) {
-      try settle(attempt(group))
+      let begun = monotonicNanoseconds()
+      let draft = try attempt(group)
+      transactionNanoseconds = monotonicNanoseconds() - begun
+      settle(draft)
       return
     } catch {
       let isAboutRoom = error == .mapFull || error == .diskFull
