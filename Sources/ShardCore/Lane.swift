@@ -15,6 +15,8 @@ struct Lane: Hashable {
   /// The checkpoint: every record before it is settled.
   var next: RecordIndex
   var head: LaneHead
+  /// The counts of the frozen batches behind the head, the nearest last.
+  var pieces: [Int] = []
   /// When the failing batch is delivered again.
   var retryDue: MonotonicTime = .zero
   /// When the window of the next batch opened; `nil` while nothing waits.

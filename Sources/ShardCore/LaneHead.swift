@@ -4,7 +4,8 @@ import StreamModel
 enum LaneHead: Hashable {
   /// Nothing: it is formed at the next read.
   case open
-  /// It has so many records and was never delivered in this form: the rest of a batch whose first records are settled.
+  /// It has so many records and was never delivered in this form: one of the halves of a batch that failed, or the rest
+  /// of one whose first records are settled.
   /// It is not topped up, does not wait for a window and has all its attempts.
   case cut(count: Int)
   /// It has failed at least once.

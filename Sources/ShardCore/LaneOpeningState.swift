@@ -17,15 +17,17 @@ extension Lane {
     self.isFinished = progress.isFinished
     self.hasUnfinishedParents = hasUnfinishedParents
     self.finishRevision = progress.isFinished ? 0 : nil
+    guard !progress.isFinished else { return }
+    pieces = progress.pieces.reversed()
     // What was stored is the world's word: a batch that does not begin at the checkpoint is none.
-    if let failing = progress.failing, failing.extent.first == progress.next, failing.extent.count >= 1,
-      !progress.isFinished
-    {
+    if let failing = progress.failing, failing.extent.first == progress.next, failing.extent.count >= 1 {
       head = .failing(failing)
       let backoff = failing.lastFailure.usesAttempt ? policy.retryBackoff : policy.systemBackoff
       let (left, overflow) = failing.retryAt.milliseconds.subtractingReportingOverflow(now.wall.milliseconds)
       let wait = overflow ? backoff.capMilliseconds : max(0, min(left, backoff.capMilliseconds))
       retryDue = now.monotonic.adding(milliseconds: wait)
+    } else if let piece = pieces.popLast() {
+      head = .cut(count: piece)
     }
   }
 }

@@ -10,6 +10,8 @@ public struct LanePolicy: Hashable, Sendable {
   public var maximumRetryAttempts: Int?
   /// `MaximumRecordAgeInSeconds`, in milliseconds. `nil`: records never expire by age.
   public var maximumRecordAgeMilliseconds: Int64?
+  /// `BisectBatchOnFunctionError`: a failing batch of several records is split in two instead of being delivered again.
+  public var bisectsBatchOnError: Bool
   /// How long a handler may take. At the deadline it is cancelled and the attempt has failed.
   public var handlerTimeoutMilliseconds: Int64
   /// Waits between deliveries of a failing batch.
@@ -22,14 +24,15 @@ public struct LanePolicy: Hashable, Sendable {
   public init(
     batchSize: Int = 100, payloadByteLimit: Int = 6_291_456, windowMilliseconds: Int64 = 0,
     maximumRetryAttempts: Int? = nil, maximumRecordAgeMilliseconds: Int64? = nil,
-    handlerTimeoutMilliseconds: Int64 = 60_000, retryBackoff: Backoff = .retry, systemBackoff: Backoff = .system,
-    deliveriesInFlightLimit: Int = 1_000
+    bisectsBatchOnError: Bool = false, handlerTimeoutMilliseconds: Int64 = 60_000, retryBackoff: Backoff = .retry,
+    systemBackoff: Backoff = .system, deliveriesInFlightLimit: Int = 1_000
   ) {
     self.batchSize = batchSize
     self.payloadByteLimit = payloadByteLimit
     self.windowMilliseconds = windowMilliseconds
     self.maximumRetryAttempts = maximumRetryAttempts
     self.maximumRecordAgeMilliseconds = maximumRecordAgeMilliseconds
+    self.bisectsBatchOnError = bisectsBatchOnError
     self.handlerTimeoutMilliseconds = handlerTimeoutMilliseconds
     self.retryBackoff = retryBackoff
     self.systemBackoff = systemBackoff

@@ -10,17 +10,21 @@ public struct LaneProgress: Hashable, Sendable {
   public var isPaused: Bool
   /// The batch at the head that has failed at least once.
   public var failing: FailingBatch?
+  /// The counts of the frozen batches that follow one another: behind the failing batch, or from the checkpoint on if
+  /// none fails. Halves of a split batch, and the rest of one that was done in part.
+  public var pieces: [Int]
   /// Records that retention removed before this lane came to them.
   public var lostToRetention: UInt64
 
   public init(
     next: RecordIndex = .zero, isFinished: Bool = false, isPaused: Bool = false, failing: FailingBatch? = nil,
-    lostToRetention: UInt64 = 0
+    pieces: [Int] = [], lostToRetention: UInt64 = 0
   ) {
     self.next = next
     self.isFinished = isFinished
     self.isPaused = isPaused
     self.failing = failing
+    self.pieces = pieces
     self.lostToRetention = lostToRetention
   }
 }

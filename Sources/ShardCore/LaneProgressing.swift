@@ -4,7 +4,14 @@ import StreamModel
 extension Lane {
   var progress: LaneProgress {
     LaneProgress(
-      next: next, isFinished: isFinished, isPaused: isPaused, failing: head.failing, lostToRetention: lostToRetention)
+      next: next, isFinished: isFinished, isPaused: isPaused, failing: head.failing, pieces: frozenBatches,
+      lostToRetention: lostToRetention)
+  }
+
+  /// The counts of the frozen batches, the nearest first and without the failing one.
+  private var frozenBatches: [Int] {
+    if case .cut(let count) = head { return [count] + pieces.reversed() }
+    return pieces.isEmpty ? [] : pieces.reversed()
   }
 
   mutating func progressChanged(settlingBatch: Bool) {

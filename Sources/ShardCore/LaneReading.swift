@@ -132,6 +132,7 @@ extension Lane {
     if head.count != nil {
       // Retention took the whole batch. How many are lost is known when the next record is there.
       head = .open
+      pieces.removeAll()
       progressChanged(settlingBatch: false)
     }
     // A redrive that came while the read was under way goes now: nothing else would wake the lane for it.
@@ -147,6 +148,7 @@ extension Lane {
     skipThrough = nil
     countLost(until: end, &effects)
     head = .open
+    pieces.removeAll()
     if isPaused { return goOn(step, &effects) }
     isFinished = true
     progressChanged(settlingBatch: false)
@@ -154,13 +156,15 @@ extension Lane {
     goOn(step, &effects)
   }
 
-  /// Retention removed the records before `first`. A frozen batch that lost some is a new batch.
+  /// Retention removed the records before `first`. A frozen batch that lost some is a new batch, and takes those behind
+  /// it along: what is left of them is not known.
   mutating func countLost(until first: RecordIndex, _ effects: inout [PollerEffect]) {
     guard first > next else { return }
     let count = next.distance(to: first)
     lostToRetention += count
     next = first
     head = .open
+    pieces.removeAll()
     progressChanged(settlingBatch: false)
     effects.append(.countLost(id, count))
   }

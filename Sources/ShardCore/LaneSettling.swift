@@ -2,10 +2,14 @@ import StreamModel
 
 /// How batches fail, leave and are settled.
 extension Lane {
-  /// A delivery failed. The batch is frozen and waits for its retry, or leaves when its attempts are used up.
+  /// A delivery failed. The batch is split, or frozen until its retry, or leaves when its attempts are used up.
   mutating func fail(
     _ extent: BatchExtent, _ kind: FailureKind, _ step: LaneStep, _ effects: inout [PollerEffect]
   ) {
+    // Records that an operator gave up leave in any case.
+    if step.policy.bisectsBatchOnError, kind.usesAttempt, extent.count > 1, skipThrough == nil {
+      return bisect(extent, step, &effects)
+    }
     var batch =
       head.failing
       ?? FailingBatch(
@@ -32,6 +36,16 @@ extension Lane {
     } else {
       goOn(step, &effects)
     }
+  }
+
+  /// The two halves are new batches with all their attempts, and the first goes without a wait. A batch that can be
+  /// split uses up no attempt: only a single record is delivered again as it is.
+  private mutating func bisect(_ extent: BatchExtent, _ step: LaneStep, _ effects: inout [PollerEffect]) {
+    let half = extent.count / 2
+    pieces.append(extent.count - half)
+    head = .cut(count: half)
+    progressChanged(settlingBatch: false)
+    goOn(step, &effects)
   }
 
   /// When the failing batch is worth another look: its retry, or the moment at which all of it is too old, if that
@@ -98,10 +112,15 @@ extension Lane {
     settle(count: leaving.order.extent.count, rest: leaving.rest, step, &effects)
   }
 
-  /// The first `count` records are settled; `rest` more, if any, make a new batch that is delivered without waiting.
+  /// The first `count` records are settled; `rest` more, if any, make a new batch that is delivered without waiting, and
+  /// so does the next piece of a batch that was split.
   mutating func settle(count: Int, rest: Int, _ step: LaneStep, _ effects: inout [PollerEffect]) {
     next = next.advanced(by: count)
-    head = rest > 0 ? .cut(count: rest) : .open
+    if rest > 0 {
+      head = .cut(count: rest)
+    } else {
+      head = pieces.popLast().map { .cut(count: $0) } ?? .open
+    }
     windowOpenedAt = step.now.monotonic
     progressChanged(settlingBatch: true)
     goOn(step, &effects)

@@ -7,7 +7,7 @@ public struct Coverage: Hashable, Sendable, CustomStringConvertible {
     case delivered, redelivered, succeeded, partial, noProgress, outsideBatch, error, throttled, hung
     case deadline, lateAnswer, repeatedAnswer, succeededAfterCancel
     case progressCommitted, progressRefused, failureCommitted, failureRefused, storeFull, staleStoreAnswer
-    case exhausted, expired, expiredHeadOnly, skipped, lost
+    case bisected, exhausted, expired, expiredHeadOnly, skipped, lost
     case pause, resume, skip, retry, redrive, redriveSucceeded, redriveFailed
     case timer, earlyTimer, restoredFailing, finished
     case inWaitingForParents, inIdle, inWaitingForTurn, inReading, inWindowing, inDelivering, inCancelling

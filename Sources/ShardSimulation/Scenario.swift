@@ -73,7 +73,7 @@ struct Scenario {
       windowMilliseconds: random.chance(400) ? Int64(random.within(1...60)) : 0,
       maximumRetryAttempts: random.chance(600) ? random.within(0...3) : nil,
       maximumRecordAgeMilliseconds: random.chance(500) ? Int64(random.within(5...400)) : nil,
-      handlerTimeoutMilliseconds: Int64(random.within(5...80)),
+      bisectsBatchOnError: random.chance(400), handlerTimeoutMilliseconds: Int64(random.within(5...80)),
       retryBackoff: Backoff(firstMilliseconds: Int64(random.within(1...10)), capMilliseconds: 60, jitterPercent: 20),
       systemBackoff: Backoff(firstMilliseconds: Int64(random.within(1...20)), capMilliseconds: 60, jitterPercent: 20),
       deliveriesInFlightLimit: random.within(1...4))

@@ -56,12 +56,16 @@ public struct EventSourceMapping: Hashable, Sendable {
     public var attempts: Int?
     /// `MaximumRecordAgeInSeconds`: records older than this leave the lane undelivered. `nil`: none do.
     public var recordAge: Duration?
+    /// `BisectBatchOnFunctionError`: a failing batch of several records is split in two, without a wait and without
+    /// using up an attempt, until the record that fails stands alone.
+    public var bisects: Bool
     /// The waits between deliveries.
     public var backoff: Backoff
 
-    public init(attempts: Int? = nil, recordAge: Duration? = nil, backoff: Backoff = .retry) {
+    public init(attempts: Int? = nil, recordAge: Duration? = nil, bisects: Bool = false, backoff: Backoff = .retry) {
       self.attempts = attempts
       self.recordAge = recordAge
+      self.bisects = bisects
       self.backoff = backoff
     }
   }
@@ -96,6 +100,7 @@ public struct EventSourceMapping: Hashable, Sendable {
       batchSize: batch.limit, payloadByteLimit: Self.eventByteLimit - EventWriter.envelopeByteCount,
       windowMilliseconds: batch.window.inMilliseconds,
       maximumRetryAttempts: retry.attempts, maximumRecordAgeMilliseconds: retry.recordAge?.inMilliseconds,
+      bisectsBatchOnError: retry.bisects,
       handlerTimeoutMilliseconds: timeout.inMilliseconds, retryBackoff: retry.backoff,
       deliveriesInFlightLimit: concurrency)
   }

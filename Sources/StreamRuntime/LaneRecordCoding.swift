@@ -12,8 +12,8 @@ public struct StoredLane: Hashable, Sendable {
     self.history = history
   }
 
-  /// Version 1: version, flags, next, lost; then, for a failing batch, its numbers and its attempts. Little-endian;
-  /// strings and lists carry their count in front.
+  /// Version 1: version, flags, next, lost; then the counts of frozen batches, if any; then, for a failing batch, its
+  /// numbers and its attempts. Little-endian; strings and lists carry their count in front.
   public func encoded() -> [UInt8] {
     var writer = ByteWriter()
     writer.write(Self.version)
@@ -21,9 +21,14 @@ public struct StoredLane: Hashable, Sendable {
     if progress.isFinished { flags |= Flag.finished }
     if progress.isPaused { flags |= Flag.paused }
     if progress.failing != nil { flags |= Flag.failing }
+    if !progress.pieces.isEmpty { flags |= Flag.pieces }
     writer.write(flags)
     writer.write(progress.next.rawValue)
     writer.write(progress.lostToRetention)
+    if !progress.pieces.isEmpty {
+      writer.write(UInt32(progress.pieces.count))
+      for count in progress.pieces { writer.write(UInt32(count)) }
+    }
     if let failing = progress.failing {
       writer.write(failing.extent.first.rawValue)
       writer.write(UInt32(failing.extent.count))
@@ -51,6 +56,7 @@ public struct StoredLane: Hashable, Sendable {
     progress.lostToRetention = try reader.read()
     progress.isFinished = flags & Flag.finished != 0
     progress.isPaused = flags & Flag.paused != 0
+    if flags & Flag.pieces != 0 { progress.pieces = try reader.readPieces() }
     var history = AttemptHistory()
     if flags & Flag.failing != 0 {
       let first = try reader.readIndex()
@@ -82,7 +88,8 @@ public struct StoredLane: Hashable, Sendable {
     static let finished: UInt8 = 1
     static let paused: UInt8 = 2
     static let failing: UInt8 = 4
-    static let all = finished | paused | failing
+    static let pieces: UInt8 = 8
+    static let all = finished | paused | failing | pieces
   }
 }
 
@@ -145,6 +152,17 @@ struct ByteReader {
     let value: UInt64 = try read()
     guard value <= SequenceNumber.greatestIndex else { throw .malformed }
     return RecordIndex(value)
+  }
+
+  mutating func readPieces() throws(LaneRecordError) -> [Int] {
+    let count: UInt32 = try read()
+    var pieces: [Int] = []
+    for _ in 0..<count {
+      let piece: UInt32 = try read()
+      guard piece > 0 else { throw .malformed }
+      pieces.append(Int(piece))
+    }
+    return pieces
   }
 
   mutating func readString() throws(LaneRecordError) -> String {

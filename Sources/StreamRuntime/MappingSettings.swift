@@ -24,6 +24,7 @@ public struct MappingSettings: Hashable, Sendable {
     writer.write(policy.windowMilliseconds)
     writer.write(policy.maximumRetryAttempts.map { Int64($0) } ?? Self.none)
     writer.write(policy.maximumRecordAgeMilliseconds ?? Self.none)
+    writer.write(Int64(policy.bisectsBatchOnError ? 1 : 0))
     writer.write(policy.handlerTimeoutMilliseconds)
     for backoff in [policy.retryBackoff, policy.systemBackoff] {
       writer.write(backoff.firstMilliseconds)
@@ -62,13 +63,15 @@ extension LanePolicy {
     let window = try number(&reader)
     let attempts = try number(&reader)
     let age = try number(&reader)
+    let bisects = try number(&reader) != 0
     let timeout = try number(&reader)
     let retry = try backoff(&reader)
     let system = try backoff(&reader)
     self.init(
       batchSize: batchSize, payloadByteLimit: payloadByteLimit, windowMilliseconds: window,
       maximumRetryAttempts: attempts < 0 ? nil : Int(attempts),
-      maximumRecordAgeMilliseconds: age < 0 ? nil : age, handlerTimeoutMilliseconds: timeout, retryBackoff: retry,
-      systemBackoff: system, deliveriesInFlightLimit: Int(clamping: try number(&reader)))
+      maximumRecordAgeMilliseconds: age < 0 ? nil : age, bisectsBatchOnError: bisects,
+      handlerTimeoutMilliseconds: timeout, retryBackoff: retry, systemBackoff: system,
+      deliveriesInFlightLimit: Int(clamping: try number(&reader)))
   }
 }

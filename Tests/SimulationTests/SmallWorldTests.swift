@@ -10,9 +10,11 @@ struct SmallWorldTests {
     var attempts: Int?
     var age: Int64?
     var window: Int64 = 0
+    var bisects = false
 
     var testDescription: String {
       "batches of \(batchSize), retries \(attempts.map(String.init) ?? "without end"), age \(age ?? 0), window \(window)"
+        + (bisects ? ", bisecting" : "")
     }
   }
 
@@ -21,6 +23,7 @@ struct SmallWorldTests {
     Setting(batchSize: 1, attempts: 0, age: nil),
     Setting(batchSize: 2, attempts: nil, age: 150),
     Setting(batchSize: 2, attempts: 1, age: 150, window: 50),
+    Setting(batchSize: 2, attempts: 0, age: nil, bisects: true),
   ]
 
   @Test("all worlds of a few records keep every promise", arguments: settings)
@@ -29,6 +32,7 @@ struct SmallWorldTests {
     let policy = LanePolicy(
       batchSize: setting.batchSize, payloadByteLimit: 100, windowMilliseconds: setting.window,
       maximumRetryAttempts: setting.attempts, maximumRecordAgeMilliseconds: setting.age,
+      bisectsBatchOnError: setting.bisects,
       handlerTimeoutMilliseconds: 1_000, retryBackoff: backoff, systemBackoff: backoff, deliveriesInFlightLimit: 1)
     let report = SmallWorlds(
       policy: policy, limits: PollerLimits(unstoredBatchLimit: 1), records: 2, laterRecords: 1, crashes: 1,

@@ -87,7 +87,7 @@ struct ConfigurationTests {
           maximumRecordAge: 8s
           FunctionResponseTypes: [ReportBatchItemFailures]
           ParallelizationFactor: 1
-          BisectBatchOnFunctionError: false
+          BisectBatchOnFunctionError: true
           TumblingWindowInSeconds: 0
           FilterCriteria: {}
           DestinationConfig: { OnFailure: {} }
@@ -100,6 +100,7 @@ struct ConfigurationTests {
     expected.maximumRetryAttempts = 0
     expected.maximumRecordAge = .seconds(8)
     expected.reportsItemFailures = true
+    expected.bisectsBatchOnError = true
     #expect(try read(yaml).mappings == [expected])
   }
 
@@ -143,7 +144,7 @@ struct ConfigurationTests {
       ("Enabled: maybe", #"Enabled: "maybe": must be true or false"#),
       ("FunctionResponseTypes: [Bad]", #"FunctionResponseTypes[0]: "Bad": must be ReportBatchItemFailures"#),
       ("ParallelizationFactor: 2", #"ParallelizationFactor: "2": is not supported yet (only 1)"#),
-      ("BisectBatchOnFunctionError: true", #"BisectBatchOnFunctionError: "true": is not supported yet (only false)"#),
+      ("BisectBatchOnFunctionError: maybe", #"BisectBatchOnFunctionError: "maybe": must be true or false"#),
       ("TumblingWindowInSeconds: 10", #"TumblingWindowInSeconds: "10": is not supported yet (only 0)"#),
       ("FilterCriteria: { Filters: [] }", "FilterCriteria: a mapping: is not supported yet"),
       (

@@ -11,7 +11,7 @@ struct CodingTests {
     func number(_ limit: UInt64) -> Int { Int(random.next() % limit) }
     var progress = LaneProgress(
       next: RecordIndex(random.next() >> 1), isFinished: number(2) == 0, isPaused: number(2) == 0,
-      lostToRetention: random.next())
+      pieces: (0..<number(4)).map { _ in 1 + number(9_999) }, lostToRetention: random.next())
     var history = AttemptHistory()
     guard number(4) > 0 else { return StoredLane(progress: progress, history: history) }
     let moment = { (random: inout SplitMix64) in WallTime(milliseconds: Int64(random.next() >> 20)) }
@@ -70,7 +70,8 @@ struct CodingTests {
   func settings(limit: Int?) {
     let policy = LanePolicy(
       batchSize: 7, payloadByteLimit: 8, windowMilliseconds: 9, maximumRetryAttempts: limit,
-      maximumRecordAgeMilliseconds: limit.map { Int64($0) }, handlerTimeoutMilliseconds: 11,
+      maximumRecordAgeMilliseconds: limit.map { Int64($0) }, bisectsBatchOnError: limit == 0,
+      handlerTimeoutMilliseconds: 11,
       retryBackoff: Backoff(firstMilliseconds: 1, capMilliseconds: 2, jitterPercent: 3), deliveriesInFlightLimit: 12)
     let settings = MappingSettings(stream: StreamNumber(5), policy: policy)
     let bytes = settings.encoded()

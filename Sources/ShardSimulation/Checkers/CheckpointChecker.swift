@@ -15,6 +15,9 @@ enum CheckpointChecker {
     } else if lane.isFailing, lane.failingFirst == lane.position, lane.position >= shard.base {
       return "the attempts of a failing batch were not stored"
     }
+    if lane.position >= shard.base, progress.pieces != lane.storedPieces {
+      return "the stored pieces of a batch are not those that were"
+    }
     return nil
   }
 

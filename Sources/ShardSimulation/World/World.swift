@@ -283,6 +283,7 @@ struct World {
     lanes[lane].failingCount = 0
     lanes[lane].attempts = 0
     lanes[lane].frozenCount = 0
+    lanes[lane].pieces.removeAll()
     lanes[lane].retryNotBefore = 0
     if let extent = oversizedBehindLoss { lanes[lane].fail(extent, usesAttempt: true) }
   }

@@ -125,8 +125,13 @@ extension World {
   }
 
   private mutating func fail(_ extent: BatchExtent, _ kind: FailureKind, in lane: Int) {
-    lanes[lane].fail(extent, usesAttempt: kind.usesAttempt)
     let policy = scenario.policies[lanes[lane].mapping]
+    let isGivenUp = lanes[lane].skipEnd > lanes[lane].position
+    if policy.bisectsBatchOnError, kind.usesAttempt, extent.count > 1, !isGivenUp {
+      coverage.count(.bisected)
+      return lanes[lane].bisect(extent)
+    }
+    lanes[lane].fail(extent, usesAttempt: kind.usesAttempt)
     let backoff = kind.usesAttempt ? policy.retryBackoff : policy.systemBackoff
     // The least that jitter leaves of the shortest wait. A batch may be too old before.
     let wait = backoff.firstMilliseconds * Int64(100 - backoff.jitterPercent) / 100

@@ -19,6 +19,8 @@ struct WorldLane: Hashable {
   var retryNotBefore: Int64 = 0
   /// The next delivery has exactly so many records, if it begins at `position`; 0: as many as there are.
   var frozenCount = 0
+  /// The sizes of the batches behind that one, the nearest last.
+  var pieces: [Int] = []
   /// Records given up by an operator, as an end; 0: none.
   var skipEnd = 0
   var settledBatches = 0
@@ -63,9 +65,21 @@ struct WorldLane: Hashable {
     position += count
     failingCount = 0
     attempts = 0
-    frozenCount = rest
+    frozenCount = rest > 0 ? rest : pieces.popLast() ?? 0
     retryNotBefore = 0
     settledBatches += 1
+  }
+
+  /// The frozen batches that must be found after a restart, without the failing one.
+  var storedPieces: [Int] { (isFailing || frozenCount == 0 ? [] : [frozenCount]) + pieces.reversed() }
+
+  /// A failed batch of several records becomes two, the first of which is next.
+  mutating func bisect(_ extent: BatchExtent) {
+    failingCount = 0
+    attempts = 0
+    retryNotBefore = 0
+    frozenCount = extent.count / 2
+    pieces.append(extent.count - frozenCount)
   }
 
   mutating func fail(_ extent: BatchExtent, usesAttempt: Bool) {
@@ -84,7 +98,8 @@ struct WorldLane: Hashable {
     failingCount = committed.failing?.extent.count ?? 0
     failingFirst = position
     attempts = committed.failing?.attempts ?? 0
-    frozenCount = failingCount
+    pieces = committed.pieces.reversed()
+    frozenCount = isFailing ? failingCount : pieces.popLast() ?? 0
     skipEnd = 0
     retryNotBefore = 0
     settledBatches = 0

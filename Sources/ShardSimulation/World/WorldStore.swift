@@ -31,8 +31,6 @@ extension World {
     }
     store.storeFailure(order, ticket: ticket, lane)
     lanes[lane].lastTicket = ticket
-    // The records behind those that leave make the next batch.
-    if order.condition == .recordAgeExceeded { lanes[lane].frozenCount = lanes[lane].readCount }
     uncommitted |= bit(lane)
   }
 
@@ -101,9 +99,10 @@ extension World {
     if answersFailure {
       store.endFailure(lane)
       updateWrites(lane)
-      let extent = store.lanes[lane].failure.extent
-      let rest = max(0, lanes[lane].frozenCount - extent.count)
-      lanes[lane].settle(extent.count, rest: rest)
+      let failure = store.lanes[lane].failure
+      // The records behind those that leave make the next batch.
+      let whole = failure.condition == .recordAgeExceeded ? lanes[lane].readCount : lanes[lane].frozenCount
+      lanes[lane].settle(failure.extent.count, rest: max(0, whole - failure.extent.count))
       send(.failureStored(LaneID(lane), ticket: store.lanes[lane].failureTicket))
     } else {
       store.endProgress(lane)

@@ -122,6 +122,8 @@ public struct MappingConfiguration: Hashable, Sendable {
   public var maximumRecordAge: Duration?
   /// `FunctionResponseTypes` holds `ReportBatchItemFailures`.
   public var reportsItemFailures = false
+  /// `BisectBatchOnFunctionError`.
+  public var bisectsBatchOnError = false
 
   public init(name: String? = nil, stream: String, function: String) {
     self.name = name ?? "\(stream)-\(function)"

@@ -199,7 +199,7 @@ public struct ConfigurationReader {
     mapping.maximumRecordAge = readRecordAge(&section)
     mapping.reportsItemFailures = readResponseTypes(&section)
     section.notSupportedYet("ParallelizationFactor", unless: ["1"])
-    section.notSupportedYet("BisectBatchOnFunctionError", unless: ["false"])
+    mapping.bisectsBatchOnError = section.boolean("BisectBatchOnFunctionError", default: false)
     section.notSupportedYet("TumblingWindowInSeconds", unless: ["0"])
     section.notSupportedYet("FilterCriteria", unless: [])
     readDestination(&section)

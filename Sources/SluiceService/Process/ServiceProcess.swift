@@ -190,7 +190,9 @@ extension EventSourceMapping {
       }
     self.init(mapping.name, stream: mapping.stream, from: start)
     batch = .init(upTo: mapping.batchSize, within: mapping.batchingWindow)
-    retry = .init(attempts: mapping.maximumRetryAttempts, recordAge: mapping.maximumRecordAge)
+    retry = .init(
+      attempts: mapping.maximumRetryAttempts, recordAge: mapping.maximumRecordAge,
+      bisects: mapping.bisectsBatchOnError)
     timeout = function.timeout
     // A lane that waits for a process must not use up its handler's time.
     concurrency = function.concurrency
