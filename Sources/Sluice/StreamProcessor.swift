@@ -116,14 +116,8 @@ public struct MappingProblems: Error, Hashable, Sendable, CustomStringConvertibl
 
 extension EventSourceMapping {
   func plan(_ handler: any BatchHandler) -> MappingPlan {
-    let start: StreamPoller.Start =
-      switch startingPosition {
-      case .trimHorizon: .trimHorizon
-      case .latest: .latest
-      case .atTimestamp(let moment): .atTimestamp(moment)
-      }
-    return MappingPlan(
-      name: name, stream: stream, start: start, policy: policy, handler: handler,
+    MappingPlan(
+      name: name, stream: stream, start: startingPosition, policy: policy, handler: handler,
       recordOverhead: EventWriter.recordOverhead(for: EventIdentity(), stream: stream))
   }
 }

@@ -52,8 +52,6 @@ public enum PollerError: Error, Hashable, Sendable, CustomStringConvertible {
 /// Drives the lanes of all mappings of one store: opens them, wakes them after each commit, opens the children of
 /// resharded shards, and drains.
 public final class StreamPoller: Sendable {
-  public typealias Start = StartingPosition
-
   public let store: StreamStore
   let driver: PollerDriver
   private let logger: Logger

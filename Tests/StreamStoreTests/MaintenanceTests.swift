@@ -121,11 +121,11 @@ struct PositionTests {
     let gone = shard.sequenceNumber(of: RecordIndex(2))
     #expect(try store.index(for: .trimHorizon, in: address) == RecordIndex(5))
     #expect(try store.index(for: .latest, in: address) == RecordIndex(10))
-    #expect(try store.index(for: .atSequenceNumber(number), in: address) == RecordIndex(7))
-    #expect(try store.index(for: .afterSequenceNumber(number), in: address) == RecordIndex(8))
-    #expect(try store.index(for: .afterSequenceNumber(gone), in: address) == RecordIndex(5))
+    #expect(try store.index(at: number, in: address) == RecordIndex(7))
+    #expect(try store.index(after: number, in: address) == RecordIndex(8))
+    #expect(try store.index(after: gone, in: address) == RecordIndex(5))
     let foreign = SequenceNumber(shardCreatedAtSeconds: 1, shard: ShardNumber(0), index: RecordIndex(7))
-    #expect(throws: StoreError.self) { try store.index(for: .atSequenceNumber(foreign), in: address) }
+    #expect(throws: StoreError.self) { try store.index(at: foreign, in: address) }
     #expect(try store.arrival(of: RecordIndex(9), in: address) == folder.now)
     #expect(try store.arrival(of: RecordIndex(2), in: address) == nil)
     #expect(try store.arrival(of: RecordIndex(10), in: address) == nil)

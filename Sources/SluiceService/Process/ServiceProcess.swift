@@ -182,13 +182,7 @@ extension StoreConfiguration {
 
 extension EventSourceMapping {
   init(_ mapping: MappingConfiguration, _ function: FunctionConfiguration) {
-    let start: StartingPosition =
-      switch mapping.startingPosition {
-      case .trimHorizon: .trimHorizon
-      case .latest: .latest
-      case .atTimestamp(let milliseconds): .atTimestamp(WallTime(milliseconds: milliseconds))
-      }
-    self.init(mapping.name, stream: mapping.stream, from: start)
+    self.init(mapping.name, stream: mapping.stream, from: mapping.startingPosition)
     batch = .init(upTo: mapping.batchSize, within: mapping.batchingWindow)
     retry = .init(attempts: mapping.maximumRetryAttempts, recordAge: mapping.maximumRecordAge)
     timeout = function.timeout
