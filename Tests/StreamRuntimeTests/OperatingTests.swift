@@ -123,6 +123,26 @@ struct OperatingTests {
     #expect(stage.all.map(\.data) == [["a"], ["b"], ["c"], ["a"]])
   }
 
+  @Test("an entry is stamped with the time of the poller's clock, when it is made and when it is redriven")
+  func stamps() async throws {
+    let (made, redriven) = (WallTime(milliseconds: 1_000_000), WallTime(milliseconds: 2_000_000))
+    let stage = try Stage()
+    try await stage.put(["a"])
+    let first = try await stage.poller(.quick.with { $0.maximumRetryAttempts = 0 }, at: made) {
+      _, _ in throw Refused()
+    }
+    _ = await stage.next()
+    await first.end()
+    #expect(try stage.store.failures(limit: 10).map(\.createdAt) == [made])
+    let second = try await stage.poller(at: redriven) { _, _ in throw Refused() }
+    try redriveAll(second, stage)
+    _ = await stage.next()
+    await second.drain()
+    _ = try await stage.store.createStream(NewStream(name: "behind"))
+    second.close()
+    #expect(try stage.store.failures(limit: 10).map(\.lastRedrive?.endedAt) == [redriven])
+  }
+
   @Test("an entry of which only a part is done stays on the list")
   func partialRedrive() async throws {
     let stage = try await stage(withFailed: ["a"])
