@@ -151,4 +151,28 @@ struct OperatorActionTests {
     #expect(try refusal(await operations.perform(.purge(first, consent: apply))) == .badInput)
     #expect(try audit == ["purge entry 1"])
   }
+
+  @Test("a damaged entry is counted, says which one it is when it is read, and can be purged by its number")
+  func purgeDamaged() async throws {
+    try await fail(["a"])
+    try store.damage("Unexpected()")
+    let operations = operations()
+    func count() async throws -> Int? {
+      guard case .status(let status) = await operations.perform(.status) else { throw Unexpected() }
+      return status.mappings.first?.failureEntries
+    }
+    #expect(try await count() == 1)
+    guard case .refused(let refused) = await operations.perform(.listFailures(FailureQuery())) else {
+      throw Unexpected()
+    }
+    #expect(refused.message.contains("table failures, failure entry 1: its checksum does not match"))
+    let query = FailureQuery(entries: [1])
+    #expect(try action(await operations.perform(.purge(query, consent: preview))).effects.count == 1)
+    #expect(try await count() == 1)
+    let applied = try action(await operations.perform(.purge(query, consent: apply)))
+    #expect(applied.effects.first?.contains("entry 1: it is damaged") == true)
+    #expect(try await count() == 0)
+    #expect(try failures.isEmpty && audit == ["purge entry 1"])
+    #expect(try store.store.check().problems.isEmpty)
+  }
 }
