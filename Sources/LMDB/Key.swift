@@ -61,7 +61,7 @@ public struct Key: Sendable, Hashable, Comparable {
 
   /// Calls `body` with the bytes, which live as long as the call.
   @inline(__always)
-  func withBytes<Result, Failure: Error>(
+  public func withBytes<Result, Failure: Error>(
     _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
   ) throws(Failure) -> Result {
     var copy = words

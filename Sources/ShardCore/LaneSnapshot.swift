@@ -69,6 +69,13 @@ extension Poller {
       lostToRetention: lane.lostToRetention)
   }
 
+  /// Whether the lane waits in the ready ring of its mapping for a permit.
+  public func waitsForTurn(_ id: LaneID) -> Bool {
+    precondition(lanes.indices.contains(id.rawValue), "a lane is opened before it is looked at")
+    if case .ready = lanes[id.rawValue].phase { return true }
+    return false
+  }
+
   /// What a restart would find if everything on its way were stored.
   public func progress(_ id: LaneID) -> LaneProgress {
     precondition(lanes.indices.contains(id.rawValue), "a lane is opened before it is looked at")

@@ -23,6 +23,8 @@ public enum Sabotage: CaseIterable, Sendable {
   case loosensStoreBound
   /// Each order is given a hundred times.
   case floods
+  /// A lane is sent to the back of its ring as often as it stands there.
+  case sendsToTheBack
 
   /// The promise that is broken.
   public var promise: Promise {
@@ -37,6 +39,7 @@ public enum Sabotage: CaseIterable, Sendable {
     case .losesTimers, .losesChanges: .liveness
     case .loosensStoreBound: .repeats
     case .floods: .bounds
+    case .sendsToTheBack: .fairness
     }
   }
 }

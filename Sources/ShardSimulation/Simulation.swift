@@ -12,9 +12,11 @@ public struct Simulation: Sendable {
     self.sabotage = sabotage
   }
 
-  /// Runs so many steps of the poller, and to the end of the episode begun. Ends early with a violation.
-  public func run(steps: Int) -> SimulationReport {
+  /// Runs so many steps of the poller, and to the end of the episode begun. Ends early with a violation. The report holds
+  /// the last `traceLimit` lines of what happened and what was ordered; tracing changes nothing of that.
+  public func run(steps: Int, tracingLast traceLimit: Int = 0) -> SimulationReport {
     var world = World(seed: seed, sabotage: sabotage)
+    if traceLimit > 0 { world.trace = SimulationTrace(limit: traceLimit) }
     while world.steps < UInt64(steps), world.violations.isEmpty {
       world.beginEpisode()
       let faultsEnd = world.steps + UInt64(world.scenario.steps)
@@ -34,7 +36,8 @@ public struct Simulation: Sendable {
       world.end()
     }
     return SimulationReport(
-      seed: seed, steps: world.steps, violations: world.violations, coverage: world.coverage, digest: world.digest)
+      seed: seed, steps: world.steps, violations: world.violations, coverage: world.coverage, digest: world.digest,
+      trace: world.trace?.lines ?? [])
   }
 }
 

@@ -1,6 +1,6 @@
 /// The promises of the design, each with a checker.
 public enum Promise: String, Hashable, Sendable, CaseIterable {
-  case order, completeness, blocking, expiry, checkpoint, family, exclusivity, liveness, bounds, repeats
+  case order, completeness, blocking, expiry, checkpoint, family, exclusivity, liveness, bounds, repeats, fairness
 }
 
 /// A promise that was broken.
@@ -27,4 +27,6 @@ public struct SimulationReport: Hashable, Sendable {
   public var coverage: Coverage
   /// A digest of all orders in order: the same seed gives the same number.
   public var digest: UInt64
+  /// The last events and orders in words, oldest first, if the run was traced.
+  public var trace: [String]
 }

@@ -13,7 +13,8 @@ public struct EventSourceMapping: Hashable, Sendable {
   /// The name under which progress is kept. The default is the stream's name; two mappings of one stream need two.
   public var name: String
   public var stream: String
-  /// Where a shard begins that this mapping has never worked on. Shards that appear later begin at their first record.
+  /// Where a shard begins that this mapping has never worked on; `latest` is when the mapping first runs. Shards that
+  /// appear later begin at their first record.
   public var startingPosition: StartingPosition
   public var batch = Batch()
   public var retry = Retry()
@@ -26,15 +27,6 @@ public struct EventSourceMapping: Hashable, Sendable {
     self.name = name ?? stream
     self.stream = stream
     self.startingPosition = startingPosition
-  }
-
-  public enum StartingPosition: Hashable, Sendable {
-    /// The oldest record that is still there.
-    case trimHorizon
-    /// Records put from now on. "Now" is when the mapping first runs.
-    case latest
-    /// The first record that arrived at or after this moment.
-    case atTimestamp(WallTime)
   }
 
   /// How batches are formed.

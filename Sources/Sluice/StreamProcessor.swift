@@ -21,6 +21,8 @@ public struct StreamProcessor: Service {
   /// How long a drain may take before handlers are cancelled.
   public var drainLimit: Duration = .seconds(30)
   public var logger = Logger(label: "sluice")
+  /// Called once by ``run()``, when every lane is open and ``poller`` is there. Must be quick.
+  public var lanesAreOpen: @Sendable () -> Void = {}
   private var plans: [(EventSourceMapping, any BatchHandler)] = []
   private let started = StartedPoller()
 
@@ -59,6 +61,7 @@ public struct StreamProcessor: Service {
       throw error
     }
     started.set(poller)
+    lanesAreOpen()
     let retention = RetentionKeeper(store: store, logger: logger)
     let keeping = Task { await retention.run() }
     defer { keeping.cancel() }
@@ -116,14 +119,8 @@ public struct MappingProblems: Error, Hashable, Sendable, CustomStringConvertibl
 
 extension EventSourceMapping {
   func plan(_ handler: any BatchHandler) -> MappingPlan {
-    let start: StreamPoller.Start =
-      switch startingPosition {
-      case .trimHorizon: .trimHorizon
-      case .latest: .latest
-      case .atTimestamp(let moment): .atTimestamp(moment)
-      }
-    return MappingPlan(
-      name: name, stream: stream, start: start, policy: policy, handler: handler,
+    MappingPlan(
+      name: name, stream: stream, start: startingPosition, policy: policy, handler: handler,
       recordOverhead: EventWriter.recordOverhead(for: EventIdentity(), stream: stream))
   }
 }

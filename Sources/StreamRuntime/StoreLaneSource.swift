@@ -12,6 +12,8 @@ struct StoreLaneSource: LaneSource {
   let recordOverhead: Int
   /// Records beyond the batch that a read brings along: a busy lane then cuts some batches out of memory.
   let readAhead: ReadAheadBudget
+  /// Says when an entry was made and when its redrive ended.
+  let clock: @Sendable () -> Now
   let logger: Logger
 
   // MARK: - Reading
@@ -124,7 +126,7 @@ struct StoreLaneSource: LaneSource {
       shardCreatedAtSeconds: info.createdAtSeconds, firstIndex: failure.extent.first,
       lastIndex: failure.extent.last, firstArrival: failure.extent.firstArrival,
       lastArrival: failure.extent.lastArrival, condition: failure.condition, attempts: failure.attempts,
-      history: history.attempts, createdAt: SystemClock.wall())
+      history: history.attempts, createdAt: clock().wall)
     return NewFailure(summary: summary, run: found.run, range: 0..<found.batch.count)
   }
 
@@ -141,7 +143,7 @@ struct StoreLaneSource: LaneSource {
       guard var summary = try store.failure(entry)?.summary else { return }
       summary.redrives += 1
       summary.lastRedrive = RedriveOutcome(
-        endedAt: SystemClock.wall(), succeeded: false, message: "\(failure.type): \(failure.message)")
+        endedAt: clock().wall, succeeded: false, message: "\(failure.type): \(failure.message)")
       summary.history.append(failure)
       store.submit(.updateFailure(summary)) { result in log(result, entry) }
     } catch {

@@ -52,10 +52,9 @@ public enum PollerError: Error, Hashable, Sendable, CustomStringConvertible {
 /// Drives the lanes of all mappings of one store: opens them, wakes them after each commit, opens the children of
 /// resharded shards, and drains.
 public final class StreamPoller: Sendable {
-  public typealias Start = StartingPosition
-
   public let store: StreamStore
   let driver: PollerDriver
+  private let clock: @Sendable () -> Now
   private let logger: Logger
   private let readAhead = ReadAheadBudget()
   private let state = Mutex(State())
@@ -75,12 +74,13 @@ public final class StreamPoller: Sendable {
     var lanes: [ShardNumber: LaneID] = [:]
   }
 
-  /// `clock` is read once for each step. `seed` decides the jitter of waits.
+  /// `clock` is read once for each step, and for the times of what is stored. `seed` decides the jitter of waits.
   public init(
     store: StreamStore, limits: PollerLimits = PollerLimits(), seed: UInt64,
     clock: @escaping @Sendable () -> Now = { SystemClock.now() }, logger: Logger
   ) {
     self.store = store
+    self.clock = clock
     self.logger = logger
     self.driver = PollerDriver(limits: limits, seed: seed, clock: clock, logger: logger)
     let id = store.observeCommits { [weak self] notice in self?.committed(notice) }
@@ -98,7 +98,7 @@ public final class StreamPoller: Sendable {
       name: plan.name, streamName: plan.stream, policy: plan.policy, handler: plan.handler,
       source: StoreLaneSource(
         store: store, mapping: info, stream: stream, recordOverhead: plan.recordOverhead,
-        readAhead: readAhead, logger: logger),
+        readAhead: readAhead, clock: clock, logger: logger),
       logger: logger)
     let id = driver.addMapping(plan.policy)
     try state.withLock { state in

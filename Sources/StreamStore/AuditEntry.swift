@@ -27,8 +27,8 @@ public struct AuditEntry: Hashable, Sendable {
     return writer.bytes
   }
 
-  init(decoding bytes: RawSpan) throws(LMDBError) {
-    var reader = ByteReader(bytes, table: "audit")
+  init(decoding reader: ByteReader) throws(LMDBError) {
+    var reader = reader
     self.init(
       time: try reader.readTime(), actor: try reader.readText(), action: try reader.readText(),
       subject: try reader.readText(), detail: try reader.readText())

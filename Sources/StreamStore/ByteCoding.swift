@@ -31,11 +31,13 @@ struct ByteWriter {
 struct ByteReader {
   private let bytes: [UInt8]
   private var position = 0
-  /// The table, for the message.
-  private let table: String
+  /// Where the value stands, for the message.
+  private let table: SmallTable.Kind
+  private let key: Key
 
-  init(_ span: RawSpan, table: String) {
-    self.bytes = unsafe span.withUnsafeBytes { unsafe Array($0) }
+  init(_ bytes: [UInt8], at key: Key, in table: SmallTable.Kind) {
+    self.bytes = bytes
+    self.key = key
     self.table = table
   }
 
@@ -71,5 +73,5 @@ struct ByteReader {
     return count
   }
 
-  var damaged: LMDBError { .corrupted("an entry of the table \(table) cannot be read") }
+  var damaged: LMDBError { .corrupted("\(table.describe(key)): it is not what such an entry holds") }
 }

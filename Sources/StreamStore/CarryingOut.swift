@@ -92,9 +92,10 @@ extension StoreWriter {
     let summary = failure.summary
     let key = Key(failure: summary.mapping, summary.address, first: summary.firstIndex, last: summary.lastIndex)
     let number: UInt64
-    if let known = try failureNumber(key, in: transaction) {
-      number = known
-    } else {
+    switch try failureNumber(key, in: transaction) {
+    case .failure(let damage): return .failure(damage)
+    case .success(let known?): number = known
+    case .success(nil):
       number = draft.counters.nextFailure
       draft.counters.nextFailure += 1
       var writer = ByteWriter()
@@ -108,25 +109,43 @@ extension StoreWriter {
 
   private func failureNumber(
     _ key: Key, in transaction: borrowing WriteTransaction
-  ) throws(LMDBError) -> UInt64? {
-    guard let value = try transaction.value(key, in: layout.failureKeys) else { return nil }
-    var reader = ByteReader(value, table: "failureKeys")
-    return try reader.read(UInt64.self)
+  ) throws(LMDBError) -> Result<UInt64?, StoreError> {
+    do throws(LMDBError) {
+      guard var reader = try transaction.value(key, in: layout.failureKeys) else { return .success(nil) }
+      return .success(try reader.read(UInt64.self))
+    } catch {
+      return .failure(try Self.ownDamage(error))
+    }
   }
 
   private func summary(
     _ number: UInt64, in transaction: borrowing WriteTransaction
-  ) throws(LMDBError) -> FailureSummary? {
-    guard let value = try transaction.value(Key(number), in: layout.failures) else { return nil }
-    return try FailureSummary(number: number, decoding: value)
+  ) throws(LMDBError) -> Result<FailureSummary, StoreError> {
+    do throws(LMDBError) {
+      guard let reader = try transaction.value(Key(number), in: layout.failures) else {
+        return .failure(.noSuchFailure(number))
+      }
+      return .success(try FailureSummary(number: number, decoding: reader))
+    } catch {
+      return .failure(try Self.ownDamage(error))
+    }
+  }
+
+  /// A damaged entry is the concern of the command that needs it, not of the others in its transaction: nothing was
+  /// written for it yet.
+  private static func ownDamage(_ error: LMDBError) throws(LMDBError) -> StoreError {
+    guard case .corrupted = error else { throw error }
+    return StoreError(error)
   }
 
   @_lifetime(transaction: copy transaction)
   private func update(
     _ changed: FailureSummary, in transaction: inout WriteTransaction
   ) throws(LMDBError) -> Result<CommandAnswer, StoreError> {
-    guard let known = try summary(changed.number, in: transaction) else {
-      return .failure(.noSuchFailure(changed.number))
+    let known: FailureSummary
+    switch try summary(changed.number, in: transaction) {
+    case .failure(let error): return .failure(error)
+    case .success(let found): known = found
     }
     guard known.mapping == changed.mapping, known.address == changed.address,
       known.firstIndex == changed.firstIndex, known.lastIndex == changed.lastIndex
@@ -142,13 +161,29 @@ extension StoreWriter {
   private func deleteFailure(
     _ number: UInt64, in transaction: inout WriteTransaction
   ) throws(LMDBError) -> Result<CommandAnswer, StoreError> {
-    guard let known = try summary(number, in: transaction) else { return .failure(.noSuchFailure(number)) }
-    try transaction.delete(
-      Key(failure: known.mapping, known.address, first: known.firstIndex, last: known.lastIndex),
-      in: layout.failureKeys)
+    switch try summary(number, in: transaction) {
+    case .success(let known):
+      try transaction.delete(
+        Key(failure: known.mapping, known.address, first: known.firstIndex, last: known.lastIndex),
+        in: layout.failureKeys)
+    case .failure(.corrupted):
+      // It cannot say which records it was made for; the table of keys can, and somebody wants to be rid of it.
+      try deleteFailureKey(of: number, in: &transaction)
+    case .failure(let error):
+      return .failure(error)
+    }
     try transaction.delete(Key(number), in: layout.failures)
     try transaction.delete(Key(number), in: layout.failurePayloads)
     return .success(.done)
+  }
+
+  @_lifetime(transaction: copy transaction)
+  private func deleteFailureKey(of number: UInt64, in transaction: inout WriteTransaction) throws(LMDBError) {
+    var keys = try transaction.cursor(in: layout.failureKeys)
+    while try keys.next() {
+      var reader = try keys.reader(in: layout.failureKeys)
+      if try reader.read(UInt64.self) == number { return try keys.delete() }
+    }
   }
 
   @_lifetime(transaction: copy transaction)

@@ -13,8 +13,8 @@ extension StreamInfo {
     return writer.bytes
   }
 
-  init(number: StreamNumber, decoding bytes: RawSpan) throws(LMDBError) {
-    var reader = ByteReader(bytes, table: "streams")
+  init(number: StreamNumber, decoding reader: ByteReader) throws(LMDBError) {
+    var reader = reader
     self.init(
       number: number, name: try reader.readText(), retentionMilliseconds: try reader.read(),
       createdAt: try reader.readTime(), recordByteLimit: Int(try reader.read(UInt32.self)),
@@ -41,8 +41,8 @@ extension ShardInfo {
     return writer.bytes
   }
 
-  init(address: ShardAddress, decoding bytes: RawSpan) throws(LMDBError) {
-    var reader = ByteReader(bytes, table: "shards")
+  init(address: ShardAddress, decoding reader: ByteReader) throws(LMDBError) {
+    var reader = reader
     let first = HashKey(try reader.read())
     let last = HashKey(try reader.read())
     guard first <= last else { throw reader.damaged }
@@ -71,8 +71,8 @@ extension MappingInfo {
     return writer.bytes
   }
 
-  init(number: MappingNumber, decoding bytes: RawSpan) throws(LMDBError) {
-    var reader = ByteReader(bytes, table: "mappings")
+  init(number: MappingNumber, decoding reader: ByteReader) throws(LMDBError) {
+    var reader = reader
     self.init(
       number: number, name: try reader.readText(), createdAt: try reader.readTime(), settings: try reader.readBytes())
   }
@@ -84,13 +84,14 @@ extension Catalog {
     self.init()
     var streams = try transaction.cursor(in: layout.streams)
     while try streams.next() {
-      let stream = try StreamInfo(number: StreamNumber(streams.key.number(at: 0)), decoding: streams.value)
+      let stream = try StreamInfo(
+        number: StreamNumber(streams.key.number(at: 0)), decoding: try streams.reader(in: layout.streams))
       if stream.isBeingDeleted { markDeleted(stream) } else { set(stream) }
     }
     var shards = try transaction.cursor(in: layout.shards)
     var family: [ShardInfo] = []
     while try shards.next() {
-      let shard = try ShardInfo(address: shards.key.shardAddress, decoding: shards.value)
+      let shard = try ShardInfo(address: shards.key.shardAddress, decoding: try shards.reader(in: layout.shards))
       if let first = family.first, first.address.stream != shard.address.stream {
         set(family)
         family = []
@@ -100,7 +101,9 @@ extension Catalog {
     set(family)
     var mappings = try transaction.cursor(in: layout.mappings)
     while try mappings.next() {
-      set(try MappingInfo(number: MappingNumber(mappings.key.number(at: 0)), decoding: mappings.value))
+      set(
+        try MappingInfo(
+          number: MappingNumber(mappings.key.number(at: 0)), decoding: try mappings.reader(in: layout.mappings)))
     }
   }
 }

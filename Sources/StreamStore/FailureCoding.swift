@@ -38,8 +38,8 @@ extension FailureSummary {
     return writer.bytes
   }
 
-  init(number: UInt64, decoding bytes: RawSpan) throws(LMDBError) {
-    var reader = ByteReader(bytes, table: "failures")
+  init(number: UInt64, decoding reader: ByteReader) throws(LMDBError) {
+    var reader = reader
     let mapping = MappingNumber(try reader.read())
     let mappingName = try reader.readText()
     let streamName = try reader.readText()
@@ -107,8 +107,10 @@ struct FailurePayload: Sendable {
   }
 
   /// Reads the records back.
-  static func records(decoding bytes: RawSpan, firstIndex: RecordIndex, count: Int) throws(LMDBError) -> RecordRun {
-    var reader = ByteReader(bytes, table: "failurePayloads")
+  static func records(
+    decoding reader: ByteReader, firstIndex: RecordIndex, count: Int
+  ) throws(LMDBError) -> RecordRun {
+    var reader = reader
     var builder = RecordRunBuilder(firstIndex: firstIndex)
     while builder.count < count {
       let stretch = Int(try reader.read(UInt32.self))

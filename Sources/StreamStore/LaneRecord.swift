@@ -20,8 +20,8 @@ public struct LaneRecord: Hashable, Sendable {
     return writer.bytes
   }
 
-  init(decoding bytes: RawSpan) throws(LMDBError) {
-    var reader = ByteReader(bytes, table: "lanes")
+  init(decoding reader: ByteReader) throws(LMDBError) {
+    var reader = reader
     self.init(next: try reader.readIndex(), payload: try reader.readBytes())
   }
 }

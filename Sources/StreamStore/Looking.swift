@@ -21,7 +21,7 @@ extension StreamStore {
         let key = cursor.key
         let address = ShardAddress(
           stream: StreamNumber(key.number(at: 4)), shard: ShardNumber(key.number(at: 8)))
-        lanes[address] = try LaneRecord(decoding: cursor.value)
+        lanes[address] = try LaneRecord(decoding: try cursor.reader(in: layout.lanes))
         isThere = try cursor.next()
       }
       return lanes
@@ -35,16 +35,36 @@ extension StreamStore {
       var cursor = try transaction.cursor(in: layout.failures)
       var isThere = try cursor.seek(atOrAfter: Key(number + 1))
       while isThere, summaries.count < limit {
-        summaries.append(try FailureSummary(number: cursor.key.number(at: 0), decoding: cursor.value))
+        summaries.append(
+          try FailureSummary(number: cursor.key.number(at: 0), decoding: try cursor.reader(in: layout.failures)))
         isThere = try cursor.next()
       }
       return summaries
     }
   }
 
+  /// One failure entry without its records; `nil` if there is none.
+  public func failureSummary(_ number: UInt64) throws(StoreError) -> FailureSummary? {
+    try reading { transaction throws(LMDBError) in
+      guard let reader = try transaction.value(Key(number), in: layout.failures) else { return nil }
+      return try FailureSummary(number: number, decoding: reader)
+    }
+  }
+
   /// How many failure entries there are. Constant cost.
   public func failureCount() throws(StoreError) -> Int {
-    try reading { transaction throws(LMDBError) in try transaction.statistics(of: layout.failures).entryCount }
+    try reading { transaction throws(LMDBError) in try transaction.statistics(of: layout.failures.database).entryCount }
+  }
+
+  /// How many failure entries each mapping has; none for those without any. Reads the keys alone, so that a damaged
+  /// entry is counted too.
+  public func failureCounts() throws(StoreError) -> [MappingNumber: Int] {
+    try reading { transaction throws(LMDBError) in
+      var counts: [MappingNumber: Int] = [:]
+      var cursor = try transaction.cursor(in: layout.failureKeys)
+      while try cursor.next() { counts[MappingNumber(cursor.key.number(at: 0)), default: 0] += 1 }
+      return counts
+    }
   }
 
   /// One failure entry with its records; `nil` if there is none.
@@ -69,7 +89,7 @@ extension StreamStore {
       guard number > 0 else { return [] }
       var isThere = try cursor.seek(atOrBefore: Key(number - 1))
       while isThere, entries.count < limit {
-        entries.append((cursor.key.number(at: 0), try AuditEntry(decoding: cursor.value)))
+        entries.append((cursor.key.number(at: 0), try AuditEntry(decoding: try cursor.reader(in: layout.audit))))
         isThere = try cursor.previous()
       }
       return entries

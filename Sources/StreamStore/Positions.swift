@@ -1,18 +1,6 @@
 internal import LMDB
 public import StreamModel
 
-/// Where to begin in a shard.
-public enum StartingPosition: Hashable, Sendable {
-  /// The oldest record that is still there.
-  case trimHorizon
-  /// Behind the newest record.
-  case latest
-  /// The first record that arrived at this moment or later.
-  case atTimestamp(WallTime)
-  case atSequenceNumber(SequenceNumber)
-  case afterSequenceNumber(SequenceNumber)
-}
-
 /// The extent of a shard.
 public struct ShardBounds: Hashable, Sendable {
   public var firstAvailable: RecordIndex
@@ -29,9 +17,8 @@ public struct ShardBounds: Hashable, Sendable {
 }
 
 extension StreamStore {
-  /// The index at which a reader begins. A record that retention has removed gives the first that is left.
+  /// The index at which a reader begins.
   public func index(for position: StartingPosition, in address: ShardAddress) throws(StoreError) -> RecordIndex {
-    let shard = try shard(address)
     let bounds = try shardBounds(address)
     switch position {
     case .trimHorizon: return bounds.firstAvailable
@@ -42,11 +29,19 @@ extension StreamStore {
       }
       guard let index else { throw .corruptedBlock(address, firstIndex: bounds.firstAvailable) }
       return index
-    case .atSequenceNumber(let number):
-      return max(try index(of: number, in: shard, bounds), bounds.firstAvailable)
-    case .afterSequenceNumber(let number):
-      return max(try index(of: number, in: shard, bounds).advanced(by: 1), bounds.firstAvailable)
     }
+  }
+
+  /// The index of the record with this sequence number, or the first that is left if retention has removed it.
+  public func index(at number: SequenceNumber, in address: ShardAddress) throws(StoreError) -> RecordIndex {
+    let bounds = try shardBounds(address)
+    return max(try index(of: number, in: try shard(address), bounds), bounds.firstAvailable)
+  }
+
+  /// The index behind the record with this sequence number, or the first that is left if retention has removed it.
+  public func index(after number: SequenceNumber, in address: ShardAddress) throws(StoreError) -> RecordIndex {
+    let bounds = try shardBounds(address)
+    return max(try index(of: number, in: try shard(address), bounds).advanced(by: 1), bounds.firstAvailable)
   }
 
   private func index(

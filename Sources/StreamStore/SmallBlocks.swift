@@ -4,7 +4,8 @@ internal import StreamModel
 /// Where small blocks have piled up. A trickle of records makes a block for each commit; over thousands of shards that
 /// takes up to three times the space, and so neighbours are merged when the writer has nothing else to do.
 ///
-/// Only what was written since the store was opened is counted.
+/// What was written since the store was opened is counted as it comes. What earlier runs left is looked for: see
+/// ``SmallBlockWalk``.
 struct SmallBlocks {
   /// A block below this is small.
   static let smallByteCount = 32 << 10
@@ -22,6 +23,8 @@ struct SmallBlocks {
   private var piles: [ShardAddress: Pile] = [:]
   private var ready: [ShardAddress] = []
   private var waiting = 0
+  /// The walk over what earlier runs left; `nil` when it is over.
+  var walk: SmallBlockWalk? = SmallBlockWalk()
 
   struct Pile {
     /// The first small block.
@@ -29,8 +32,9 @@ struct SmallBlocks {
     var count: Int
   }
 
-  var isWorthMerging: Bool { !ready.isEmpty }
-  var isOverdue: Bool { waiting >= Self.overdueCount && isWorthMerging }
+  var isWorthMerging: Bool { !ready.isEmpty || walk != nil }
+  /// What earlier runs left never is.
+  var isOverdue: Bool { waiting >= Self.overdueCount && !ready.isEmpty }
 
   mutating func add(_ address: ShardAddress, first: RecordIndex) {
     var pile = piles[address] ?? Pile(first: first, count: 0)
@@ -60,40 +64,85 @@ struct SmallBlocks {
 }
 
 extension StoreWriter {
-  /// Merges one pile of small neighbours into a block.
+  /// Merges one pile of small neighbours into a block: one of those that came, or else one that an earlier run left.
   @_lifetime(transaction: copy transaction)
   func mergeSmallBlocks(in transaction: inout WriteTransaction) throws(LMDBError) {
-    guard let (address, pile) = smallBlocks.takeNext() else { return }
-    var merged = BlockMerger(address: address)
-    var blocks = try transaction.cursor(in: layout.blocks)
-    var isThere = try blocks.seek(atOrAfter: Key(block: address, pile.first))
-    var taken = 0
-    while isThere, blocks.key.isBlock(of: address), taken < SmallBlocks.stepLimit {
-      let key = blocks.key
-      let isTaken = unsafe blocks.value.withUnsafeBytes {
-        unsafe merged.append($0, firstIndex: key.blockIndex, limit: options.blockByteLimit)
-      }
-      guard isTaken else { break }
-      taken += 1
-      isThere = try blocks.next()
+    guard let (address, pile) = smallBlocks.takeNext() else { return try mergeOldBlocks(in: &transaction) }
+    let merge = try mergeBlocks(of: address, from: pile.first, in: &transaction)
+    let left = max(pile.count - merge.taken, 0)
+    if let merged = merge.merged, merged.isSmall {
+      smallBlocks.putBack(address, first: merged.firstIndex, count: left + 1)
+    } else if let rest = merge.rest, rest > pile.first {
+      smallBlocks.putBack(address, first: rest, count: left)
     }
-    // The first block that was not taken begins the next pile.
-    let rest = isThere && blocks.key.isBlock(of: address) ? blocks.key.blockIndex : nil
-    guard taken > 1 else {
-      if let rest, rest > pile.first { smallBlocks.putBack(address, first: rest, count: max(pile.count - taken, 0)) }
+  }
+
+  /// Takes a step of the walk over old blocks, and merges the pile that it finds.
+  @_lifetime(transaction: copy transaction)
+  private func mergeOldBlocks(in transaction: inout WriteTransaction) throws(LMDBError) {
+    guard options.mergesSmallBlocks, var walk = smallBlocks.walk else {
+      smallBlocks.walk = nil
       return
     }
-    isThere = try blocks.seek(atOrAfter: Key(block: address, merged.firstIndex))
-    while isThere, blocks.key.isBlock(of: address), blocks.key.blockIndex < merged.endIndex {
+    let pile = try nextOldPile(&walk, in: &transaction)
+    if let (address, first) = pile {
+      let merge = try mergeBlocks(of: address, from: first, in: &transaction)
+      if let merged = merge.merged, merged.isSmall, merge.taken == SmallBlocks.stepLimit {
+        walk.goOn(at: merged.firstIndex, of: address)
+      } else {
+        // Behind what was merged, and at least one block further, even if the first could not be taken.
+        walk.goOn(at: max(merge.rest ?? RecordIndex(.max), first.advanced(by: 1)), of: address)
+      }
+    }
+    smallBlocks.walk = walk.isOver ? nil : walk
+  }
+
+  @_lifetime(transaction: copy transaction)
+  private func nextOldPile(
+    _ walk: inout SmallBlockWalk, in transaction: inout WriteTransaction
+  ) throws(LMDBError) -> (ShardAddress, RecordIndex)? {
+    var blocks = try transaction.cursor(in: layout.blocks)
+    return try walk.advance(&blocks)
+  }
+
+  /// What became of neighbours.
+  private struct Merge {
+    /// Blocks that went into one.
+    var taken = 0
+    /// The block that they became; `nil` if there were less than two.
+    var merged: BlockMerger?
+    /// The first block that was not taken; `nil` at the end of the shard.
+    var rest: RecordIndex?
+  }
+
+  /// Makes one block of small neighbours, from the first one at `first` or behind it.
+  @_lifetime(transaction: copy transaction)
+  private func mergeBlocks(
+    of address: ShardAddress, from first: RecordIndex, in transaction: inout WriteTransaction
+  ) throws(LMDBError) -> Merge {
+    var merge = Merge()
+    var merger = BlockMerger(address: address)
+    var blocks = try transaction.cursor(in: layout.blocks)
+    var isThere = try blocks.seek(atOrAfter: Key(block: address, first))
+    while isThere, blocks.key.isBlock(of: address), merge.taken < SmallBlocks.stepLimit {
+      let key = blocks.key
+      let isTaken = unsafe blocks.value.withUnsafeBytes {
+        unsafe merger.append($0, firstIndex: key.blockIndex, limit: options.blockByteLimit)
+      }
+      guard isTaken else { break }
+      merge.taken += 1
+      isThere = try blocks.next()
+    }
+    merge.rest = isThere && blocks.key.isBlock(of: address) ? blocks.key.blockIndex : nil
+    guard merge.taken > 1 else { return merge }
+    isThere = try blocks.seek(atOrAfter: Key(block: address, merger.firstIndex))
+    while isThere, blocks.key.isBlock(of: address), blocks.key.blockIndex < merger.endIndex {
       try blocks.delete()
       isThere = try blocks.next()
     }
-    try put(merged, in: &transaction)
-    if merged.isSmall {
-      smallBlocks.putBack(address, first: merged.firstIndex, count: max(pile.count - taken, 0) + 1)
-    } else if let rest {
-      smallBlocks.putBack(address, first: rest, count: max(pile.count - taken, 0))
-    }
+    try put(merger, in: &transaction)
+    merge.merged = merger
+    return merge
   }
 
   @_lifetime(transaction: copy transaction)

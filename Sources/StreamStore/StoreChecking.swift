@@ -7,6 +7,8 @@ public struct StoreReport: Hashable, Sendable {
   public var records: UInt64 = 0
   /// Bytes of blocks, heads included.
   public var bytes: UInt64 = 0
+  /// The names of the streams whose entries can be read.
+  public var streamNames: [StreamNumber: String] = [:]
   public var problems: [StoreProblem] = []
 }
 
@@ -29,73 +31,92 @@ extension StreamStore {
   /// Works beside a writer, in short reads. `progress` hears the counts so far, some hundred blocks apart.
   public func check(progress: (StoreReport) -> Void = { _ in }) throws(StoreError) -> StoreReport {
     var report = StoreReport()
-    let catalog = try reading { transaction throws(LMDBError) in
-      try Catalog(reading: transaction, layout: layout)
+    let shards = try reading { transaction throws(LMDBError) in
+      try transaction.checkCatalog(layout, &report)
     }
-    for stream in catalog.streams.values.sorted(by: { $0.number < $1.number }) where !stream.isBeingDeleted {
-      for shard in catalog.shards(of: stream.number) {
-        var check = ShardCheck(address: shard.address)
-        var isDone = false
-        while !isDone {
-          isDone = try reading { transaction throws(LMDBError) in
-            try check.advance(in: transaction, layout: layout, report: &report)
-          }
-          progress(report)
+    for address in shards {
+      var check = ShardCheck(address: address)
+      var isDone = false
+      while !isDone {
+        isDone = try reading { transaction throws(LMDBError) in
+          try check.advance(in: transaction, layout: layout, report: &report)
         }
+        progress(report)
       }
     }
-    report.problems += try reading { transaction throws(LMDBError) in
-      try transaction.lanesThatCannotBeRead(layout) + transaction.auditThatCannotBeRead(layout)
-        + transaction.failuresThatCannotBeRead(layout)
-    }
+    try reading { transaction throws(LMDBError) in try transaction.checkSmallTables(layout, &report) }
     progress(report)
     return report
   }
 }
 
 extension ReadTransaction {
-  fileprivate func lanesThatCannotBeRead(_ layout: StoreLayout) throws(LMDBError) -> [StoreProblem] {
-    var problems: [StoreProblem] = []
-    var lanes = try cursor(in: layout.lanes)
-    while try lanes.next() {
-      do throws(LMDBError) {
-        _ = try LaneRecord(decoding: lanes.value)
-      } catch {
-        problems.append(StoreProblem(what: "an entry of the table lanes cannot be read"))
-      }
+  /// Reads all streams, shards and mappings; the shards whose blocks can be looked at, in the order of their keys.
+  fileprivate func checkCatalog(
+    _ layout: StoreLayout, _ report: inout StoreReport
+  ) throws(LMDBError) -> [ShardAddress] {
+    var leaving: Set<StreamNumber> = []
+    var names: [StreamNumber: String] = [:]
+    try check(layout.streams, &report) { key, reader throws(LMDBError) in
+      let stream = try StreamInfo(number: StreamNumber(key.number(at: 0)), decoding: reader)
+      if stream.isBeingDeleted { leaving.insert(stream.number) } else { names[stream.number] = stream.name }
     }
-    return problems
+    report.streamNames = names
+    var addresses: [ShardAddress] = []
+    try check(layout.shards, &report) { key, reader throws(LMDBError) in
+      let shard = try ShardInfo(address: key.shardAddress, decoding: reader)
+      if !leaving.contains(shard.address.stream) { addresses.append(shard.address) }
+    }
+    try check(layout.mappings, &report) { key, reader throws(LMDBError) in
+      _ = try MappingInfo(number: MappingNumber(key.number(at: 0)), decoding: reader)
+    }
+    return addresses
   }
 
-  fileprivate func auditThatCannotBeRead(_ layout: StoreLayout) throws(LMDBError) -> [StoreProblem] {
-    var problems: [StoreProblem] = []
-    var audit = try cursor(in: layout.audit)
-    while try audit.next() {
-      do throws(LMDBError) {
-        _ = try AuditEntry(decoding: audit.value)
-      } catch {
-        problems.append(StoreProblem(what: "audit entry \(audit.key.number(at: 0, as: UInt64.self)) cannot be read"))
-      }
+  /// Reads every entry of the tables that hold neither blocks nor the catalog.
+  fileprivate func checkSmallTables(_ layout: StoreLayout, _ report: inout StoreReport) throws(LMDBError) {
+    try check(layout.meta, &report) { _, reader throws(LMDBError) in
+      var reader = reader
+      _ = try reader.read(UInt64.self)
     }
-    return problems
+    try check(layout.lanes, &report) { _, reader throws(LMDBError) in _ = try LaneRecord(decoding: reader) }
+    try check(layout.audit, &report) { _, reader throws(LMDBError) in _ = try AuditEntry(decoding: reader) }
+    try check(layout.failureKeys, &report) { _, reader throws(LMDBError) in
+      var reader = reader
+      _ = try reader.read(UInt64.self)
+    }
+    var counts: [UInt64: (first: RecordIndex, count: Int)] = [:]
+    try check(layout.failures, &report) { key, reader throws(LMDBError) in
+      let summary = try FailureSummary(number: key.number(at: 0), decoding: reader)
+      counts[summary.number] = (summary.firstIndex, summary.count)
+    }
+    var unseen = Set(counts.keys)
+    try check(layout.failurePayloads, &report) { key, reader throws(LMDBError) in
+      let number: UInt64 = key.number(at: 0)
+      unseen.remove(number)
+      // Without its summary only the checksum can be verified, and that was done.
+      guard let (first, count) = counts[number] else { return }
+      _ = try FailurePayload.records(decoding: reader, firstIndex: first, count: count)
+    }
+    // An entry that cannot be read is there all the same.
+    for number in unseen.sorted() where try value(Key(number), in: layout.failurePayloads.database) == nil {
+      report.problems.append(StoreProblem(what: "failure entry \(number): its records are missing"))
+    }
   }
 
-  fileprivate func failuresThatCannotBeRead(_ layout: StoreLayout) throws(LMDBError) -> [StoreProblem] {
-    var problems: [StoreProblem] = []
-    var failures = try cursor(in: layout.failures)
-    while try failures.next() {
-      let number: UInt64 = failures.key.number(at: 0)
+  /// Calls `body` with each entry that is what was written; the others are problems, and so is what `body` cannot read.
+  private func check(
+    _ table: SmallTable, _ report: inout StoreReport, _ body: (Key, ByteReader) throws(LMDBError) -> Void
+  ) throws(LMDBError) {
+    var cursor = try cursor(in: table)
+    while try cursor.next() {
       do throws(LMDBError) {
-        let summary = try FailureSummary(number: number, decoding: failures.value)
-        guard let payload = try value(Key(number), in: layout.failurePayloads) else {
-          throw .corrupted("the records are missing")
-        }
-        _ = try FailurePayload.records(decoding: payload, firstIndex: summary.firstIndex, count: summary.count)
+        try body(cursor.key, try cursor.reader(in: table))
       } catch {
-        problems.append(StoreProblem(what: "failure entry \(number) cannot be read: \(error)"))
+        guard case .corrupted(let what) = error else { throw error }
+        report.problems.append(StoreProblem(what: what))
       }
     }
-    return problems
   }
 }
 

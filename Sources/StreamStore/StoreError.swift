@@ -13,6 +13,8 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
   case alreadyOpen(path: String)
   /// The store was written by a newer version.
   case newerFormat(found: UInt32, supported: UInt32)
+  /// The store was written by a version before the first release.
+  case olderFormat(found: UInt32, supported: UInt32)
   /// The reserved map has no room for more.
   case mapFull
   /// The file system has no room for more, or the process may not write a larger file.
@@ -42,7 +44,8 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
   public var isRetryable: Bool {
     switch self {
     case .mapFull, .diskFull, .overloaded, .readersFull, .inUse: true
-    case .missing, .unusable, .alreadyOpen, .newerFormat, .notWriting, .noSuchStream, .streamExists, .noSuchShard,
+    case .missing, .unusable, .alreadyOpen, .newerFormat, .olderFormat, .notWriting, .noSuchStream, .streamExists,
+      .noSuchShard,
       .shardClosed, .noSuchMapping, .noSuchFailure, .invalid, .corruptedBlock, .corrupted, .failed:
       false
     }
@@ -60,6 +63,8 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
       "this process has the store at \(path) open already: share that one"
     case .newerFormat(let found, let supported):
       "the store has format \(found) and this version reads up to \(supported): use the version that wrote it, or newer"
+    case .olderFormat(let found, let supported):
+      "the store has format \(found), which this version no longer reads (it reads \(supported)): make a new store"
     case .mapFull:
       "the store has reached its map size: shorten the retention, delete streams, or open it with a larger map"
     case .diskFull:

@@ -3,6 +3,8 @@ internal import StreamModel
 
 /// The table of tables. Keys are numbers of fixed size, big-endian, so that the order of bytes is the order of things.
 ///
+/// Behind each value but the blocks stands its checksum: see ``SmallTable``.
+///
 /// | table | key | value |
 /// | --- | --- | --- |
 /// | meta | name | a number: ``MetaName`` |
@@ -16,41 +18,42 @@ internal import StreamModel
 /// | failureKeys | mapping u32, stream u32, shard u32, first u64, last u64 | number u64 |
 /// | audit | number u64 | ``AuditEntry`` |
 struct StoreLayout: Sendable {
-  static let formatVersion: UInt32 = 1
+  static let formatVersion: UInt32 = 2
 
-  var meta: Database
-  var streams: Database
-  var shards: Database
+  var meta: SmallTable
+  var streams: SmallTable
+  var shards: SmallTable
   var blocks: Database
-  var lanes: Database
-  var mappings: Database
-  var failures: Database
-  var failurePayloads: Database
-  var failureKeys: Database
-  var audit: Database
-
-  static let names = [
-    "meta", "streams", "shards", "blocks", "lanes", "mappings", "failures", "failurePayloads", "failureKeys", "audit",
-  ]
+  var lanes: SmallTable
+  var mappings: SmallTable
+  var failures: SmallTable
+  var failurePayloads: SmallTable
+  var failureKeys: SmallTable
+  var audit: SmallTable
 
   /// Opens all tables, creating them in a store that is written to. `nil` if one is missing.
   init?(opening environment: Environment) throws(LMDBError) {
-    let tables = try environment.openTables(Self.names)
-    var opened: [Database] = []
-    for table in tables {
-      guard let table else { return nil }
-      opened.append(table)
+    let kinds = SmallTable.Kind.allCases
+    let tables = try environment.openTables(["blocks"] + kinds.map(\.name))
+    guard let blocks = tables[0] else { return nil }
+    var small: [SmallTable.Kind: SmallTable] = [:]
+    for (kind, table) in zip(kinds, tables.dropFirst()) {
+      small[kind] = table.map { SmallTable(kind: kind, database: $0) }
     }
-    meta = opened[0]
-    streams = opened[1]
-    shards = opened[2]
-    blocks = opened[3]
-    lanes = opened[4]
-    mappings = opened[5]
-    failures = opened[6]
-    failurePayloads = opened[7]
-    failureKeys = opened[8]
-    audit = opened[9]
+    guard let meta = small[.meta], let streams = small[.streams], let shards = small[.shards],
+      let lanes = small[.lanes], let mappings = small[.mappings], let failures = small[.failures],
+      let failurePayloads = small[.failurePayloads], let failureKeys = small[.failureKeys], let audit = small[.audit]
+    else { return nil }
+    self.meta = meta
+    self.streams = streams
+    self.shards = shards
+    self.blocks = blocks
+    self.lanes = lanes
+    self.mappings = mappings
+    self.failures = failures
+    self.failurePayloads = failurePayloads
+    self.failureKeys = failureKeys
+    self.audit = audit
   }
 }
 

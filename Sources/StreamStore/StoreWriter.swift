@@ -288,8 +288,7 @@ extension ShardTail {
 extension ReadTransaction {
   /// A number of the meta table.
   func number(_ name: Key, _ layout: StoreLayout) throws(LMDBError) -> UInt64? {
-    guard let value = try value(name, in: layout.meta) else { return nil }
-    var reader = ByteReader(value, table: "meta")
+    guard var reader = try value(name, in: layout.meta) else { return nil }
     return try reader.read(UInt64.self)
   }
 }

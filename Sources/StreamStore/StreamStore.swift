@@ -78,17 +78,20 @@ public final class StreamStore: Sendable {
     return StreamStore(path: path, role: .looker, environment: environment, layout: layout, writing: nil)
   }
 
-  /// Looks at the format first: a newer store is left as it is.
+  /// Looks at the format first: a store of another one is left as it is.
   private static func openTables(
     of environment: Environment, path: String, role: Role
   ) throws(StoreError) -> StoreLayout {
     let (layout, format) = try converting { () throws(LMDBError) -> (StoreLayout?, UInt64?) in
       let format = try environment.storedFormat()
-      if let format, format > StoreLayout.formatVersion { return (nil, format) }
+      if let format, format != StoreLayout.formatVersion { return (nil, format) }
       return (try StoreLayout(opening: environment), format)
     }
     if let format, format > StoreLayout.formatVersion {
       throw .newerFormat(found: UInt32(clamping: format), supported: StoreLayout.formatVersion)
+    }
+    if let format, format < StoreLayout.formatVersion {
+      throw .olderFormat(found: UInt32(clamping: format), supported: StoreLayout.formatVersion)
     }
     guard let layout else { throw .missing(path: path) }
     if format == nil {
@@ -203,7 +206,12 @@ extension Environment {
     guard let table = try openTables(["meta"]).first ?? nil else { return nil }
     return try read { transaction throws(LMDBError) in
       guard let value = try transaction.value(MetaName.format, in: table) else { return nil }
-      var reader = ByteReader(value, table: "meta")
+      // Values of format 1 had no checksum, and a later one may have another: the number comes first in all of them.
+      let isPlain = value.byteCount == UInt64.bitWidth / 8
+      var reader =
+        isPlain
+        ? ByteReader(unsafe value.withUnsafeBytes { unsafe Array($0) }, at: MetaName.format, in: .meta)
+        : try ByteReader(verifying: value, at: MetaName.format, in: SmallTable(kind: .meta, database: table))
       return try reader.read(UInt64.self)
     }
   }

@@ -34,6 +34,21 @@ struct CommandTests {
     }
   }
 
+  @Test("simulate prints the last events and orders of a seed when it is told to")
+  func trace() async throws {
+    try await Workplace.with { place in
+      let arguments = ["simulate", "--seed", "4", "--steps", "500", "--trace", "--trace-last"]
+      let ended = try await place.sluice(arguments + ["20"], environment: [:])
+      let lines = ended.output.split(separator: "\n")
+      #expect(ended.code == 0 && lines.count == 21)
+      #expect(lines.contains { $0.hasPrefix("step ") } && lines.contains { $0.hasPrefix("    -> ") })
+      #expect(lines.last?.hasPrefix("seed 4: ") == true)
+      #expect(try await place.sluice(arguments + ["0"], environment: [:]).code == 64)
+      let several = try await place.sluice("simulate", "--seed", "4", "--seeds", "2", "--steps", "500", "--trace")
+      #expect(several.output.split(separator: "\n").count == 2)
+    }
+  }
+
   @Test("acting on lanes without a worker is 69, and looking is not")
   func needsWorker() async throws {
     try await Workplace.with { place in

@@ -21,6 +21,29 @@ struct SimulationTests {
     #expect(Simulation(seed: 43).run(steps: 10_000).digest != report.digest)
   }
 
+  @Test("a trace ends with the broken promise, stays within its limit, and changes nothing of the run")
+  func trace() throws {
+    let simulation = Simulation(seed: 3, sabotage: .deliversTwice)
+    let plain = simulation.run(steps: 5_000)
+    let traced = simulation.run(steps: 5_000, tracingLast: 30)
+    let everything = simulation.run(steps: 5_000, tracingLast: 1_000_000).trace
+    #expect(plain.trace.isEmpty && traced.trace.count <= 30 && traced.trace == everything.suffix(30))
+    #expect(traced.digest == plain.digest && traced.violations == plain.violations)
+    let broken = try #require(plain.violations.first { $0.promise == .exclusivity })
+    let place = try #require(traced.trace.firstIndex { $0.contains("*** broken promise, exclusivity") })
+    let lane = "lane \(broken.lane):"
+    let step = try #require(traced.trace[..<place].lastIndex { $0.hasPrefix("step ") })
+    #expect(traced.trace[step].hasPrefix("step \(broken.step) at "))
+    #expect(traced.trace[step..<place].count { $0.hasPrefix("    -> \(lane) delivery ") } == 2)
+  }
+
+  @Test("a short trace holds the end of a long one")
+  func traceEnd() {
+    let long = Simulation(seed: 5).run(steps: 2_000, tracingLast: 100_000).trace
+    #expect(long.count > 2_000)
+    #expect(Simulation(seed: 5).run(steps: 2_000, tracingLast: 7).trace == long.suffix(7))
+  }
+
   @Test("every fault happens and every state is visited")
   func coverage() {
     var coverage = Coverage()

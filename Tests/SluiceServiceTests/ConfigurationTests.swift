@@ -1,6 +1,7 @@
 import Foundation
 import Sluice
 @testable import SluiceService
+import StreamModel
 import Testing
 
 @Suite("Configuration")
@@ -94,7 +95,7 @@ struct ConfigurationTests {
       """)
     var expected = MappingConfiguration(name: "slow", stream: "flights", function: "delays")
     expected.isEnabled = false
-    expected.startingPosition = .atTimestamp(milliseconds: 1_357_016_400_000)
+    expected.startingPosition = .atTimestamp(WallTime(milliseconds: 1_357_016_400_000))
     expected.batchSize = 10_000
     expected.batchingWindow = .seconds(300)
     expected.maximumRetryAttempts = 0

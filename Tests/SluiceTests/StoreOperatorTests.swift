@@ -1,4 +1,3 @@
-import Foundation
 import ShardCore
 import Sluice
 import StreamModel
@@ -93,20 +92,12 @@ struct StoreOperatorTests {
 
   @Test("status and explain show what a failing lane has been through")
   func failingLane() async throws {
-    let (announced, announce) = AsyncStream<Void>.makeStream()
-    let poller = StreamPoller(store: store.store, seed: 1, logger: .silent)
-    defer { poller.close() }
-    var mapping = EventSourceMapping(stream: "orders", from: .trimHorizon)
-    mapping.retry.backoff = .init(firstMilliseconds: 3_600_000, capMilliseconds: 3_600_000, jitterPercent: 0)
-    try await poller.add(
-      MappingPlan(
-        name: "orders", stream: "orders", start: .trimHorizon, policy: mapping.policy,
-        handler: Refusing(announce: announce), recordOverhead: 700))
-    let operations = StoreOperator(store: store.store, poller: { poller })
+    let working = try await Working(on: store.store) { _ in throw Unexpected() }
+    let operations = StoreOperator(store: store.store, poller: { working.poller })
     _ = await operations.put(packed(["bad"]), into: "orders")
-    for await _ in announced { break }
+    _ = await working.next(1)
     // Drained, the batch has failed and all of it is stored; what can be said of it is the same.
-    await poller.drain()
+    await working.poller.drain()
     guard case .lanes(let lanes) = await operations.perform(.explain(mapping: "orders", shard: nil)),
       let lane = lanes.first
     else { throw Unexpected() }
@@ -116,43 +107,6 @@ struct StoreOperatorTests {
     guard case .status(let status) = await operations.perform(.status) else { throw Unexpected() }
     #expect(status.mappings.first?.lanes.first?.attemptsMade == 1)
     #expect(status.mappings.first?.isRunning == true)
-  }
-
-  @Test("every request and answer survives its JSON")
-  func coding() async throws {
-    let query = FailureQuery(mapping: "m", shard: "3", entries: [1, 2])
-    let actions: [LaneAction] = [.pause, .resume, .retry, .skip(through: nil), .skip(through: "49")]
-    let requests: [OperatorRequest] =
-      [
-        .status, .explain(mapping: "m", shard: nil), .listFailures(query), .showFailure(entry: .max),
-        .redrive(query, consent: apply), .purge(query, consent: preview), .listStreams, .describeStream(name: "s"),
-        .createStream(name: "s", shards: 2, retentionMilliseconds: 3, recordByteLimit: 4),
-        .deleteStream(name: "s", consent: apply), .splitShard(stream: "s", shard: "0", at: nil),
-        .mergeShards(stream: "s", shard: "0", other: "1"), .audit(limit: 5),
-      ] + actions.map { .act($0, mapping: "m", shard: "1", consent: apply) }
-    for request in requests {
-      #expect(try JSONDecoder().decode(OperatorRequest.self, from: JSONEncoder().encode(request)) == request)
-    }
-    var answers: [OperatorAnswer] = [
-      .action(ActionReport(isApplied: true, effects: ["x"], records: .max)), .failures([]), .lanes([]),
-      .refused(OperatorRefusal(.tryAgain, "later")),
-    ]
-    for request in [OperatorRequest.status, .listStreams, .audit(limit: 1), .showFailure(entry: 1)] {
-      answers.append(await operations.perform(request))
-    }
-    for answer in answers {
-      #expect(try JSONDecoder().decode(OperatorAnswer.self, from: JSONEncoder().encode(answer)) == answer)
-    }
-  }
-}
-
-struct Unexpected: Error {}
-
-private struct Refusing: BatchHandler {
-  let announce: AsyncStream<Void>.Continuation
-
-  func handle(_ batch: RecordBatch) async throws -> HandlerOutcome {
-    announce.yield()
-    throw Unexpected()
+    working.poller.close()
   }
 }

@@ -9,11 +9,9 @@ import Testing
 struct OperatingTests {
   private let shard = ShardNumber(0)
 
-  /// Asks for all entries, in order. The record behind them is there because a lane that is asked while it reads, and
-  /// then finds nothing, remembers its redrives only at the next change of its shard.
-  private func redriveAll(_ poller: StreamPoller, _ stage: Stage) async throws {
+  /// Asks for all entries, in order.
+  private func redriveAll(_ poller: StreamPoller, _ stage: Stage) throws {
     for entry in try stage.store.failures(limit: 10) { #expect(poller.redrive(entry)) }
-    try await stage.put(["wake"])
   }
 
   /// A stage whose failures hold one entry for each of `texts`.
@@ -96,8 +94,8 @@ struct OperatingTests {
   func redrive() async throws {
     let stage = try await stage(withFailed: ["a", "b", "c"])
     let poller = try await stage.poller()
-    try await redriveAll(poller, stage)
-    #expect(await stage.next(4).flatMap(\.data).filter { $0 != "wake" } == ["a", "b", "c"])
+    try redriveAll(poller, stage)
+    #expect(await stage.next(3).flatMap(\.data) == ["a", "b", "c"])
     await poller.drain()
     // Commands run in their order: behind this one all entries are settled.
     _ = try await stage.store.createStream(NewStream(name: "behind"))
@@ -109,13 +107,12 @@ struct OperatingTests {
   func failedRedrive() async throws {
     let stage = try await stage(withFailed: ["a", "b", "c"])
     let gate = Gate()
-    let poller = try await stage.poller { delivered, _ in
-      if delivered.data == ["wake"] { return .succeeded }
+    let poller = try await stage.poller { _, _ in
       await gate.pass()
       throw Refused()
     }
-    try await redriveAll(poller, stage)
-    while let delivered = await stage.next(), delivered.data != ["a"] {}
+    try redriveAll(poller, stage)
+    #expect(await stage.next()?.data == ["a"])
     gate.open()
     await poller.drain()
     _ = try await stage.store.createStream(NewStream(name: "behind"))
@@ -123,17 +120,35 @@ struct OperatingTests {
     let entries = try stage.store.failures(limit: 10)
     #expect(entries.map(\.redrives) == [1, 0, 0])
     #expect(entries.first?.history.count == 2)
-    #expect(stage.all.map(\.data).filter { $0 != ["wake"] } == [["a"], ["b"], ["c"], ["a"]])
+    #expect(stage.all.map(\.data) == [["a"], ["b"], ["c"], ["a"]])
+  }
+
+  @Test("an entry is stamped with the time of the poller's clock, when it is made and when it is redriven")
+  func stamps() async throws {
+    let (made, redriven) = (WallTime(milliseconds: 1_000_000), WallTime(milliseconds: 2_000_000))
+    let stage = try Stage()
+    try await stage.put(["a"])
+    let first = try await stage.poller(.quick.with { $0.maximumRetryAttempts = 0 }, at: made) {
+      _, _ in throw Refused()
+    }
+    _ = await stage.next()
+    await first.end()
+    #expect(try stage.store.failures(limit: 10).map(\.createdAt) == [made])
+    let second = try await stage.poller(at: redriven) { _, _ in throw Refused() }
+    try redriveAll(second, stage)
+    _ = await stage.next()
+    await second.drain()
+    _ = try await stage.store.createStream(NewStream(name: "behind"))
+    second.close()
+    #expect(try stage.store.failures(limit: 10).map(\.lastRedrive?.endedAt) == [redriven])
   }
 
   @Test("an entry of which only a part is done stays on the list")
   func partialRedrive() async throws {
     let stage = try await stage(withFailed: ["a"])
-    let poller = try await stage.poller { delivered, batch in
-      delivered.data == ["wake"] ? .succeeded : .failed(at: batch.sequenceNumber(at: 0))
-    }
-    try await redriveAll(poller, stage)
-    while let delivered = await stage.next(), delivered.data != ["a"] {}
+    let poller = try await stage.poller { _, batch in .failed(at: batch.sequenceNumber(at: 0)) }
+    try redriveAll(poller, stage)
+    #expect(await stage.next()?.data == ["a"])
     await poller.drain()
     _ = try await stage.store.createStream(NewStream(name: "behind"))
     poller.close()

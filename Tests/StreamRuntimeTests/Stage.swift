@@ -60,14 +60,16 @@ final class Stage: Sendable {
     _ = try await store.append(request)
   }
 
-  /// A poller whose handler announces a delivery and then does `body`.
+  /// A poller whose handler announces a delivery and then does `body`. It has the clock of the stage, or one
+  /// whose wall time stands at a moment.
   func poller(
     _ policy: LanePolicy = .quick, start: StartingPosition = .trimHorizon, limits: PollerLimits = .init(),
-    _ body: @escaping Body = { _, _ in .succeeded }
+    at standing: WallTime? = nil, _ body: @escaping Body = { _, _ in .succeeded }
   ) async throws -> StreamPoller {
     let clock = clock
     let poller = StreamPoller(
-      store: store, limits: limits, seed: 1, clock: { clock.now() },
+      store: store, limits: limits, seed: 1,
+      clock: { Now(monotonic: clock.now().monotonic, wall: standing ?? clock.now().wall) },
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     clock.observe { [weak poller] in poller?.clockWasSet() }
     let handler = AnnouncingHandler(body: body) { [self] delivered in

@@ -41,6 +41,46 @@ struct MaintenanceTests {
     #expect(try store.check().problems.isEmpty)
   }
 
+  @Test("small blocks that an earlier run left become larger ones, shard by shard, and large ones stay as they are")
+  func mergingOld() async throws {
+    let streams: [StreamInfo]
+    do {
+      let store = try folder.open { $0.mergesSmallBlocks = false }
+      streams = [try store.create("first"), try store.create("second"), try store.create("third")]
+      // The pile of the first lies around a large block; that of the third is too small to be worth it.
+      for number in 0..<60 { try store.append(number..<(number + 1), to: streams[0].number) }
+      try store.append(60..<61, to: streams[0].number, byteCount: 100_000)
+      for number in 61..<101 { try store.append(number..<(number + 1), to: streams[0].number) }
+      for number in 0..<700 { try store.append(number..<(number + 1), to: streams[1].number) }
+      for number in 0..<20 { try store.append(number..<(number + 1), to: streams[2].number) }
+    }
+    let (steps, continuation) = AsyncStream.makeStream(of: Void.self)
+    let store = try folder.open { $0.afterBackgroundStep = { continuation.yield() } }
+    // Three blocks of the first, one of the second that grew, and the third's.
+    for await _ in steps where try store.check().blocks <= 3 + 20 + 31 { break }
+    #expect(try store.marks(.first(of: streams[0])) == Array(0...100))
+    #expect(try store.marks(.first(of: streams[1])) == (0..<700).map { UInt8(truncatingIfNeeded: $0) })
+    #expect(try store.marks(.first(of: streams[2])) == Array(0..<20))
+    let report = try store.check()
+    #expect(report.problems.isEmpty && report.records == 101 + 700 + 20)
+  }
+
+  @Test("what came while the walk was under way is kept, and a store without small blocks is left alone")
+  func mergingBeside() async throws {
+    let stream: StreamInfo
+    do {
+      let store = try folder.open { $0.mergesSmallBlocks = false }
+      stream = try store.create()
+      for number in 0..<100 { try store.append(number..<(number + 1), to: stream.number) }
+    }
+    let (steps, continuation) = AsyncStream.makeStream(of: Void.self)
+    let store = try folder.open { $0.afterBackgroundStep = { continuation.yield() } }
+    for number in 100..<250 { try store.append(number..<(number + 1), to: stream.number) }
+    for await _ in steps where try store.check().blocks < 64 { break }
+    #expect(try store.marks(.first(of: stream)) == (0..<250).map { UInt8($0) })
+    #expect(try store.check().problems.isEmpty)
+  }
+
   @Test("a deleted stream leaves nothing behind")
   func deleting() async throws {
     let (steps, continuation) = AsyncStream.makeStream(of: Void.self)
@@ -121,11 +161,11 @@ struct PositionTests {
     let gone = shard.sequenceNumber(of: RecordIndex(2))
     #expect(try store.index(for: .trimHorizon, in: address) == RecordIndex(5))
     #expect(try store.index(for: .latest, in: address) == RecordIndex(10))
-    #expect(try store.index(for: .atSequenceNumber(number), in: address) == RecordIndex(7))
-    #expect(try store.index(for: .afterSequenceNumber(number), in: address) == RecordIndex(8))
-    #expect(try store.index(for: .afterSequenceNumber(gone), in: address) == RecordIndex(5))
+    #expect(try store.index(at: number, in: address) == RecordIndex(7))
+    #expect(try store.index(after: number, in: address) == RecordIndex(8))
+    #expect(try store.index(after: gone, in: address) == RecordIndex(5))
     let foreign = SequenceNumber(shardCreatedAtSeconds: 1, shard: ShardNumber(0), index: RecordIndex(7))
-    #expect(throws: StoreError.self) { try store.index(for: .atSequenceNumber(foreign), in: address) }
+    #expect(throws: StoreError.self) { try store.index(at: foreign, in: address) }
     #expect(try store.arrival(of: RecordIndex(9), in: address) == folder.now)
     #expect(try store.arrival(of: RecordIndex(2), in: address) == nil)
     #expect(try store.arrival(of: RecordIndex(10), in: address) == nil)

@@ -43,18 +43,21 @@ struct OpeningTests {
     _ = try folder.open()
   }
 
-  @Test("a newer format is refused and left as it is")
-  func newerFormat() throws {
+  @Test("another format is refused and left as it is", arguments: [1, 3] as [UInt8])
+  func otherFormat(number: UInt8) throws {
     do { _ = try folder.open() }
     do {
       let environment = try Environment(path: folder.path, options: EnvironmentOptions(mapBytes: 1 << 30))
       let meta = try #require(try environment.openTables(["meta"])[0])
       try environment.write { transaction throws(LMDBError) in
-        try transaction.put(Key("format"), [2, 0, 0, 0, 0, 0, 0, 0], in: meta)
+        try transaction.put(Key("format"), [number, 0, 0, 0, 0, 0, 0, 0], in: meta)
       }
     }
-    #expect(throws: StoreError.newerFormat(found: 2, supported: 1)) { try folder.open() }
-    #expect(throws: StoreError.newerFormat(found: 2, supported: 1)) { try folder.open(role: .looker) }
+    let error =
+      number > 2
+      ? StoreError.newerFormat(found: 3, supported: 2) : StoreError.olderFormat(found: 1, supported: 2)
+    #expect(throws: error) { try folder.open() }
+    #expect(throws: error) { try folder.open(role: .looker) }
   }
 
   @Test("a file where the folder should be is refused")

@@ -39,6 +39,33 @@ final class TemporaryStore: Sendable {
   }
 }
 
+extension TemporaryStore {
+  /// Changes what is stored of an entry behind the store's back, while nobody has it open: of the first one of the table,
+  /// or of `key`. With `newKey` the changed value goes there.
+  func change(
+    _ table: String, _ key: Key? = nil, to newKey: Key? = nil, _ change: (inout [UInt8]) -> Void
+  ) throws {
+    let environment = try Environment(path: path, options: EnvironmentOptions(mapBytes: 1 << 30))
+    guard let table = try environment.openTables([table])[0] else { throw StoreError.missing(path: path) }
+    var (place, bytes) = try environment.read { transaction throws(LMDBError) -> (Key, [UInt8]) in
+      var cursor = try transaction.cursor(in: table)
+      let isThere = if let key { try cursor.seek(atOrAfter: key) } else { try cursor.next() }
+      guard isThere else { throw .corrupted("there is no such entry") }
+      return (cursor.key, cursor.value.withUnsafeBytes { Array($0) })
+    }
+    change(&bytes)
+    place = newKey ?? place
+    try environment.write { transaction throws(LMDBError) in try transaction.put(place, bytes, in: table) }
+  }
+
+  /// Removes an entry behind the store's back.
+  func remove(_ table: String, _ key: Key) throws {
+    let environment = try Environment(path: path, options: EnvironmentOptions(mapBytes: 1 << 30))
+    guard let table = try environment.openTables([table])[0] else { throw StoreError.missing(path: path) }
+    try environment.write { transaction throws(LMDBError) in _ = try transaction.delete(key, in: table) }
+  }
+}
+
 /// A wall clock that stands still until it is set.
 final class SettableClock: Sendable {
   let time = Monitor(WallTime(milliseconds: 1_700_000_000_000))

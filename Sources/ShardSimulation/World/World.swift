@@ -51,6 +51,8 @@ struct World {
   var digest: UInt64 = 0xcbf2_9ce4_8422_2325
   var violations: [Violation] = []
   var coverage = Coverage()
+  /// `nil`: nobody wants to read what happens.
+  var trace: SimulationTrace?
 
   var now: Now {
     Now(monotonic: MonotonicTime(nanoseconds: monotonic), wall: WallTime(milliseconds: wall))
@@ -100,6 +102,7 @@ struct World {
     guard violations.count < 16 else { return }
     violations.append(
       Violation(promise: promise, sentence: sentence.description, seed: seed, step: steps, lane: lane))
+    trace?.add("*** broken promise, \(promise.rawValue): \(sentence) (lane \(lane))")
   }
 
   func policy(of lane: Int) -> LanePolicy { scenario.policies[lanes[lane].mapping] }
@@ -121,6 +124,7 @@ struct World {
     isFaulty = true
     store.addShards(random.within(1...3), at: now.wall)
     addLanes(from: 0)
+    tell("a new world begins")
     startPoller()
   }
 
@@ -140,6 +144,7 @@ struct World {
   /// A process starts: it finds what is durable.
   mutating func startPoller() {
     life += 1
+    tell("a process starts")
     reading = 0
     delivering = 0
     uncommitted = 0
@@ -196,6 +201,10 @@ struct World {
   mutating func ask(_ event: PollerEvent) {
     steps &+= 1
     effects.removeAll(keepingCapacity: true)
+    if trace != nil {
+      let (now, steps) = (now, steps)
+      trace?.add(event, at: now, step: steps)
+    }
     poller.step(event, at: now, random: &pollerRandom, effects: &effects)
     if steps & 7 == 0 { sampleState() }
   }
@@ -214,9 +223,12 @@ struct World {
     while place < count {
       if place == crashAt {
         coverage.count(.crashBetweenEffects)
+        tell("the process ends before it has carried out all orders")
         return crash()
       }
-      carryOut(effects[place])
+      let effect = effects[place]
+      if trace != nil { trace?.add(effect) }
+      carryOut(effect)
       if life != formerLife { return }
       place += 1
     }

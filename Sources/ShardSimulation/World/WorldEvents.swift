@@ -5,6 +5,7 @@ import StreamModel
 extension World {
   /// Lets a little time pass and one thing happen.
   mutating func act() {
+    if sabotage == .sendsToTheBack { sendToTheBack(0) }
     monotonic += Int64(random.below(scenario.pace)) * 1_000
     if armed <= monotonic, random.chance(700) { return fire() }
     let chance = random.below(1_000)
@@ -86,6 +87,7 @@ extension World {
     let shard = random.below(store.shardCount)
     guard !store.shards[shard].isClosed, store.shards[shard].end + 4 < Scenario.recordLimit else { return }
     coverage.count(.append)
+    tell("records are put", shard: shard)
     for _ in 0..<random.within(1...4) {
       let isOversized = random.chance(scenario.oversized)
       let isPoison = random.chance(scenario.poison)
@@ -139,6 +141,7 @@ extension World {
     let left = store.shards[shard].end - store.shards[shard].base
     guard left > 0 else { return false }
     coverage.count(.trim)
+    tell("retention removes records", shard: shard)
     store.shards[shard].trim(random.chance(200) ? left : random.within(1...min(left, 12)))
     return true
   }
@@ -157,11 +160,13 @@ extension World {
       let middle = HashKey(range.last.rawValue - (range.last.rawValue - range.first.rawValue) / 2)
       guard store.split(first, at: middle, at: now.wall) else { return false }
       coverage.count(.split)
+      tell("a shard is split", shard: first)
       markChanged(first)
     } else {
       // Only neighbours can be merged: the other shard says that there is one.
       guard let other = store.neighbour(of: first), store.merge(first, with: other, at: now.wall) else { return false }
       coverage.count(.merge)
+      tell("two shards are merged", shard: first)
       markChanged(first)
       markChanged(other)
     }
@@ -178,6 +183,7 @@ extension World {
 
   private mutating func stepWallBack() -> Bool {
     coverage.count(.wallStepBack)
+    tell("the wall clock steps back")
     wallOffset -= Int64(random.below(600))
     return true
   }
@@ -185,11 +191,13 @@ extension World {
   private mutating func corrupt() -> Bool {
     let shard = random.below(store.shardCount)
     store.shards[shard].isCorrupted.toggle()
+    tell(store.shards[shard].isCorrupted ? "a block is damaged" : "a block is repaired", shard: shard)
     return true
   }
 
   private mutating func fillStore() -> Bool {
     coverage.count(.storeFull)
+    tell("the store is full")
     storeFullUntil = monotonic + Int64(random.below(100)) * 1_000_000
     return true
   }
@@ -217,6 +225,7 @@ extension World {
     switch random.below(8) {
     case 0:
       coverage.count(.pause)
+      lanes[lane].turnsOfOthers = 0
       send(.pauseRequested(LaneID(lane)))
     case 1, 2, 3:
       coverage.count(.resume)
@@ -239,6 +248,7 @@ extension World {
     coverage.count(.skip)
     let end = lanes[lane].position + random.within(1...12)
     lanes[lane].skipEnd = max(lanes[lane].skipEnd, end)
+    lanes[lane].turnsOfOthers = 0
     cause = .skip
     send(.skipRequested(LaneID(lane), through: RecordIndex(UInt64(end - 1))))
     cause = .none
@@ -273,6 +283,7 @@ extension World {
   /// Faults stop: handlers work, the store works, blocks are repaired, paused lanes are resumed.
   mutating func heal() {
     isFaulty = false
+    tell("faults end")
     for shard in 0..<store.shardCount { store.shards[shard].heal() }
     for lane in lanes.indices {
       if lanes[lane].hangs, lanes[lane].isDelivering { delivering |= bit(lane) }

@@ -16,6 +16,7 @@ extension World {
     violate(.repeats, RepeatsChecker.checkRestart(delivery, in: store.lanes[lane]), lane)
     if case .failureEntry(let entry) = delivery.source {
       violate(.order, OrderChecker.checkRedrive(entry: entry, in: lanes[lane]), lane)
+      countTurn(of: lane)
     }
     coverage.count(delivery.attempt > 1 ? .redelivered : .delivered)
     lanes[lane].delivery = delivery

@@ -53,6 +53,9 @@ struct WorldLane: Hashable {
   var redriveFirst: UInt64 = 0
   var redriveEnd: UInt64 = 0
 
+  /// Turns that other lanes of the mapping were given while this one waited for its own.
+  var turnsOfOthers = 0
+
   enum Cancellation {
     case none, deadline, skip, stop
   }
@@ -115,5 +118,6 @@ struct WorldLane: Hashable {
     lastTicket = 0
     redriveFirst = 0
     redriveEnd = 0
+    turnsOfOthers = 0
   }
 }

@@ -18,6 +18,29 @@ extension World {
       violate(.repeats, RepeatsChecker.check(lanes[lane], scenario.limits), lane)
       permits |= bit(lane)
       checkPermits(lanes[lane].mapping, lane)
+      countTurn(of: lane)
+    }
+  }
+
+  /// The lane has got a permit, and those of its mapping that wait have not.
+  mutating func countTurn(of lane: Int) {
+    lanes[lane].turnsOfOthers = 0
+    let mapping = lanes[lane].mapping
+    let all = mappingLanes[mapping]
+    var others = all & ~bit(lane)
+    while others != 0 {
+      let other = others.trailingZeroBitCount
+      others &= others &- 1
+      guard other < poller.laneCount, poller.waitsForTurn(LaneID(other)) else {
+        lanes[other].turnsOfOthers = 0
+        continue
+      }
+      lanes[other].turnsOfOthers += 1
+      violate(
+        .fairness,
+        FairnessChecker.check(
+          turnsOfOthers: lanes[other].turnsOfOthers, lanesOfMapping: all.nonzeroBitCount, scenario.policies[mapping]),
+        other)
     }
   }
 

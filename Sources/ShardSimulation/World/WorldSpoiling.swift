@@ -15,9 +15,17 @@ extension World {
     case .floods:
       let all = effects
       for _ in 0..<100 { effects += all }
-    case .losesFailureEntries, .forgetsParents, .losesTimers, .losesChanges, .loosensStoreBound:
+    case .losesFailureEntries, .forgetsParents, .losesTimers, .losesChanges, .loosensStoreBound, .sendsToTheBack:
       break
     }
+  }
+
+  /// A pause and its end, of which the checkers are not told: the lane stands behind all others again.
+  mutating func sendToTheBack(_ lane: Int) {
+    guard lane < poller.laneCount, poller.waitsForTurn(LaneID(lane)) else { return }
+    let formerLife = life
+    send(.pauseRequested(LaneID(lane)))
+    if life == formerLife { send(.resumeRequested(LaneID(lane))) }
   }
 
   private func spoiled(_ effect: PollerEffect, _ sabotage: Sabotage) -> PollerEffect {

@@ -12,7 +12,8 @@ extension OperatorRefusal {
       case .inUse: .needsWorker
       case .invalid, .noSuchStream, .streamExists, .noSuchShard, .shardClosed, .noSuchMapping, .noSuchFailure, .missing:
         .badInput
-      case .unusable, .alreadyOpen, .newerFormat, .notWriting, .corruptedBlock, .corrupted, .failed: .failed
+      case .unusable, .alreadyOpen, .newerFormat, .olderFormat, .notWriting, .corruptedBlock, .corrupted, .failed:
+        .failed
       }
     self.init(reason, "\(error)")
   }

@@ -62,14 +62,14 @@ public struct StoreOperator: Writing {
   /// Everything at a glance.
   public func status() throws -> StatusReport {
     let mappings = try store.catalog().mappings.values.sorted { $0.name < $1.name }
-    let failures = try store.failures(limit: .max)
+    let failures = try store.failureCounts()
     return StatusReport(
       worker: worker, streams: try liveStreams().map(streamReport),
       mappings: try mappings.compactMap { mapping in
         guard let stream = try stream(of: mapping) else { return nil }
         return MappingReport(
           name: mapping.name, stream: stream.name, isRunning: poller()?.look(at: mapping.name) != nil,
-          lanes: try lanes(of: mapping, stream), failureEntries: failures.count { $0.mapping == mapping.number })
+          lanes: try lanes(of: mapping, stream), failureEntries: failures[mapping.number] ?? 0)
       },
       generatedAt: clock().wall.milliseconds)
   }
@@ -186,8 +186,17 @@ public struct StoreOperator: Writing {
   }
 
   private func purge(_ query: FailureQuery, _ consent: Consent) async throws -> ActionReport {
-    let entries = try failures(query)
+    let damaged = try query.entries.filter(isDamaged)
+    var readable = query
+    readable.entries.removeAll(where: damaged.contains)
+    let entries = damaged.isEmpty || !readable.entries.isEmpty ? try failures(readable) : []
     var report = ActionReport(isApplied: consent.isApplied, effects: [], records: 0)
+    for number in damaged {
+      report.effects.append("entry \(number): it is damaged, nobody can read it, and it is deleted for good")
+      guard consent.isApplied else { continue }
+      try await audit(consent, "purge", "entry \(number)", "damaged")
+      _ = try await store.perform(.deleteFailure(number))
+    }
     for entry in entries {
       report.effects.append(
         "entry \(entry.number): \(entry.count) records of \(entry.mappingName) are deleted for good")
@@ -196,8 +205,18 @@ public struct StoreOperator: Writing {
       try await audit(consent, "purge", "entry \(entry.number)", "\(entry.mappingName) \(entry.address.shard)")
       _ = try await store.perform(.deleteFailure(entry.number))
     }
-    if entries.isEmpty { report.effects = ["No failure entry matches."] }
+    if report.effects.isEmpty { report.effects = ["No failure entry matches."] }
     return report
+  }
+
+  private func isDamaged(_ number: UInt64) throws -> Bool {
+    do throws(StoreError) {
+      _ = try store.failureSummary(number)
+      return false
+    } catch {
+      guard case .corrupted = error else { throw error }
+      return true
+    }
   }
 
   // MARK: - Streams
@@ -313,7 +332,11 @@ public struct StoreOperator: Writing {
 
   private func failures(_ query: FailureQuery) throws -> [FailureSummary] {
     let shard = try query.shard.map { try shardNumber($0) }
-    let entries = try store.failures(limit: .max).filter { entry in
+    // Those that were named are read alone: a damaged one is not in the way of others.
+    let all =
+      query.entries.isEmpty
+      ? try store.failures(limit: .max) : try Set(query.entries).sorted().compactMap(store.failureSummary)
+    let entries = all.filter { entry in
       (query.mapping == nil || entry.mappingName == query.mapping)
         && (shard == nil || entry.address.shard == shard)
         && (query.entries.isEmpty || query.entries.contains(entry.number))

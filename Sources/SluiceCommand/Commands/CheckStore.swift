@@ -18,7 +18,6 @@ struct CheckStore: ParsableCommand {
 
   func run() throws {
     let store = try Connection.open(directory, role: .looker)
-    let names = try store.catalog().streams.mapValues(\.name)
     var progress = ProgressLine(isQuiet: output.isJSON)
     let report: StoreReport
     do {
@@ -29,7 +28,7 @@ struct CheckStore: ParsableCommand {
     progress.clear()
     let problems = report.problems.map { problem in
       StoreCheckLine.Problem(
-        stream: problem.address.flatMap { names[$0.stream] }, shard: problem.address?.shard.description,
+        stream: problem.address.flatMap { report.streamNames[$0.stream] }, shard: problem.address?.shard.description,
         block: problem.block?.rawValue, what: problem.what)
     }
     if output.isJSON {

@@ -12,23 +12,29 @@ struct Simulate: ParsableCommand {
       Examples:
         sluice simulate --seed 42
         sluice simulate --seed 1 --seeds 20 --steps 1000000 --format json
+        sluice simulate --seed 42 --steps 5000 --trace --trace-last 50
       """)
 
   @Option(help: "The seed, any whole number from 0.") var seed: UInt64 = 1
   @Option(help: "Run so many seeds, one after the other.") var seeds: UInt64 = 1
   @Option(help: "Steps of the core for each seed.") var steps = 1_000_000
   @Flag(help: "Also say how often each fault happened and each state was seen.") var coverage = false
+  @Flag(help: "Also print the last events and orders: of a single seed always, of several where one breaks a promise.")
+  var trace = false
+  @Option(help: "Lines of the trace at most.") var traceLast = 200
   @OptionGroup var output: FormatOption
 
   func validate() throws {
-    if steps < 1 || seeds < 1 { throw ValidationError("--steps and --seeds are 1 or more.") }
+    if steps < 1 || seeds < 1 || traceLast < 1 {
+      throw ValidationError("--steps, --seeds and --trace-last are 1 or more.")
+    }
   }
 
   func run() throws {
     var violations = 0
     for offset in 0..<seeds {
       let begun = ContinuousClock.now
-      let report = Simulation(seed: seed &+ offset).run(steps: steps)
+      let report = Simulation(seed: seed &+ offset).run(steps: steps, tracingLast: trace ? traceLast : 0)
       let seconds = (ContinuousClock.now - begun).inSeconds
       violations += report.violations.count
       try show(report, seconds: seconds)
@@ -37,8 +43,10 @@ struct Simulate: ParsableCommand {
   }
 
   private func show(_ report: SimulationReport, seconds: Double) throws {
-    let line = SimulationLine(report, seconds: seconds)
+    let showsTrace = trace && (seeds == 1 || !report.violations.isEmpty)
+    let line = SimulationLine(report, seconds: seconds, trace: showsTrace ? report.trace : nil)
     if output.isJSON { return try printJSON(line) }
+    if showsTrace { for line in report.trace { print(line) } }
     print(
       "seed \(report.seed): \(Text.count(report.steps)) steps, \(Text.count(Int(line.stepsPerSecond))) steps/s, "
         + "\(report.violations.count) violations")
@@ -56,8 +64,11 @@ private struct SimulationLine: Encodable {
   var found: [String]
   /// The same for the same seed and steps, whatever the machine.
   var digest: String
+  /// The last events and orders, oldest first, when they were asked for.
+  var trace: [String]?
 
-  init(_ report: SimulationReport, seconds: Double) {
+  init(_ report: SimulationReport, seconds: Double, trace: [String]?) {
+    self.trace = trace
     seed = report.seed
     steps = report.steps
     stepsPerSecond = (Double(report.steps) / seconds).rounded()

@@ -1,3 +1,5 @@
+public import StreamModel
+
 /// What a Sluice process does: the store, the address, and the streams, functions and mappings that it runs.
 public struct Configuration: Hashable, Sendable {
   public var store = StoreConfiguration()
@@ -129,14 +131,6 @@ public struct MappingConfiguration: Hashable, Sendable {
     self.name = name ?? "\(stream)-\(function)"
     self.stream = stream
     self.function = function
-  }
-
-  /// Where a mapping begins in a shard that it sees for the first time.
-  public enum StartingPosition: Hashable, Sendable {
-    case trimHorizon
-    case latest
-    /// Milliseconds since 1970.
-    case atTimestamp(milliseconds: Int64)
   }
 }
 

@@ -1,4 +1,5 @@
 import Foundation
+import StreamModel
 import Yams
 
 /// Reads a configuration and remembers where each value comes from.
@@ -216,9 +217,7 @@ public struct ConfigurationReader {
   /// The mappings, for when all streams and functions are known: a file may name them in any order.
   private var references: [(section: ConfigurationSection, mapping: MappingConfiguration)] = []
 
-  private func readStartingPosition(
-    _ section: inout ConfigurationSection
-  ) -> MappingConfiguration.StartingPosition {
+  private func readStartingPosition(_ section: inout ConfigurationSection) -> StartingPosition {
     let name = section.read(
       "StartingPosition", default: "TRIM_HORIZON", rule: "must be one of TRIM_HORIZON, LATEST, AT_TIMESTAMP",
       show: \.self
@@ -239,7 +238,7 @@ public struct ConfigurationReader {
       key, default: Int64(0), rule: "must be Unix seconds or a time like 2026-01-31T12:00:00Z, not in the future",
       show: { "\(Double($0) / 1_000)" }
     ) { Self.timestamp($0) }
-    return .atTimestamp(milliseconds: milliseconds)
+    return .atTimestamp(WallTime(milliseconds: milliseconds))
   }
 
   /// `MaximumRecordAgeInSeconds` as on AWS, or our `maximumRecordAge`, which also takes less than a minute.

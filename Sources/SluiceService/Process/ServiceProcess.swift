@@ -39,8 +39,13 @@ public struct ServiceProcess: Sendable {
     defer { store.close() }
     try await createStreams(in: store)
     let pools = makePools()
+    let readiness = Readiness { [logger, isReady] address in
+      logger.notice("ready", metadata: ["address": "\(address)"])
+      isReady(address)
+    }
     var processor = StreamProcessor(store: store)
     processor.logger = logger
+    processor.lanesAreOpen = { readiness.lanesAreOpen() }
     for mapping in configuration.mappings where mapping.isEnabled {
       guard let function = configuration.function(named: mapping.function), let pool = pools[mapping.function] else {
         preconditionFailure("the configuration was checked: mapping \(mapping.name) names a function that exists")
@@ -54,7 +59,7 @@ public struct ServiceProcess: Sendable {
       configuration: .init(
         // The last is shut down first: the port answers until the drain is over.
         services: [
-          .init(service: makePort(processor, metrics: metrics, drain: drain)),
+          .init(service: makePort(processor, metrics: metrics, drain: drain, readiness: readiness)),
           .init(service: processor),
         ], logger: logger))
     // Before anything runs: a signal that comes early drains too.
@@ -123,7 +128,7 @@ public struct ServiceProcess: Sendable {
   }
 
   private func makePort(
-    _ processor: StreamProcessor, metrics: PrometheusRegistry, drain: DrainFlag
+    _ processor: StreamProcessor, metrics: PrometheusRegistry, drain: DrainFlag, readiness: Readiness
   ) -> ListenPort {
     let store = processor.store
     let address = "\(configuration.listen.host):\(configuration.listen.port)"
@@ -131,7 +136,6 @@ public struct ServiceProcess: Sendable {
     let writing = StoreOperator(store: store, poller: { processor.poller }, worker: worker)
     let limit = configuration.listen.readyBlockedAfter
     let logger = logger
-    let isReady = isReady
     return ListenPort(
       host: configuration.listen.host, port: configuration.listen.port,
       backend: .init(
@@ -156,7 +160,7 @@ public struct ServiceProcess: Sendable {
             logger.error("commands cannot find this worker", metadata: ["error": "\(error)"])
           }
           logger.notice("listening", metadata: ["address": "\(bound)"])
-          isReady(bound)
+          readiness.portIsBound(to: bound)
         }),
       logger: logger)
   }
@@ -182,13 +186,7 @@ extension StoreConfiguration {
 
 extension EventSourceMapping {
   init(_ mapping: MappingConfiguration, _ function: FunctionConfiguration) {
-    let start: StartingPosition =
-      switch mapping.startingPosition {
-      case .trimHorizon: .trimHorizon
-      case .latest: .latest
-      case .atTimestamp(let milliseconds): .atTimestamp(WallTime(milliseconds: milliseconds))
-      }
-    self.init(mapping.name, stream: mapping.stream, from: start)
+    self.init(mapping.name, stream: mapping.stream, from: mapping.startingPosition)
     batch = .init(upTo: mapping.batchSize, within: mapping.batchingWindow)
     retry = .init(
       attempts: mapping.maximumRetryAttempts, recordAge: mapping.maximumRecordAge,

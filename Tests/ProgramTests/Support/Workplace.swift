@@ -74,10 +74,7 @@ final class Workplace: Sendable {
     let worker = try await Worker(
       in: folder, environment: environment.merging(["LIFE": "\(life)"]) { $1 }, launcher: launcher)
     workers.withLock { $0.append(worker) }
-    guard !early else { return worker }
-    _ = try await eventually("the lanes are open") {
-      try await worker.get("/ready").text.contains("the lanes are being opened") ? nil : true
-    }
+    if !early { _ = try await worker.says("ready address=") }
     return worker
   }
 

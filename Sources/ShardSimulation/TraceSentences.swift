@@ -1,0 +1,101 @@
+import ShardCore
+import StreamModel
+
+/// Events and orders in words.
+extension PollerEvent {
+  var sentence: String {
+    switch self {
+    case .laneOpened(let opening):
+      let parents = opening.parents.map { "\($0.rawValue)" }.joined(separator: " and ")
+      return "a lane of mapping \(opening.mapping.rawValue) is opened at record \(opening.progress.next.rawValue)"
+        + (parents.isEmpty ? "" : ", child of lane \(parents)") + opening.progress.remarks
+    case .shardChanged(let lane): return "\(lane.name): its shard changed"
+    case .readAnswered(let lane, let answer): return "\(lane.name): the read gave \(answer.words)"
+    case .handlerAnswered(let lane, let delivery, let answer):
+      return "\(lane.name): delivery \(delivery.rawValue) \(answer.words)"
+    case .progressStored(let lane, let revision): return "\(lane.name): progress \(revision) is stored"
+    case .progressRefused(let lane, let revision): return "\(lane.name): progress \(revision) was refused"
+    case .failureStored(let lane, let ticket): return "\(lane.name): failure entry \(ticket) is stored"
+    case .failureRefused(let lane, let ticket): return "\(lane.name): failure entry \(ticket) was refused"
+    case .timerFired: return "the timer fires"
+    case .pauseRequested(let lane): return "\(lane.name): an operator pauses it"
+    case .resumeRequested(let lane): return "\(lane.name): an operator resumes it"
+    case .retryRequested(let lane): return "\(lane.name): an operator wants its retry now"
+    case .skipRequested(let lane, let index): return "\(lane.name): an operator skips through record \(index.rawValue)"
+    case .redriveRequested(let lane, let redrive): return "\(lane.name): an operator redrives entry \(redrive.entry)"
+    case .drainRequested: return "the process shall drain"
+    case .stopRequested: return "the process shall stop"
+    }
+  }
+}
+
+extension PollerEffect {
+  var sentence: String {
+    switch self {
+    case .read(let lane, let request):
+      let purpose = request.purpose == .deliver ? "to deliver" : "to measure"
+      return "\(lane.name): read \(purpose), up to \(request.countLimit) from record \(request.from.rawValue)"
+    case .deliver(let lane, let delivery):
+      let source =
+        if case .failureEntry(let entry) = delivery.source { "entry \(entry)" } else { delivery.extent.words }
+      return "\(lane.name): delivery \(delivery.id.rawValue) of \(source), attempt \(delivery.attempt)"
+    case .cancelHandler(let lane, let delivery): return "\(lane.name): cancel delivery \(delivery.rawValue)"
+    case .storeProgress(let lane, let progress, let revision):
+      return "\(lane.name): store progress \(revision), next is record \(progress.next.rawValue)" + progress.remarks
+    case .storeFailure(let lane, let order, let ticket):
+      return "\(lane.name): store failure entry \(ticket), \(order.extent.words), \(order.condition) after "
+        + "\(order.attempts) attempts"
+    case .settleRedrive(let lane, let entry, let succeeded):
+      return "\(lane.name): entry \(entry) \(succeeded ? "is off the list" : "stays on the list")"
+    case .armTimer(let moment): return "set the timer to \(moment.nanoseconds / 1_000_000) ms"
+    case .countLost(let lane, let count): return "\(lane.name): \(count) records are lost"
+    case .drained: return "drained"
+    }
+  }
+}
+
+extension LaneID {
+  fileprivate var name: String { "lane \(rawValue)" }
+}
+
+extension BatchExtent {
+  fileprivate var words: String {
+    count == 1 ? "record \(first.rawValue)" : "records \(first.rawValue)...\(last.rawValue)"
+  }
+}
+
+extension LaneProgress {
+  /// What is out of the ordinary in it.
+  fileprivate var remarks: String {
+    var remarks = ""
+    if let failing { remarks += ", \(failing.extent.words) failed \(failing.attempts) times" }
+    if isPaused { remarks += ", paused" }
+    if isFinished { remarks += ", finished" }
+    if lostToRetention > 0 { remarks += ", \(lostToRetention) lost to retention" }
+    return remarks
+  }
+}
+
+extension ReadAnswer {
+  fileprivate var words: String {
+    switch self {
+    case .records(let result):
+      result.extent.words + (result.isFull ? ", full" : "")
+        + (result.expiredCount > 0 ? ", \(result.expiredCount) too old" : "")
+    case .caughtUp: "nothing, the shard is open"
+    case .shardEnd(let end): "the end of the shard, \(end.rawValue)"
+    case .corrupted(let block): "a damaged block at record \(block.rawValue)"
+    case .unavailable: "nothing, the store is unavailable"
+    }
+  }
+}
+
+extension DeliveryAnswer {
+  fileprivate var words: String {
+    switch self {
+    case .succeeded: "succeeded"
+    case .failed(at: let index): "failed at record \(index.rawValue)"
+    case .faulted(let kind): "failed: \(kind)"
+    }
+  }
+}
