@@ -2,7 +2,7 @@ public import Logging
 public import ShardCore
 public import StreamModel
 public import StreamStore
-import Synchronization
+import Locks
 
 /// A mapping to run: a stream, a handler, and the rules between them.
 public struct MappingPlan: Sendable {

@@ -1,4 +1,5 @@
 internal import LMDB
+internal import Locks
 
 /// Something for the writer, and whom to answer.
 enum MailboxEntry: Sendable {

@@ -1,4 +1,5 @@
 internal import LMDB
+internal import Locks
 internal import StreamModel
 
 /// What the writer shows to everyone.

@@ -1,4 +1,5 @@
 internal import LMDB
+internal import Locks
 
 /// Putting records and giving commands.
 extension StreamStore {

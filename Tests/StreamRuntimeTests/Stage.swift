@@ -4,7 +4,7 @@ import ShardCore
 import StreamModel
 import StreamRuntime
 import StreamStore
-import Synchronization
+import Locks
 
 /// A delivery as the handler saw it.
 struct Delivered: Hashable, Sendable {

@@ -5,7 +5,7 @@ import Logging
 import Sluice
 import StreamModel
 import StreamStore
-import Synchronization
+import Locks
 
 struct Demo: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
