@@ -98,7 +98,7 @@ public final class StreamPoller: Sendable {
       name: plan.name, streamName: plan.stream, policy: plan.policy, handler: plan.handler,
       source: StoreLaneSource(
         store: store, mapping: info, stream: stream, recordOverhead: plan.recordOverhead,
-        readAhead: readAhead, logger: logger),
+        readAhead: readAhead, progressIsPatient: plan.policy.progressIsPatient, logger: logger),
       logger: logger)
     let id = driver.addMapping(plan.policy)
     try state.withLock { state in
