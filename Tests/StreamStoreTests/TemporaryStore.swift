@@ -55,6 +55,13 @@ extension StreamStore {
     return stream
   }
 
+  func map(_ name: String) throws -> MappingInfo {
+    guard case .mapping(let mapping) = try performBlocking(.storeMapping(name: name, settings: [])) else {
+      preconditionFailure("storing a mapping answers with it")
+    }
+    return mapping
+  }
+
   func request(_ stream: StreamNumber, _ numbers: Range<Int>, byteCount: Int = 10) throws -> AppendRequest {
     var request = AppendRequest(to: try routing(of: stream))
     for number in numbers {
