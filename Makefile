@@ -10,7 +10,7 @@ help:
 	@echo "make release           build .build/release/sluice"
 	@echo "make simulate          20 million steps of the simulator over many seeds"
 	@echo "make bench             load test of this machine: put, drain, latency"
-	@echo "make thread-sanitizer  the store, core and runtime tests under the thread sanitizer"
+	@echo "make thread-sanitizer  the store, core, runtime and handler tests under the thread sanitizer"
 	@echo "make format            format the sources"
 
 dependencies:
@@ -39,7 +39,7 @@ bench: release
 thread-sanitizer: dependencies
 	TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/thread-sanitizer.suppressions \
 	  $(SWIFT) test --sanitize=thread --scratch-path .build-tsan \
-	  --filter 'LMDBTests|StreamStoreTests|ShardCoreTests|StreamRuntimeTests'
+	  --filter 'LMDBTests|StreamStoreTests|ShardCoreTests|StreamRuntimeTests|LambdaRuntimeTests|SluiceTests'
 
 format:
 	$(SWIFT) format format --in-place --recursive Sources Tests Benchmarks Package.swift

@@ -39,14 +39,15 @@ let package = Package(
     .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
     .systemLibrary(name: "CSpawn"),
-    .target(name: "LMDB", dependencies: ["CLMDB"], swiftSettings: strict),
+    .target(name: "Locks", swiftSettings: strict),
+    .target(name: "LMDB", dependencies: ["CLMDB", "Locks"], swiftSettings: strict),
     .target(name: "StreamModel", swiftSettings: strict),
     .target(name: "ShardCore", dependencies: ["StreamModel"], swiftSettings: common),
-    .target(name: "StreamStore", dependencies: ["StreamModel", "LMDB", "CXXHash"], swiftSettings: strict),
+    .target(name: "StreamStore", dependencies: ["StreamModel", "LMDB", "Locks", "CXXHash"], swiftSettings: strict),
     .target(
       name: "StreamRuntime",
       dependencies: [
-        "StreamModel", "ShardCore", "StreamStore",
+        "StreamModel", "ShardCore", "StreamStore", "Locks",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
       ],
@@ -54,14 +55,14 @@ let package = Package(
     .target(
       name: "LambdaRuntime",
       dependencies: [
-        "CSpawn", "StreamModel",
+        "CSpawn", "StreamModel", "Locks",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: strict),
     .target(
       name: "Sluice",
       dependencies: [
-        "StreamModel", "ShardCore", "StreamStore", "StreamRuntime", "LambdaRuntime",
+        "StreamModel", "ShardCore", "StreamStore", "StreamRuntime", "LambdaRuntime", "Locks",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
@@ -71,7 +72,7 @@ let package = Package(
     .target(
       name: "SluiceService",
       dependencies: [
-        "Sluice", "StreamModel", "ShardCore", "StreamStore", "StreamRuntime", "LambdaRuntime",
+        "Sluice", "StreamModel", "ShardCore", "StreamStore", "StreamRuntime", "LambdaRuntime", "Locks",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
@@ -84,6 +85,7 @@ let package = Package(
       name: "SluiceCommand",
       dependencies: [
         "SluiceService", "Sluice", "ShardSimulation", "LambdaRuntime", "StreamRuntime", "StreamModel", "StreamStore",
+        "Locks",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
@@ -93,7 +95,7 @@ let package = Package(
     .testTarget(name: "StreamModelTests", dependencies: ["StreamModel"], swiftSettings: common),
     .testTarget(
       name: "LambdaRuntimeTests",
-      dependencies: ["LambdaRuntime", "StreamModel", .product(name: "Logging", package: "swift-log")],
+      dependencies: ["LambdaRuntime", "StreamModel", "Locks", .product(name: "Logging", package: "swift-log")],
       swiftSettings: common),
     .testTarget(
       name: "SluiceServiceTests",
@@ -108,18 +110,21 @@ let package = Package(
       name: "StoreConformance", dependencies: ["StreamModel", "ShardCore"], path: "Tests/StoreConformance",
       swiftSettings: common),
     .testTarget(
-      name: "StreamStoreTests", dependencies: ["StreamStore", "StoreConformance", "StreamModel", "ShardCore", "LMDB"],
+      name: "StreamStoreTests",
+      dependencies: ["StreamStore", "StoreConformance", "StreamModel", "ShardCore", "LMDB", "Locks"],
       path: "Tests/StreamStoreTests", swiftSettings: common),
     .testTarget(name: "ShardCoreTests", dependencies: ["ShardCore", "StreamModel"], swiftSettings: common),
     .testTarget(
       name: "SimulationTests", dependencies: ["ShardSimulation", "StoreConformance", "ShardCore", "StreamModel"],
       swiftSettings: common),
     // Runs the built program, which lies beside the tests because they depend on it.
-    .testTarget(name: "ProgramTests", dependencies: ["SluiceCommand", "Sluice", "StreamModel"], swiftSettings: common),
+    .testTarget(
+      name: "ProgramTests", dependencies: ["SluiceCommand", "Sluice", "StreamModel", "LMDB"], swiftSettings: common),
     .testTarget(
       name: "StreamRuntimeTests",
       dependencies: [
-        "StreamRuntime", "StreamStore", "StreamModel", "ShardCore", .product(name: "Logging", package: "swift-log"),
+        "StreamRuntime", "StreamStore", "StreamModel", "ShardCore", "Locks",
+        .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: common),
     .testTarget(

@@ -1,5 +1,6 @@
 internal import CLMDB
 internal import Glibc
+internal import Locks
 internal import Synchronization
 
 /// How an environment is opened.

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Locks
 
 /// The environments open in this process by device and inode. LMDB loses its locks when one process opens a file twice
 /// and closes it once, and so a second opening is refused.

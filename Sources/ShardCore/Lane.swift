@@ -175,7 +175,7 @@ struct Lane: Hashable {
     if isPaused { return enter(.paused, step) }
     if isFinished { return enter(redrives.isEmpty ? .finished : .ready, step) }
     if !redrives.isEmpty, !head.isFailing { return enter(.ready, step) }
-    if writer.unstoredBatches >= step.limits.unstoredBatchLimit { return enter(.holding, step) }
+    if writer.unstoredBatches >= step.policy.unstoredBatchLimit { return enter(.holding, step) }
     switch head {
     case .failing(let batch):
       let due = dueTime(ofRetry: batch, step)

@@ -20,13 +20,21 @@ public struct LanePolicy: Hashable, Sendable {
   public var systemBackoff: Backoff
   /// Deliveries of this mapping in flight at once, over all its lanes, 1 or more.
   public var deliveriesInFlightLimit: Int
+  /// Batches that a lane may settle before the first of them is durable, 1 or more. At the limit the lane holds. After
+  /// a crash at most so many batches, and the one in flight, are delivered again.
+  public var unstoredBatchLimit: Int
+
+  /// Whether progress may wait a moment for company in its transaction, which saves a sync. Not with a small limit: the
+  /// lane would come to it meanwhile and stand still.
+  public var progressIsPatient: Bool { unstoredBatchLimit >= 128 }
 
   public init(
     batchSize: Int = 100, payloadByteLimit: Int = 6_291_456, windowMilliseconds: Int64 = 0,
     maximumRetryAttempts: Int? = nil, maximumRecordAgeMilliseconds: Int64? = nil,
     bisectsBatchOnError: Bool = false, handlerTimeoutMilliseconds: Int64 = 60_000, retryBackoff: Backoff = .retry,
-    systemBackoff: Backoff = .system, deliveriesInFlightLimit: Int = 1_000
+    systemBackoff: Backoff = .system, deliveriesInFlightLimit: Int = 1_000, unstoredBatchLimit: Int = 256
   ) {
+    precondition(unstoredBatchLimit >= 1, "a lane must be able to settle one batch before it is stored")
     self.batchSize = batchSize
     self.payloadByteLimit = payloadByteLimit
     self.windowMilliseconds = windowMilliseconds
@@ -37,6 +45,7 @@ public struct LanePolicy: Hashable, Sendable {
     self.retryBackoff = retryBackoff
     self.systemBackoff = systemBackoff
     self.deliveriesInFlightLimit = deliveriesInFlightLimit
+    self.unstoredBatchLimit = unstoredBatchLimit
   }
 }
 

@@ -33,9 +33,11 @@ struct Scenario {
   init(random: inout SplitMix64) {
     let mappingCount = random.within(1...Self.mappingLimit)
     for _ in 0..<mappingCount { policies.append(Self.policy(&random)) }
+    // Drawn once, and a neighbour's differs: a lane must keep to the bound of its own mapping.
+    let bound = random.within(0...3)
+    for position in policies.indices { policies[position].unstoredBatchLimit = 1 + (bound + position) % 4 }
     limits = PollerLimits(
-      unstoredBatchLimit: random.within(1...4), storeRetryMilliseconds: Int64(random.within(1...8)),
-      redriveLimit: random.within(1...4))
+      storeRetryMilliseconds: Int64(random.within(1...8)), redriveLimit: random.within(1...4))
     func rate(_ most: Int, _ random: inout SplitMix64) -> Int { random.chance(500) ? random.within(1...most) : 0 }
     crashes = rate(6, &random)
     refusals = rate(200, &random)

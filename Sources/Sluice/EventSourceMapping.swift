@@ -22,6 +22,10 @@ public struct EventSourceMapping: Hashable, Sendable {
   public var timeout: Duration = .seconds(60)
   /// Deliveries in flight at once, over all shards. 1 or more.
   public var concurrency = 1_000
+  /// Batches of a shard that may be settled before the first of them is durable, 1 or more: after a crash at most so
+  /// many, and the one in flight, come again. At the limit the shard waits for the store, which costs a quick handler
+  /// some of its speed; below 128 progress is stored at once, which costs a trickle of records a sync for each batch.
+  public var unstoredBatchLimit = 256
 
   public init(_ name: String? = nil, stream: String, from startingPosition: StartingPosition) {
     self.name = name ?? stream
@@ -65,6 +69,9 @@ public struct EventSourceMapping: Hashable, Sendable {
   /// The largest event that a handler gets: 6 MiB, as Lambda's.
   public static let eventByteLimit = 6_291_456
 
+  /// `unstoredBatchLimit` for handlers in other processes: a batch takes them long enough for the store to keep up.
+  public static let unstoredBatchLimitOfProcesses = 8
+
   /// Everything about this mapping that breaks a rule, all at once.
   var problems: [String] {
     var problems: [String] = []
@@ -83,6 +90,9 @@ public struct EventSourceMapping: Hashable, Sendable {
       problems.append("timeout is \(timeout): allowed are 1 ms to one day")
     }
     if concurrency < 1 { problems.append("concurrency is \(concurrency): allowed is 1 or more") }
+    if unstoredBatchLimit < 1 {
+      problems.append("unstoredBatchLimit is \(unstoredBatchLimit): allowed is 1 or more")
+    }
     return problems
   }
 
@@ -94,7 +104,7 @@ public struct EventSourceMapping: Hashable, Sendable {
       maximumRetryAttempts: retry.attempts, maximumRecordAgeMilliseconds: retry.recordAge?.inMilliseconds,
       bisectsBatchOnError: retry.bisects,
       handlerTimeoutMilliseconds: timeout.inMilliseconds, retryBackoff: retry.backoff,
-      deliveriesInFlightLimit: concurrency)
+      deliveriesInFlightLimit: concurrency, unstoredBatchLimit: unstoredBatchLimit)
   }
 }
 

@@ -3,7 +3,7 @@ import Logging
 import ShardCore
 import StreamModel
 import StreamStore
-import Synchronization
+import Locks
 
 /// Carries out the reads and deliveries of one lane.
 ///

@@ -11,7 +11,8 @@ public struct MappingSettings: Hashable, Sendable {
     self.policy = policy
   }
 
-  private static let version: UInt8 = 1
+  /// The version that is written. The one before it lacks the last number.
+  private static let version: UInt8 = 2
   /// Stands for `nil`: neither setting can be negative.
   private static let none: Int64 = -1
 
@@ -32,17 +33,23 @@ public struct MappingSettings: Hashable, Sendable {
       writer.write(Int64(backoff.jitterPercent))
     }
     writer.write(Int64(policy.deliveriesInFlightLimit))
+    writer.write(Int64(policy.unstoredBatchLimit))
     return writer.bytes
   }
 
-  /// `nil` if another version wrote it.
+  /// `nil` if a newer version wrote it, or it is damaged.
   public init?(decoding bytes: [UInt8]) {
     var reader = ByteReader(bytes)
     do {
       let version: UInt8 = try reader.read()
-      guard version == Self.version else { return nil }
+      guard (1...Self.version).contains(version) else { return nil }
       stream = StreamNumber(try reader.read())
       policy = try LanePolicy(from: &reader)
+      if version >= 2 {
+        let limit: Int64 = try reader.read()
+        guard limit >= 1 else { return nil }
+        policy.unstoredBatchLimit = Int(clamping: limit)
+      }
       guard reader.isAtEnd else { return nil }
     } catch {
       return nil

@@ -2,7 +2,7 @@ import CoreMetrics
 import Logging
 import ShardCore
 import StreamModel
-import Synchronization
+import Locks
 
 /// Runs a poller: feeds it what happened and carries out what it orders, without an opinion of its own.
 ///

@@ -12,6 +12,8 @@ struct StoreLaneSource: LaneSource {
   let recordOverhead: Int
   /// Records beyond the batch that a read brings along: a busy lane then cuts some batches out of memory.
   let readAhead: ReadAheadBudget
+  /// Whether stored progress may wait a moment for others.
+  let progressIsPatient: Bool
   /// Says when an entry was made and when its redrive ended.
   let clock: @Sendable () -> Now
   let logger: Logger
@@ -76,7 +78,7 @@ struct StoreLaneSource: LaneSource {
     let record = LaneRecord(
       next: progress.next, payload: StoredLane(progress: progress, history: history).encoded())
     let update = LaneUpdate(key: LaneKey(mapping: mapping.number, address: shard), record: record)
-    store.submit(.storeLanes([update])) { result in
+    store.submit(.storeLanes([update]), isPatient: progressIsPatient) { result in
       switch result {
       case .success: stored(true)
       case .failure(let error):

@@ -2,7 +2,7 @@ public import Logging
 public import ShardCore
 public import StreamModel
 public import StreamStore
-import Synchronization
+import Locks
 
 /// A mapping to run: a stream, a handler, and the rules between them.
 public struct MappingPlan: Sendable {
@@ -98,7 +98,7 @@ public final class StreamPoller: Sendable {
       name: plan.name, streamName: plan.stream, policy: plan.policy, handler: plan.handler,
       source: StoreLaneSource(
         store: store, mapping: info, stream: stream, recordOverhead: plan.recordOverhead,
-        readAhead: readAhead, clock: clock, logger: logger),
+        readAhead: readAhead, progressIsPatient: plan.policy.progressIsPatient, clock: clock, logger: logger),
       logger: logger)
     let id = driver.addMapping(plan.policy)
     try state.withLock { state in

@@ -1,9 +1,12 @@
 internal import LMDB
+internal import Locks
 
 /// Something for the writer, and whom to answer.
 enum MailboxEntry: Sendable {
   case append(AppendBody, AppendCompletion)
-  case command(StoreCommand, CommandCompletion)
+  /// A command whose caller goes on meanwhile may wait a moment for others: one transaction for it and for the puts that
+  /// come next saves two syncs.
+  case command(StoreCommand, isPatient: Bool = false, CommandCompletion)
 
   var byteCount: Int {
     switch self {
@@ -12,20 +15,17 @@ enum MailboxEntry: Sendable {
     }
   }
 
-  /// Whether it may wait a moment for others. Nobody waits for the progress of a lane: the lane goes on meanwhile, and
-  /// one transaction for it and for the puts that come next saves two syncs.
   var isPatient: Bool {
     switch self {
     case .append: false
-    case .command(.storeLanes, _): true
-    case .command: false
+    case .command(_, let isPatient, _): isPatient
     }
   }
 
   func refuse(_ error: StoreError) {
     switch self {
     case .append(_, let completion): completion(.failure(error))
-    case .command(_, let completion): completion(.failure(error))
+    case .command(_, _, let completion): completion(.failure(error))
     }
   }
 }
@@ -64,7 +64,6 @@ final class Mailbox: Sendable {
     }
   }
 
-  /// Well below what a lane may settle before it is stored, at any speed.
   static let patienceNanoseconds: Int64 = 2_000_000
 
   private let state = Monitor(State())

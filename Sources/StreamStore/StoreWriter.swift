@@ -1,4 +1,5 @@
 internal import LMDB
+internal import Locks
 internal import StreamModel
 
 /// What the writer shows to everyone.
@@ -139,7 +140,7 @@ final class StoreWriter: @unchecked Sendable {
         switch entry {
         case .append(let body, let completion):
           draft.answers.append(.append(completion, try append(body, to: &draft, in: &transaction)))
-        case .command(let command, let completion):
+        case .command(let command, _, let completion):
           draft.answers.append(.command(completion, try carryOut(command, on: &draft, in: &transaction)))
         }
       }

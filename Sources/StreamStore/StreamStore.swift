@@ -1,5 +1,6 @@
 internal import Glibc
 internal import LMDB
+internal import Locks
 public import StreamModel
 internal import Synchronization
 

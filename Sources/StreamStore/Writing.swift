@@ -1,4 +1,5 @@
 internal import LMDB
+internal import Locks
 
 /// Putting records and giving commands.
 extension StreamStore {
@@ -34,9 +35,10 @@ extension StreamStore {
   }
 
   /// Gives a command and returns at once. `completion` is called on the writer's thread, or here if the command is
-  /// refused; it must be quick.
-  public func submit(_ command: StoreCommand, completion: @escaping CommandCompletion) {
-    put(.command(command, completion), bounded: true)
+  /// refused; it must be quick. With `isPatient` the command may wait up to 2 ms for others that come: for what nobody
+  /// waits for.
+  public func submit(_ command: StoreCommand, isPatient: Bool = false, completion: @escaping CommandCompletion) {
+    put(.command(command, isPatient: isPatient, completion), bounded: true)
   }
 
   /// Gives a command and blocks the thread. Not for the threads of Swift's tasks.

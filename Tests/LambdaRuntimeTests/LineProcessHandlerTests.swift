@@ -2,7 +2,7 @@ import Foundation
 import LambdaRuntime
 import Logging
 import StreamModel
-import Synchronization
+import Locks
 import Testing
 
 @Suite("Handlers in warm processes", .timeLimit(.minutes(2)))

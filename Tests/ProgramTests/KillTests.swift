@@ -14,11 +14,15 @@ struct KillTests {
 
   @Test("every acknowledged record is delivered, in order, and only what was in flight twice")
   func killed() async throws {
-    let setup = Setup { $0.shards = 4 }
+    let setup = Setup {
+      $0.shards = 4
+      // Slow enough that there is something in flight when the worker is killed.
+      $0.command = #"["python3", "handler.py", "4"]"#
+    }
     try await Workplace.with(setup) { place in
       var dice = SplitMix64(seed: UInt64(Self.seed))
       let producer = Producer()
-      var account = Account(batchSize: UInt64(setup.batchSize))
+      var account = Account()
       for life in 0..<Self.kills {
         let worker = try await place.start(life: life, early: true)
         try await producer.put(through: worker, untilAcknowledged: Int.random(in: 0...25, using: &dice))
@@ -80,17 +84,21 @@ private final class Producer: Sendable {
 
 /// What the store said between the lives of workers, held against what the handler saw in each.
 private struct Account {
-  /// What may come again after one kill: a lane goes on while its progress is being stored, over at most 256 batches
-  /// (`PollerLimits.unstoredBatchLimit`), and one more is with the handler.
-  private let repeatLimit: UInt64
+  /// Batches of a shard that may come again after one kill: a lane goes on while its progress is being stored, over so
+  /// many batches at most, and one more is with the handler.
+  private static let batchLimit = EventSourceMapping.unstoredBatchLimitOfProcesses + 1
   /// After each life, for each shard, the index of the first record that is not settled.
   private var checkpoints: [Int: [String: UInt64]] = [:]
   /// The index behind the last record of each shard.
   private var ends: [String: UInt64] = [:]
-  private var greatestRepeat: UInt64 = 0
+  private var inFlight = InFlight()
   private(set) var summary = ""
 
-  init(batchSize: UInt64) { repeatLimit = (256 + 1) * batchSize }
+  /// The most that one shard had delivered and not yet durably settled when a worker was killed.
+  private struct InFlight {
+    var batches = 0
+    var records: UInt64 = 0
+  }
 
   mutating func note(_ status: StatusReport, after life: Int) {
     for shard in status.streams.first?.shards ?? [] {
@@ -112,8 +120,8 @@ private struct Account {
     let distinct = Set(delivered.map(\.sequenceNumber)).count
     summary =
       "\(acknowledged.count) acknowledged, \(seen.count) delivered (\(seen.count - acknowledged.count) of them "
-      + "without an acknowledgement), \(repeats) delivered again, at most \(greatestRepeat) "
-      + "in one shard after one kill"
+      + "without an acknowledgement), \(repeats) delivered again; in flight in one shard at one kill: at most "
+      + "\(inFlight.batches) batches (allowed \(Self.batchLimit)), \(inFlight.records) records"
     #expect(delivered.count == distinct + repeats)
   }
 
@@ -129,12 +137,16 @@ private struct Account {
       #expect(first == due, "\(shard), life \(life) begins at \(first), the checkpoint was \(due)")
       #expect(first <= next, "\(shard), life \(life) skips \(next)..<\(first)")
       let again = next - min(first, next)
-      #expect(again <= repeatLimit, "\(shard), life \(life): more came again than was in flight")
-      greatestRepeat = max(greatestRepeat, again)
       // A life that was short need not have come to the end of what it repeats.
       repeats += min(again, UInt64(indexes.count))
-      next = max(next, first + UInt64(indexes.count))
-      #expect(checkpoints[life]?[shard] ?? 0 <= next, "\(shard), after life \(life): the checkpoint is ahead")
+      let end = first + UInt64(indexes.count)
+      next = max(next, end)
+      let checkpoint = checkpoints[life]?[shard] ?? 0
+      #expect(checkpoint <= next, "\(shard), after life \(life): the checkpoint is ahead")
+      let unsettled = Set(part.map(\.batch.index.rawValue).filter { $0 >= checkpoint }).count
+      #expect(unsettled <= Self.batchLimit, "\(shard), life \(life): more batches were in flight than may be")
+      inFlight.batches = max(inFlight.batches, unsettled)
+      inFlight.records = max(inFlight.records, end - min(checkpoint, end))
     }
     #expect(next == ends[shard], "\(shard): the end was not delivered")
     return Int(repeats)

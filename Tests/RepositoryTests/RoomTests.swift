@@ -6,19 +6,22 @@ struct RoomTests {
   /// The table of ARCHITECTURE.md, as far as our own rooms go. What a room may import besides is free, unless it is
   /// listed in `forbidden`.
   static let allowed: [String: Set<String>] = [
-    "LMDB": ["CLMDB"],
+    "Locks": [],
+    "LMDB": ["CLMDB", "Locks"],
     "StreamModel": [],
     "ShardCore": ["StreamModel"],
-    "StreamStore": ["StreamModel", "LMDB", "CXXHash"],
-    "StreamRuntime": ["StreamModel", "ShardCore", "StreamStore"],
-    "LambdaRuntime": ["StreamModel", "CSpawn"],
-    "Sluice": ["StreamModel", "ShardCore", "StreamStore", "StreamRuntime", "LambdaRuntime"],
+    "StreamStore": ["StreamModel", "LMDB", "Locks", "CXXHash"],
+    "StreamRuntime": ["StreamModel", "ShardCore", "StreamStore", "Locks"],
+    "LambdaRuntime": ["StreamModel", "Locks", "CSpawn"],
+    "Sluice": ["StreamModel", "ShardCore", "StreamStore", "StreamRuntime", "LambdaRuntime", "Locks"],
     "SluiceTesting": ["Sluice", "StreamModel", "ShardCore", "StreamRuntime"],
     "ShardSimulation": ["ShardCore", "StreamModel"],
-    "SluiceService": ["Sluice", "StreamModel", "ShardCore", "StreamStore", "StreamRuntime", "LambdaRuntime"],
+    "SluiceService": [
+      "Sluice", "StreamModel", "ShardCore", "StreamStore", "StreamRuntime", "LambdaRuntime", "Locks",
+    ],
     "SluiceCommand": [
       "SluiceService", "Sluice", "ShardSimulation", "ShardCore", "StreamModel", "StreamStore", "StreamRuntime",
-      "LambdaRuntime",
+      "LambdaRuntime", "Locks",
     ],
   ]
 
@@ -30,6 +33,7 @@ struct RoomTests {
     "StreamModel": ["Foundation", "Glibc", "Dispatch", "Synchronization"],
     "ShardCore": ["Foundation", "Glibc", "Dispatch", "Synchronization", "Logging", "Metrics"],
     "ShardSimulation": ["Foundation", "Glibc", "Dispatch"],
+    "Locks": ["Foundation", "Dispatch", "Synchronization"],
     "LMDB": ["Foundation", "Dispatch"],
     "StreamStore": ["Foundation", "Dispatch"],
   ]
@@ -53,6 +57,16 @@ struct RoomTests {
     #expect(Set(folders) == Set(Self.allowed.keys).union(Self.systemModules))
     let map = try String(contentsOf: Repository.root.appending(path: "ARCHITECTURE.md"), encoding: .utf8)
     for folder in folders { #expect(map.contains("`\(folder)`"), "ARCHITECTURE.md does not name \(folder)") }
+  }
+
+  @Test("locks are those that the thread sanitizer follows: of Synchronization only atomics are used")
+  func locksAreFollowed() throws {
+    for file in try Repository.swiftFiles(below: "Sources") {
+      let text = try String(contentsOf: file, encoding: .utf8)
+      #expect(!text.contains("import struct Synchronization.Mutex"), "\(file.lastPathComponent)")
+      guard text.contains("import Synchronization") else { continue }
+      #expect(!text.contains("Mutex"), "\(file.lastPathComponent) may take Swift's Mutex for ours")
+    }
   }
 
   @Test("the core and the simulator read no clock and throw no dice of their own")

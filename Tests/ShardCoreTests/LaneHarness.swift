@@ -220,12 +220,11 @@ extension LanePolicy {
   /// A policy of round numbers: batches of 10, 1 s for the handler, backoff from 100 ms.
   static func plain(
     batchSize: Int = 10, payload: Int = 1_000, window: Int64 = 0, attempts: Int? = nil, age: Int64? = nil,
-    bisects: Bool = false, inFlight: Int = 10
+    bisects: Bool = false, inFlight: Int = 10, unstored: Int = 256
   ) -> LanePolicy {
     LanePolicy(
       batchSize: batchSize, payloadByteLimit: payload, windowMilliseconds: window, maximumRetryAttempts: attempts,
       maximumRecordAgeMilliseconds: age, bisectsBatchOnError: bisects, handlerTimeoutMilliseconds: 1_000,
-      retryBackoff: .plain,
-      systemBackoff: .plain, deliveriesInFlightLimit: inFlight)
+      retryBackoff: .plain, systemBackoff: .plain, deliveriesInFlightLimit: inFlight, unstoredBatchLimit: unstored)
   }
 }

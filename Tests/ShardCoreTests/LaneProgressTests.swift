@@ -16,7 +16,7 @@ struct LaneProgressTests {
 
   @Test("the lane goes on without waiting, up to the bound, and holds there")
   func bound() {
-    var lane = LaneHarness(.plain(batchSize: 1), limits: PollerLimits(unstoredBatchLimit: 3), records: 9)
+    var lane = LaneHarness(.plain(batchSize: 1, unstored: 3), records: 9)
     lane.holdsProgress = true
     for _ in 1...3 { lane.succeed() }
     #expect(lane.state == .holdingForStore)

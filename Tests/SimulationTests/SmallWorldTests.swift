@@ -32,11 +32,10 @@ struct SmallWorldTests {
     let policy = LanePolicy(
       batchSize: setting.batchSize, payloadByteLimit: 100, windowMilliseconds: setting.window,
       maximumRetryAttempts: setting.attempts, maximumRecordAgeMilliseconds: setting.age,
-      bisectsBatchOnError: setting.bisects,
-      handlerTimeoutMilliseconds: 1_000, retryBackoff: backoff, systemBackoff: backoff, deliveriesInFlightLimit: 1)
+      bisectsBatchOnError: setting.bisects, handlerTimeoutMilliseconds: 1_000, retryBackoff: backoff,
+      systemBackoff: backoff, deliveriesInFlightLimit: 1, unstoredBatchLimit: 1)
     let report = SmallWorlds(
-      policy: policy, limits: PollerLimits(unstoredBatchLimit: 1), records: 2, laterRecords: 1, crashes: 1,
-      refusals: 1, depth: 6
+      policy: policy, records: 2, laterRecords: 1, crashes: 1, refusals: 1, depth: 6
     ).explore()
     #expect(report.violations == [])
     #expect(report.worlds > 1_000)

@@ -17,6 +17,7 @@ struct StreamProcessorTests {
     bad.retry = .init(attempts: -1, recordAge: .zero)
     bad.timeout = .zero
     bad.concurrency = 0
+    bad.unstoredBatchLimit = 0
     processor.map(good) { _ in fatalError("nothing may be delivered") }
     processor.map(good) { _ in fatalError("nothing may be delivered") }
     processor.map(bad) { _ in fatalError("nothing may be delivered") }
@@ -24,9 +25,9 @@ struct StreamProcessorTests {
       try await processor.run()
       Issue.record("the mappings were accepted")
     } catch let error as MappingProblems {
-      #expect(error.problems.count == 8)
+      #expect(error.problems.count == 9)
       #expect(error.problems[0].contains("used twice"))
-      #expect(error.problems[7].contains("does not exist"))
+      #expect(error.problems[8].contains("does not exist"))
     }
     #expect(try store.store.catalog().mappings.isEmpty)
   }

@@ -72,12 +72,20 @@ struct CodingTests {
       batchSize: 7, payloadByteLimit: 8, windowMilliseconds: 9, maximumRetryAttempts: limit,
       maximumRecordAgeMilliseconds: limit.map { Int64($0) }, bisectsBatchOnError: limit == 0,
       handlerTimeoutMilliseconds: 11,
-      retryBackoff: Backoff(firstMilliseconds: 1, capMilliseconds: 2, jitterPercent: 3), deliveriesInFlightLimit: 12)
+      retryBackoff: Backoff(firstMilliseconds: 1, capMilliseconds: 2, jitterPercent: 3), deliveriesInFlightLimit: 12,
+      unstoredBatchLimit: 13)
     let settings = MappingSettings(stream: StreamNumber(5), policy: policy)
     let bytes = settings.encoded()
     #expect(MappingSettings(decoding: bytes) == settings)
     for count in bytes.indices { #expect(MappingSettings(decoding: Array(bytes.prefix(count))) == nil) }
     #expect(MappingSettings(decoding: bytes + [0]) == nil)
+  }
+
+  @Test("settings of the first version come back, with the default for what it did not know")
+  func formerSettings() {
+    let settings = MappingSettings(stream: StreamNumber(5), policy: LanePolicy(batchSize: 7))
+    let former = [1] + settings.encoded().dropFirst().dropLast(8)
+    #expect(MappingSettings(decoding: former) == settings)
   }
 
   @Test("a history keeps the first two attempts and the last eight, and counts the others")

@@ -51,20 +51,26 @@ struct FailureTests {
     #expect(try stage.stored()?.progress.next == RecordIndex(3))
   }
 
-  @Test("the waits between retries double")
+  @Test("the waits between retries double, and each is waited for to its end")
   func backoff() async throws {
     let stage = try Stage()
     try await stage.put(["bad"])
-    let begun = SystemClock.monotonic()
-    let slow = Backoff(firstMilliseconds: 10, capMilliseconds: 1_000, jitterPercent: 0)
-    let poller = try await stage.poller(.quick.with { $0.retryBackoff = slow }) { delivered, _ in
-      if delivered.attempt < 4 { throw Refused() }
-      return .succeeded
+    let hour: Int64 = 3_600_000
+    let slow = Backoff(firstMilliseconds: hour, capMilliseconds: 100 * hour, jitterPercent: 0)
+    for (attempt, wait) in [(1, 1), (2, 2), (3, 4), (4, 8)] as [(Int, Int64)] {
+      // A poller for each attempt: its end is the moment at which the failure is known.
+      let poller = try await stage.poller(.quick.with { $0.retryBackoff = slow }, Self.picky)
+      if attempt > 1 {
+        let rest = wait / 2 * hour
+        stage.clock.advance(milliseconds: rest - 600_000)
+        #expect(poller.look(at: "test")?[ShardNumber(0)]?.snapshot.state == .backingOff)
+        stage.clock.advance(milliseconds: 600_000)
+      }
+      #expect(await stage.next()?.attempt == attempt)
+      await poller.end()
+      let failing = try stage.stored()?.progress.failing
+      #expect(failing.map { $0.retryAt.milliseconds - $0.lastFailedAt.milliseconds } == wait * hour)
     }
-    _ = await stage.next(4)
-    let elapsed = SystemClock.monotonic().nanoseconds - begun.nanoseconds
-    #expect(elapsed >= (10 + 20 + 40) * 1_000_000)
-    await poller.end()
   }
 
   @Test("attempts survive a restart")
@@ -136,20 +142,35 @@ struct FailureTests {
   @Test("a handler that ignores cancellation keeps its shard to itself until it ends, and has timed out")
   func stubbornHandler() async throws {
     let stage = try Stage(shards: 2)
-    let gate = Gate()
-    try await stage.put(["a"], shard: 0, of: 2)
-    let poller = try await stage.poller { delivered, _ in
-      if delivered.data == ["a"], delivered.attempt == 1 { await gate.pass() }
+    let (isTold, mayEnd) = (Gate(), Gate())
+    try await stage.put(["stubborn", "behind"], shard: 0, of: 2)
+    let poller = try await stage.poller(
+      .quick.with {
+        $0.batchSize = 1
+        $0.maximumRetryAttempts = 1
+      }
+    ) { delivered, _ in
+      guard delivered.data == ["stubborn"] else { return .succeeded }
+      if delivered.attempt > 1 { throw Refused() }
+      await withTaskCancellationHandler {
+        await mayEnd.pass()
+      } onCancel: {
+        isTold.open()
+      }
       return .succeeded
     }
     _ = await stage.next()
-    stage.clock.advance(milliseconds: 3_600_000)
+    stage.clock.advance(milliseconds: 60_000)
+    await isTold.pass()
     try await stage.put(["other shard"], shard: 1, of: 2)
     #expect(await stage.next()?.data == ["other shard"])
+    #expect(poller.look(at: "test")?[ShardNumber(0)]?.snapshot.state == .cancelling)
     #expect(stage.all.count == 2)
-    gate.open()
-    #expect(await stage.next() == Delivered(shard: 0, data: ["a"], attempt: 2))
+    mayEnd.open()
+    #expect(await stage.next() == Delivered(shard: 0, data: ["stubborn"], attempt: 2))
+    #expect(await stage.next() == Delivered(shard: 0, data: ["behind"], attempt: 1))
     await poller.end()
+    #expect(try onlyEntry(stage).summary.history.map(\.kind) == [.timedOut, .error])
   }
 
   @Test("a delivery after a cancelled one is not cancelled with it")
@@ -168,36 +189,62 @@ struct FailureTests {
     #expect(try stage.stored()?.progress == LaneProgress(next: RecordIndex(1)))
   }
 
-  @Test("a store that is full loses nothing: what could not be stored is delivered again")
+  /// Puts records into a stream until the map is full; how many it took.
+  private func fill(_ stage: Stage, _ stream: String) async throws -> Int {
+    let block = String(repeating: "x", count: 20_000)
+    for taken in 0..<1_000 {
+      do {
+        try await stage.put([block], into: stream)
+      } catch StoreError.mapFull {
+        return taken
+      }
+    }
+    Issue.record("the store was never full")
+    return 0
+  }
+
+  @Test("a full store delivers all that it took, once, and stores the progress; then retention makes room")
   func fullStore() async throws {
     let stage = try Stage(mapBytes: 1 << 20)
-    await (try stage.poller()).end()
-    let block = String(repeating: "x", count: 20_000)
-    var expected = 0
-    do {
-      while true {
-        try await stage.put([block])
-        expected += 1
-      }
-    } catch let error as StoreError {
-      guard case .mapFull = error else { throw error }
+    let taken = try await fill(stage, "orders")
+    #expect(taken > 5)
+    let first = try await stage.poller(.quick.with { $0.batchSize = 1 })
+    #expect(await stage.next(taken).map(\.data.count) == Array(repeating: 1, count: taken))
+    await first.end()
+    #expect(try stage.stored()?.progress == LaneProgress(next: RecordIndex(UInt64(taken))))
+    try await stage.empty("orders")
+    let second = try await stage.poller()
+    try await stage.put(["more"])
+    #expect(await stage.next()?.data == ["more"])
+    await second.end()
+    #expect(stage.all.count == taken + 1)
+  }
+
+  @Test("a failure entry that a full store refuses is not lost: its batch stays, and leaves when there is room")
+  func noRoomForFailure() async throws {
+    let stage = try Stage(mapBytes: 4 << 20)
+    try stage.create("ballast")
+    // More than the room that a full store keeps for checkpoints and failures.
+    let large = String(repeating: "y", count: 100_000)
+    try await stage.put(["bad"] + Array(repeating: large, count: 9))
+    try await stage.put(["behind"])
+    let taken = try await fill(stage, "ballast")
+    #expect(taken > 5)
+    let policy = LanePolicy.quick.with {
+      $0.batchSize = 10
+      $0.maximumRetryAttempts = 0
     }
-    let poller: StreamPoller
-    do {
-      poller = try await stage.poller(
-        .quick.with { $0.batchSize = 1 }, limits: PollerLimits(storeRetryMilliseconds: 1))
-    } catch let error as StoreError {
-      // Not even the mapping's settings fit: an honest refusal, and nothing was delivered.
-      guard case .mapFull = error else { throw error }
-      #expect(stage.all.isEmpty)
-      return
-    }
-    #expect(await stage.next(expected).allSatisfy { $0.data == [block] })
-    // Room again: retention takes what is read.
-    _ = try await stage.store.trim(
-      TrimOrder(cutoffs: [.init(address: try stage.address(0), arrivedBefore: .distantFuture)]))
-    await poller.end()
-    #expect(try stage.stored()?.progress.next == RecordIndex(UInt64(expected)))
-    #expect(stage.all.count == expected)
+    let first = try await stage.poller(policy, Self.picky)
+    #expect(await stage.next()?.data.first == "bad")
+    await first.end()
+    #expect(try stage.store.failures(limit: 10).isEmpty)
+    #expect(try stage.stored()?.progress.next == .zero)
+    #expect(try stage.stored()?.progress.failing?.attempts == 1)
+    try await stage.empty("ballast")
+    let second = try await stage.poller(policy, Self.picky)
+    #expect(await stage.next()?.data == ["behind"])
+    await second.end()
+    #expect(try onlyEntry(stage).records.count == 10)
+    #expect(stage.all.count == 2)
   }
 }

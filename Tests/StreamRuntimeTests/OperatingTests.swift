@@ -2,7 +2,6 @@ import ShardCore
 import StreamModel
 import StreamRuntime
 import StreamStore
-import Synchronization
 import Testing
 
 @Suite("Stream poller: operators", .timeLimit(.minutes(1)))

@@ -4,7 +4,7 @@ import ShardCore
 import StreamModel
 import StreamRuntime
 import StreamStore
-import Synchronization
+import Locks
 
 /// A delivery as the handler saw it.
 struct Delivered: Hashable, Sendable {
@@ -53,11 +53,24 @@ final class Stage: Sendable {
   }
 
   /// Puts one record for each text, into the shard that `shard` of `shards` equal parts of the key space is.
-  func put(_ texts: [String], shard: Int = 0, of shards: Int = 1) async throws {
-    var request = AppendRequest(to: try store.routing(of: "orders"))
+  func put(_ texts: [String], into stream: String = "orders", shard: Int = 0, of shards: Int = 1) async throws {
+    var request = AppendRequest(to: try store.routing(of: stream))
     let key = HashKeyRange.evenly(shards)[shard].first
     for text in texts { try request.add(partitionKey: "key", data: Array(text.utf8), explicitHashKey: key) }
     _ = try await store.append(request)
+  }
+
+  /// Another stream of one shard, beside the one that the mapping reads.
+  func create(_ stream: String) throws {
+    _ = try store.performBlocking(.createStream(NewStream(name: stream, shardCount: 1)))
+  }
+
+  /// Retention takes every record of a stream of one shard.
+  func empty(_ stream: String) async throws {
+    let number = try store.catalog().stream(named: stream).unwrapped.number
+    let address = ShardAddress(stream: number, shard: ShardNumber(0))
+    _ = try await store.trim(
+      TrimOrder(cutoffs: [.init(address: address, arrivedBefore: .distantFuture)], blockLimit: 1_000))
   }
 
   /// A poller whose handler announces a delivery and then does `body`. It has the clock of the stage, or one

@@ -1,5 +1,5 @@
 import StreamModel
-import Synchronization
+import Locks
 import Testing
 
 @testable import StreamRuntime

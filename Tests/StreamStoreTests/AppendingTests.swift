@@ -1,5 +1,6 @@
 import Glibc
 import LMDB
+import Locks
 import StreamModel
 import StreamStore
 import Testing

@@ -185,7 +185,10 @@ struct EntryTests {
     guard
       case .records(let found) = try store.read(
         address, from: .zero, countLimit: 5, payloadByteLimit: 1 << 20, recordOverheadBytes: 0)
-    else { return }
+    else {
+      Issue.record("the records cannot be read")
+      return
+    }
     let attempt = AttemptRecord(
       startedAt: WallTime(milliseconds: 1), durationMilliseconds: 2, kind: .timedOut, type: "Sandbox.Timedout",
       message: "after 3 s", trace: ["a", "b"], requestID: "id")
@@ -196,7 +199,10 @@ struct EntryTests {
     guard
       case .number(let number) = try store.performBlocking(
         .storeFailure(NewFailure(summary: summary, run: found.run, range: 1..<4)))
-    else { return }
+    else {
+      Issue.record("a failure entry has no number")
+      return
+    }
     summary.number = number
     #expect(try store.failures(limit: 10) == [summary])
     summary.redrives = 2

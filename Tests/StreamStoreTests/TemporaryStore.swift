@@ -1,5 +1,6 @@
 import Glibc
 import LMDB
+import Locks
 import StreamModel
 import StreamStore
 
@@ -79,6 +80,13 @@ extension StreamStore {
         .createStream(NewStream(name: name, shardCount: shards, recordByteLimit: recordByteLimit)))
     else { preconditionFailure("creating a stream answers with it") }
     return stream
+  }
+
+  func map(_ name: String) throws -> MappingInfo {
+    guard case .mapping(let mapping) = try performBlocking(.storeMapping(name: name, settings: [])) else {
+      preconditionFailure("storing a mapping answers with it")
+    }
+    return mapping
   }
 
   func request(_ stream: StreamNumber, _ numbers: Range<Int>, byteCount: Int = 10) throws -> AppendRequest {

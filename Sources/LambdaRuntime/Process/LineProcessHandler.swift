@@ -1,5 +1,5 @@
 public import StreamModel
-import Synchronization
+import Locks
 
 /// A handler in other processes: each batch becomes one event line, each answer line an outcome.
 ///

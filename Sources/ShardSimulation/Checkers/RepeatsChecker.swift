@@ -4,8 +4,8 @@ import StreamModel
 /// At least once: a crash repeats at most what was settled since the last durable checkpoint, and the batch in flight.
 enum RepeatsChecker {
   /// At each new read for delivery: so many batches would be repeated if the process ended now.
-  static func check(_ lane: WorldLane, _ limits: PollerLimits) -> StaticString? {
-    lane.settledBatches - lane.storedBatches < limits.unstoredBatchLimit
+  static func check(_ lane: WorldLane, _ policy: LanePolicy) -> StaticString? {
+    lane.settledBatches - lane.storedBatches < policy.unstoredBatchLimit
       ? nil : "more batches were settled than may be before one is durable"
   }
 

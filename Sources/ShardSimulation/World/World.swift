@@ -154,10 +154,11 @@ struct World {
     armed = .max
     isDraining = false
     isDrained = false
-    var limits = scenario.limits
-    if sabotage == .loosensStoreBound { limits.unstoredBatchLimit += 3 }
-    poller = Poller(limits: limits)
-    for policy in scenario.policies { _ = poller.addMapping(policy) }
+    poller = Poller(limits: scenario.limits)
+    for var policy in scenario.policies {
+      if sabotage == .loosensStoreBound { policy.unstoredBatchLimit += 3 }
+      _ = poller.addMapping(policy)
+    }
     isStarting = true
     store.crash()
     for index in lanes.indices {

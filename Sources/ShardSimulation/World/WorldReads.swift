@@ -15,7 +15,7 @@ extension World {
     lanes[lane].earlyAnswer = isFaulty && random.chance(300) ? store.shards[lanes[lane].shard].answer(request) : nil
     reading |= bit(lane)
     if request.purpose == .deliver, !skips {
-      violate(.repeats, RepeatsChecker.check(lanes[lane], scenario.limits), lane)
+      violate(.repeats, RepeatsChecker.check(lanes[lane], policy(of: lane)), lane)
       permits |= bit(lane)
       checkPermits(lanes[lane].mapping, lane)
       countTurn(of: lane)

@@ -4,7 +4,7 @@ import Logging
 import Sluice
 import StreamModel
 import StreamStore
-import Synchronization
+import Locks
 
 struct BenchDrain: AsyncParsableCommand {
   static let configuration = CommandConfiguration(

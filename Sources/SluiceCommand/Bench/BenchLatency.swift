@@ -1,11 +1,12 @@
 import ArgumentParser
 import Foundation
+import Locks
 import Logging
 import Sluice
 import StreamModel
 import StreamRuntime
 import StreamStore
-import Synchronization
+import struct Synchronization.Atomic
 
 struct BenchLatency: AsyncParsableCommand {
   static let configuration = CommandConfiguration(

@@ -5,7 +5,7 @@ import Logging
 import Sluice
 import StreamModel
 import StreamStore
-import Synchronization
+import Locks
 
 struct Demo: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -150,6 +150,7 @@ struct DemoStory {
     mapping.batch = .init(upTo: 10)
     mapping.retry = .init(attempts: 4)
     mapping.concurrency = 4
+    mapping.unstoredBatchLimit = EventSourceMapping.unstoredBatchLimitOfProcesses
     var processor = StreamProcessor(store: store)
     processor.logger = quiet
     processor.map(mapping, to: LoggingHandler(handler: LineProcessHandler(pool: pool), log: deliveries))

@@ -1,5 +1,5 @@
 public import CoreMetrics
-import Synchronization
+import Locks
 
 /// Takes in what swift-metrics reports and shows it as Prometheus text (exposition format 0.0.4).
 ///

@@ -194,5 +194,6 @@ extension EventSourceMapping {
     timeout = function.timeout
     // A lane that waits for a process must not use up its handler's time.
     concurrency = function.concurrency
+    unstoredBatchLimit = Self.unstoredBatchLimitOfProcesses
   }
 }

@@ -32,16 +32,18 @@ struct Setup {
     """
   }
 
-  /// Notes every record before it answers: the life of its worker, the sequence number, the data. What the data is
-  /// about decides how it behaves.
+  /// Notes every record before it answers: the life of its worker, the sequence numbers of the batch's first record and
+  /// of this one, the data. What the data is about decides how it behaves. With an argument it takes up to so many
+  /// milliseconds between its notes and its answer.
   static let handlerProgram = #"""
-    import base64, json, os, resource, sys, time
+    import base64, json, os, random, resource, sys, time
 
     # A worker on a small disk hands its limit down; the notes are not part of that story.
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     notes = os.open("delivered", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     life = os.environ["LIFE"]
+    pause = int(sys.argv[1]) / 1000 if len(sys.argv) > 1 else 0
 
     def behave(text, records):
         if text == "die": os._exit(7)
@@ -63,9 +65,12 @@ struct Setup {
             data = base64.b64decode(record["kinesis"]["data"])
             answer = answer or behave(data.decode("latin-1"), records)
         if answer is None:
+            kinesis = [record["kinesis"] for record in records]
             lines = "".join(
-                "%s %s %s\n" % (life, r["kinesis"]["sequenceNumber"], r["kinesis"]["data"] or "-") for r in records)
+                "%s %s %s %s\n" % (life, kinesis[0]["sequenceNumber"], one["sequenceNumber"], one["data"] or "-")
+                for one in kinesis)
             os.write(notes, lines.encode())
+            time.sleep(random.random() * pause)
         print(answer or "{}", flush=True)
 
     """#

@@ -100,9 +100,14 @@ final class Workplace: Sendable {
 
   /// Runs a command to its end.
   func sluice(_ arguments: [String], environment more: [String: String] = [:]) async throws -> Ended {
+    try await run([Program.path] + arguments, environment: more)
+  }
+
+  /// Runs any program to its end.
+  func run(_ arguments: [String], environment more: [String: String] = [:]) async throws -> Ended {
     let (output, errors) = (try CapturedFile(in: folder), try CapturedFile(in: folder))
     let child = try Child(
-      [Program.path] + arguments, in: folder, environment: environment.merging(more) { $1 },
+      arguments, in: folder, environment: environment.merging(more) { $1 },
       output: output.handle, errors: errors.handle)
     return Ended(code: await child.ended(), output: try output.take(), errors: try errors.take())
   }
@@ -132,6 +137,16 @@ final class Workplace: Sendable {
   func put(_ lines: String..., key: String = "k") async throws -> PutReport {
     try write(lines.map { $0 + "\n" }.joined(), to: "lines")
     return try await ask(PutReport.self, "put", "numbers", "lines", "--partition-key", key)
+  }
+
+  /// Puts large records until the store refuses one; returns that refusal and how many it took.
+  func fill(with bytes: Int = 100_000) async throws -> (refusal: Ended, taken: Int) {
+    try write(String(repeating: "x", count: bytes) + "\n", to: "large")
+    for taken in 0..<1_000 {
+      let ended = try await sluice("put", "numbers", "large", "--partition-key", "k")
+      if ended.code != 0 { return (ended, taken) }
+    }
+    throw NotHappened(description: "the store never refused a put")
   }
 
   /// The failure entries, as soon as there are any.

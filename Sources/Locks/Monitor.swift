@@ -3,8 +3,7 @@ internal import Glibc
 /// A value behind a lock, and a way to wait until it has become something. Waits end at a moment of monotonic time: the
 /// semaphores of the system only know the wall clock, which may step.
 ///
-/// Of the system's own making, because the thread sanitizer follows those locks and not Swift's `Mutex` once it is
-/// contended.
+/// Of the system's own making, as ``Mutex`` is.
 @safe
 package final class Monitor<State>: @unchecked Sendable {
   // Unchecked because of the pointers, which do not change and lead to what is made for many threads, and because of

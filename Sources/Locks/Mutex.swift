@@ -1,0 +1,39 @@
+internal import Glibc
+
+/// A value behind a lock.
+///
+/// As `Synchronization.Mutex`, but made of the system's own, because the thread sanitizer follows those locks. Swift's
+/// waits in the kernel once it is contended, and then the sanitizer sees two threads at one value and no lock: what it
+/// reported could not be told from a mistake.
+@safe
+package struct Mutex<Value>: ~Copyable, @unchecked Sendable {
+  // Unchecked because of the pointers, which do not change. The first leads to what is made for many threads, the second
+  // to the value, which is touched under the lock only.
+  private let lock: UnsafeMutablePointer<pthread_mutex_t>
+  private let value: UnsafeMutablePointer<Value>
+
+  package init(_ value: consuming sending Value) {
+    unsafe lock = .allocate(capacity: 1)
+    unsafe self.value = .allocate(capacity: 1)
+    unsafe lock.initialize(to: pthread_mutex_t())
+    unsafe self.value.initialize(to: value)
+    let code = unsafe pthread_mutex_init(lock, nil)
+    precondition(code == 0, "a mutex of one process can always be made")
+  }
+
+  deinit {
+    unsafe pthread_mutex_destroy(lock)
+    unsafe lock.deallocate()
+    unsafe value.deinitialize(count: 1)
+    unsafe value.deallocate()
+  }
+
+  /// Runs `body` alone.
+  package borrowing func withLock<Result: ~Copyable, Failure: Error>(
+    _ body: (inout sending Value) throws(Failure) -> sending Result
+  ) throws(Failure) -> sending Result {
+    unsafe pthread_mutex_lock(lock)
+    defer { unsafe pthread_mutex_unlock(lock) }
+    return try unsafe body(&value.pointee)
+  }
+}
