@@ -1,35 +1,43 @@
 public import StreamModel
 
-/// Which records make a batch, without the records: consecutive, never empty.
+/// Which records make a batch, without the records: those of the lane from the first to the last, never none.
+///
+/// Between the two may stand records that are not the lane's: of other lanes of the shard, or filtered out.
 public struct BatchExtent: Hashable, Sendable {
   public var first: RecordIndex
-  /// 1 or more.
+  /// The last record of the lane in the batch.
+  public var last: RecordIndex
+  /// Records of the lane, 1 or more.
   public var count: Int
   public var firstArrival: WallTime
   public var lastArrival: WallTime
   /// What the records add to the encoded event. In a `FailureOrder` for the first records of a batch: at most this.
   public var payloadBytes: Int
 
+  /// `last` is left out where every record is the lane's.
   public init(
-    first: RecordIndex, count: Int, firstArrival: WallTime, lastArrival: WallTime, payloadBytes: Int
+    first: RecordIndex, last: RecordIndex? = nil, count: Int, firstArrival: WallTime, lastArrival: WallTime,
+    payloadBytes: Int
   ) {
     self.first = first
+    self.last = last ?? first.advanced(by: count - 1)
     self.count = count
     self.firstArrival = firstArrival
     self.lastArrival = lastArrival
     self.payloadBytes = payloadBytes
   }
 
-  public var last: RecordIndex { first.advanced(by: count - 1) }
   /// The index behind the last record.
-  public var end: RecordIndex { first.advanced(by: count) }
+  public var end: RecordIndex { last.advanced(by: 1) }
 }
 
 /// What a lane asks of its shard.
 public struct ReadRequest: Hashable, Sendable {
   /// Read from this record on.
   public var from: RecordIndex
-  /// At most so many records, 1 or more.
+  /// Read no further than this record; `nil`: as far as there are records.
+  public var through: RecordIndex?
+  /// At most so many records of the lane, 1 or more.
   public var countLimit: Int
   /// Stop before the record that would take the payload above this, but give one record in any case.
   public var payloadByteLimit: Int
@@ -44,9 +52,11 @@ public struct ReadRequest: Hashable, Sendable {
   }
 
   public init(
-    from: RecordIndex, countLimit: Int, payloadByteLimit: Int, expiredBefore: WallTime?, purpose: Purpose
+    from: RecordIndex, through: RecordIndex? = nil, countLimit: Int, payloadByteLimit: Int, expiredBefore: WallTime?,
+    purpose: Purpose
   ) {
     self.from = from
+    self.through = through
     self.countLimit = countLimit
     self.payloadByteLimit = payloadByteLimit
     self.expiredBefore = expiredBefore
@@ -56,8 +66,11 @@ public struct ReadRequest: Hashable, Sendable {
 
 /// What the shard answered.
 public enum ReadAnswer: Hashable, Sendable {
-  /// Records are there. `extent.first` lies beyond the `from` of the request only if retention removed what was between.
+  /// Records of the lane are there.
   case records(ReadResult)
+  /// None of the records `begin ..< end` is the lane's; there may be more behind them. `begin` lies beyond the `from` of
+  /// the request only if retention removed what was between.
+  case nothingSelected(begin: RecordIndex, end: RecordIndex)
   /// Nothing at or behind `from`, and the shard is open.
   case caughtUp
   /// Nothing at or behind `from`, and the shard is closed: `end` is the index behind its last record.
@@ -71,22 +84,33 @@ public enum ReadAnswer: Hashable, Sendable {
 /// The records that a read found.
 public struct ReadResult: Hashable, Sendable {
   public var extent: BatchExtent
+  /// Where the read began: beyond the `from` of the request only if retention removed what was between.
+  public var begin: RecordIndex
+  /// The index behind the last record that was looked at: no record of the lane stands between the extent and this.
+  public var scannedEnd: RecordIndex
   /// The count or the payload limit ended the read: the batch is full.
   public var isFull: Bool
   /// How many records at the head arrived before `expiredBefore`, 0 ... extent.count, without a gap.
   public var expiredCount: Int
+  /// The last of the expired ones; meaningless when there are none.
+  public var lastExpired: RecordIndex
   /// The newest arrival among the expired ones; meaningless when there are none.
   public var lastExpiredArrival: WallTime
   /// The shard is closed and these are its last records: their batch does not wait for a window. `false` if not known.
   public var endsShard: Bool
 
+  /// Places that are left out are those of a read where every record is the lane's.
   public init(
-    extent: BatchExtent, isFull: Bool, expiredCount: Int = 0, lastExpiredArrival: WallTime = .zero,
+    extent: BatchExtent, begin: RecordIndex? = nil, scannedEnd: RecordIndex? = nil, isFull: Bool,
+    expiredCount: Int = 0, lastExpired: RecordIndex? = nil, lastExpiredArrival: WallTime = .zero,
     endsShard: Bool = false
   ) {
     self.extent = extent
+    self.begin = begin ?? extent.first
+    self.scannedEnd = scannedEnd ?? extent.end
     self.isFull = isFull
     self.expiredCount = expiredCount
+    self.lastExpired = lastExpired ?? extent.first.advanced(by: max(0, expiredCount - 1))
     self.lastExpiredArrival = lastExpiredArrival
     self.endsShard = endsShard
   }

@@ -1,7 +1,7 @@
 /// Which lanes wait for which: a child shard starts when all its parents are finished, and durably so.
 struct Family: Hashable {
   private var children: [[LaneID]] = []
-  /// By lane, 0 ... 2.
+  /// By lane, 0 ... 20: two parents, of ten lanes each.
   private var unfinishedParentCounts: [Int] = []
 
   /// Adds the next lane. `unfinishedParents` are those of its parents whose end is not durable yet.

@@ -65,7 +65,7 @@ struct Lane: Hashable {
     case .shardChanged:
       switch phase {
       case .idle: goOn(step, &effects)
-      case .windowing(let seen): measureMore(behind: seen, step, &effects)
+      case .windowing(let seen, let scannedEnd): measureMore(behind: seen, from: scannedEnd, step, &effects)
       case .reading(var reading):
         reading.isDirty = true
         phase = .reading(reading)

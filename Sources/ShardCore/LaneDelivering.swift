@@ -5,11 +5,13 @@ extension Lane {
   /// The records are read and the permit is held. Age is looked at first, then the attempts left, then the size.
   mutating func deliver(_ result: ReadResult, _ step: LaneStep, _ effects: inout [PollerEffect]) {
     var extent = result.extent
-    countLost(until: extent.first, &effects)
+    countLost(until: result.begin, &effects)
+    pass(to: extent.first)
     freeze(&extent)
     if result.expiredCount > 0 {
       return leave(
-        prefix(of: extent, count: result.expiredCount, lastArrival: result.lastExpiredArrival),
+        prefix(
+          of: extent, count: result.expiredCount, last: result.lastExpired, lastArrival: result.lastExpiredArrival),
         because: .recordAgeExceeded, rest: extent.count - result.expiredCount, step, &effects)
     }
     if let limit = step.policy.maximumRetryAttempts, head.attempts > limit {
@@ -72,7 +74,7 @@ extension Lane {
     switch (cancellation, answer) {
     case (.deadline, _):
       take(.failed(.timedOut), to: delivery, step, &effects)
-    case (.skip, _), (.stop, .succeeded), (.stop, .failed(at: _)):
+    case (.skip, _), (.stop, .succeeded), (.stop, .failed(at: _, position: _)):
       take(answer, to: delivery, step, &effects)
     case (.stop, .faulted):
       if case .failureEntry(let entry) = delivery.source {
@@ -91,15 +93,14 @@ extension Lane {
     let extent = delivery.extent
     switch answer {
     case .succeeded:
-      settle(count: extent.count, rest: 0, step, &effects)
+      settle(upTo: extent.end, rest: 0, step, &effects)
     case .faulted(let kind):
       fail(extent, kind, step, &effects)
-    case .failed(at: let index):
+    case .failed(at: let index, position: let position):
       if index == extent.first {
         fail(extent, .reportedNoProgress, step, &effects)
-      } else if index > extent.first, index < extent.end {
-        let done = Int(extent.first.distance(to: index))
-        settle(count: done, rest: extent.count - done, step, &effects)
+      } else if index > extent.first, index <= extent.last, position > 0, position < extent.count {
+        settle(upTo: index, rest: extent.count - position, step, &effects)
       } else {
         fail(extent, .invalidResponse, step, &effects)
       }

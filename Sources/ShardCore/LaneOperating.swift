@@ -43,17 +43,14 @@ extension Lane {
   /// Records skipped one batch's worth at a time; they leave with the attempts they had.
   mutating func giveUp(_ result: ReadResult, _ step: LaneStep, _ effects: inout [PollerEffect]) {
     let extent = result.extent
-    countLost(until: extent.first, &effects)
-    guard let through = skipThrough, extent.first <= through else {
+    countLost(until: result.begin, &effects)
+    guard let through = skipThrough, extent.last <= through else {
+      // Retention has passed what was given up.
       skipThrough = nil
       return goOn(step, &effects)
     }
-    let wanted = extent.first.distance(to: through)
-    let count = wanted >= UInt64(extent.count) ? extent.count : Int(wanted) + 1
-    let rest = max(0, (head.count ?? 0) - count)
-    leave(
-      prefix(of: extent, count: count, lastArrival: extent.lastArrival), because: .skipped, rest: rest, step,
-      &effects)
+    pass(to: extent.first)
+    leave(extent, because: .skipped, rest: max(0, (head.count ?? 0) - extent.count), step, &effects)
   }
 
   /// Redrives stand between two batches. They wait while a batch fails, because its records come before them.

@@ -16,8 +16,8 @@ enum LanePhase: Hashable {
   /// → `delivering`, `windowing`, `idle`, `storingFailure`, `backingOff`, `stopped`, `unavailable`, `finished`.
   case reading(Reading)
   /// Records are there, the batch is not full and its window is open. Holds no permit and no records, only how far they
-  /// reach. → `reading` more of them, `ready` at the window's end or at the first record's age limit.
-  case windowing(BatchExtent)
+  /// reach and how far was looked. → `reading` more of them, `ready` at the window's end or at the first record's age limit.
+  case windowing(BatchExtent, scannedEnd: RecordIndex)
   /// The handler works. Holds a permit and the deadline. → `cancelling` at the deadline; goes on when it has answered.
   case delivering(Delivery)
   /// The handler was told to end. Holds a permit. → goes on when it has answered, however late.
@@ -50,8 +50,8 @@ enum LanePhase: Hashable {
     enum Purpose: Hashable {
       /// To see what is there when a window opens.
       case measure
-      /// To see what came behind the records of an open window.
-      case measureMore(BatchExtent)
+      /// To see what came behind the records of an open window, from this index on.
+      case measureMore(BatchExtent, RecordIndex)
       /// To deliver it.
       case deliver
       /// To give it up.

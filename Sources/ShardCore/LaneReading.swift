@@ -19,24 +19,24 @@ extension Lane {
   }
 
   /// Looks at what came behind the records of the open window, so that each record is measured once.
-  mutating func measureMore(behind seen: BatchExtent, _ step: LaneStep, _ effects: inout [PollerEffect]) {
+  mutating func measureMore(
+    behind seen: BatchExtent, from: RecordIndex, _ step: LaneStep, _ effects: inout [PollerEffect]
+  ) {
     read(
-      .measureMore(seen), from: seen.end, count: step.policy.batchSize - seen.count,
+      .measureMore(seen, from), from: from, count: step.policy.batchSize - seen.count,
       bytes: max(0, step.policy.payloadByteLimit - seen.payloadBytes), expiredBefore: nil, step, &effects)
   }
 
   /// Reads records that an operator gave up: as many as one batch may have, and no further than the failing batch.
   mutating func readToSkip(through index: RecordIndex, _ step: LaneStep, _ effects: inout [PollerEffect]) {
-    let wanted = next.distance(to: index)
-    let most = head.count ?? step.policy.batchSize
-    let count = wanted >= UInt64(most) ? most : Int(wanted) + 1
     read(
-      .skip, from: next, count: count, bytes: step.policy.payloadByteLimit, expiredBefore: nil, step, &effects)
+      .skip, from: next, through: index, count: head.count ?? step.policy.batchSize,
+      bytes: step.policy.payloadByteLimit, expiredBefore: nil, step, &effects)
   }
 
   private mutating func read(
-    _ purpose: LanePhase.Reading.Purpose, from: RecordIndex, count: Int, bytes: Int, expiredBefore: WallTime?,
-    _ step: LaneStep, _ effects: inout [PollerEffect]
+    _ purpose: LanePhase.Reading.Purpose, from: RecordIndex, through: RecordIndex? = nil, count: Int, bytes: Int,
+    expiredBefore: WallTime?, _ step: LaneStep, _ effects: inout [PollerEffect]
   ) {
     let keepsRecords = purpose == .deliver || purpose == .skip
     enter(.reading(.init(purpose: purpose)), step)
@@ -44,7 +44,7 @@ extension Lane {
       .read(
         id,
         ReadRequest(
-          from: from, countLimit: count, payloadByteLimit: bytes, expiredBefore: expiredBefore,
+          from: from, through: through, countLimit: count, payloadByteLimit: bytes, expiredBefore: expiredBefore,
           purpose: keepsRecords ? .deliver : .measure)))
   }
 
@@ -63,6 +63,8 @@ extension Lane {
     switch answer {
     case .records(let result):
       take(result, to: reading, step, &effects)
+    case .nothingSelected(let begin, let end):
+      takeNothing(begin, end, reading, step, &effects)
     case .caughtUp:
       takeCaughtUp(reading, step, &effects)
     case .shardEnd(let end):
@@ -83,18 +85,22 @@ extension Lane {
     case .measure:
       let opened = windowOpenedAt ?? step.now.monotonic
       windowOpenedAt = opened
-      wait(for: result.extent, isFull: result.isFull || result.endsShard, reading, step, &effects)
-    case .measureMore(var seen):
+      wait(
+        for: result.extent, scannedEnd: result.scannedEnd, isFull: result.isFull || result.endsShard, reading, step,
+        &effects)
+    case .measureMore(var seen, let from):
       let extent = result.extent
       // A record beyond the payload limit ends the batch before it, and so does a gap that retention made.
-      let isBeyond =
-        extent.first > seen.end || seen.payloadBytes + extent.payloadBytes > step.policy.payloadByteLimit
+      let isBeyond = result.begin > from || seen.payloadBytes + extent.payloadBytes > step.policy.payloadByteLimit
       if !isBeyond {
         seen.count += extent.count
+        seen.last = extent.last
         seen.lastArrival = extent.lastArrival
         seen.payloadBytes += extent.payloadBytes
       }
-      wait(for: seen, isFull: isBeyond || result.isFull || result.endsShard, reading, step, &effects)
+      wait(
+        for: seen, scannedEnd: result.scannedEnd, isFull: isBeyond || result.isFull || result.endsShard, reading,
+        step, &effects)
     case .deliver:
       deliver(result, step, &effects)
     case .skip:
@@ -106,7 +112,7 @@ extension Lane {
   ///
   /// The window also ends when its first record gets too old: it leaves as a failure entry and the others are delivered.
   private mutating func wait(
-    for seen: BatchExtent, isFull: Bool, _ reading: LanePhase.Reading, _ step: LaneStep,
+    for seen: BatchExtent, scannedEnd: RecordIndex, isFull: Bool, _ reading: LanePhase.Reading, _ step: LaneStep,
     _ effects: inout [PollerEffect]
   ) {
     let opened = windowOpenedAt ?? step.now.monotonic
@@ -115,17 +121,38 @@ extension Lane {
     if isFull || seen.count >= step.policy.batchSize || end <= step.now.monotonic {
       enter(.ready, step)
     } else if reading.isDirty {
-      measureMore(behind: seen, step, &effects)
+      measureMore(behind: seen, from: scannedEnd, step, &effects)
     } else {
-      enter(.windowing(seen), step, until: end)
+      enter(.windowing(seen, scannedEnd: scannedEnd), step, until: end)
     }
+  }
+
+  /// Records that are none of the lane's are passed, and the checkpoint with them.
+  private mutating func takeNothing(
+    _ begin: RecordIndex, _ end: RecordIndex, _ reading: LanePhase.Reading, _ step: LaneStep,
+    _ effects: inout [PollerEffect]
+  ) {
+    if case .measureMore(let seen, let from) = reading.purpose {
+      return wait(for: seen, scannedEnd: end, isFull: begin > from, reading, step, &effects)
+    }
+    countLost(until: begin, &effects)
+    // A failing batch begins at the checkpoint: its records are the lane's no more when settings have changed.
+    if head.isFailing { head = .open }
+    pass(to: end)
+    progressChanged(settlingBatch: false)
+    goOn(step, &effects)
+  }
+
+  /// No record before `index` is one of the lane that is not settled.
+  mutating func pass(to index: RecordIndex) {
+    next = max(next, index)
   }
 
   private mutating func takeCaughtUp(
     _ reading: LanePhase.Reading, _ step: LaneStep, _ effects: inout [PollerEffect]
   ) {
-    if case .measureMore(let seen) = reading.purpose {
-      return wait(for: seen, isFull: false, reading, step, &effects)
+    if case .measureMore(let seen, let from) = reading.purpose {
+      return wait(for: seen, scannedEnd: from, isFull: false, reading, step, &effects)
     }
     skipThrough = nil
     windowOpenedAt = nil
@@ -142,8 +169,8 @@ extension Lane {
   private mutating func takeShardEnd(
     _ end: RecordIndex, _ reading: LanePhase.Reading, _ step: LaneStep, _ effects: inout [PollerEffect]
   ) {
-    if case .measureMore(let seen) = reading.purpose {
-      return wait(for: seen, isFull: true, reading, step, &effects)
+    if case .measureMore(let seen, let from) = reading.purpose {
+      return wait(for: seen, scannedEnd: from, isFull: true, reading, step, &effects)
     }
     skipThrough = nil
     countLost(until: end, &effects)

@@ -70,11 +70,12 @@ extension Lane {
   }
 
   /// The first records of a batch. What they add to the payload is not known: at most what all of them do.
-  func prefix(of extent: BatchExtent, count: Int, lastArrival: WallTime) -> BatchExtent {
+  func prefix(of extent: BatchExtent, count: Int, last: RecordIndex, lastArrival: WallTime) -> BatchExtent {
     precondition(count >= 1 && count <= extent.count, "a batch is cut inside")
     var prefix = extent
     if count < extent.count {
       prefix.count = count
+      prefix.last = last
       prefix.lastArrival = lastArrival
     }
     return prefix
@@ -109,13 +110,13 @@ extension Lane {
 
   mutating func settle(_ leaving: LanePhase.Leaving, _ step: LaneStep, _ effects: inout [PollerEffect]) {
     precondition(leaving.order.extent.first == next, "records leave at the checkpoint")
-    settle(count: leaving.order.extent.count, rest: leaving.rest, step, &effects)
+    settle(upTo: leaving.order.extent.end, rest: leaving.rest, step, &effects)
   }
 
-  /// The first `count` records are settled; `rest` more, if any, make a new batch that is delivered without waiting, and
+  /// The records before `end` are settled; `rest` more, if any, make a new batch that is delivered without waiting, and
   /// so does the next piece of a batch that was split.
-  mutating func settle(count: Int, rest: Int, _ step: LaneStep, _ effects: inout [PollerEffect]) {
-    next = next.advanced(by: count)
+  mutating func settle(upTo end: RecordIndex, rest: Int, _ step: LaneStep, _ effects: inout [PollerEffect]) {
+    next = end
     if rest > 0 {
       head = .cut(count: rest)
     } else {

@@ -124,7 +124,7 @@ extension LanePhase {
   }
 
   var batch: BatchExtent? {
-    if case .windowing(let seen) = self { return seen }
+    if case .windowing(let seen, _) = self { return seen }
     return delivery?.extent ?? leaving?.order.extent
   }
 }

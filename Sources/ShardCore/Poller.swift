@@ -98,7 +98,7 @@ public struct Poller: Hashable, Sendable {
   private mutating func open(_ opening: LaneOpening, _ now: Now, _ effects: inout [PollerEffect]) {
     let mapping = opening.mapping.rawValue
     precondition(policies.indices.contains(mapping), "a mapping is added before its lanes")
-    precondition(opening.parents.count <= 2, "a shard has two parents at most")
+    precondition(opening.parents.count <= 20, "a shard has two parents of ten lanes each at most")
     let unfinished = opening.parents.filter { parent in
       precondition(lanes.indices.contains(parent.rawValue), "the lanes of parent shards are opened first")
       return !lanes[parent.rawValue].isFinishDurable

@@ -34,7 +34,7 @@ public struct DeliveryID: Hashable, Comparable, Sendable {
 /// A lane to open: a shard as worked by one mapping.
 public struct LaneOpening: Hashable, Sendable {
   public var mapping: MappingID
-  /// The lanes of the shard's parents, at most two. All of them must be finished before this lane reads.
+  /// The lanes of the shard's parents: two parents, of ten lanes each at most. All of them must be finished before this lane reads.
   public var parents: [LaneID]
   /// What was stored when the lane last ran; for a new lane, where to start.
   public var progress: LaneProgress
@@ -49,8 +49,8 @@ public struct LaneOpening: Hashable, Sendable {
 /// How a delivery ended.
 public enum DeliveryAnswer: Hashable, Sendable {
   case succeeded
-  /// The records before this one are done. It lies inside the batch; at the batch's first record nothing is done.
-  case failed(at: RecordIndex)
+  /// The `position` records of the batch before this one are done. At the batch's first record nothing is.
+  case failed(at: RecordIndex, position: Int)
   /// There is no verdict, or none that can be used: nothing is done.
   case faulted(FailureKind)
 

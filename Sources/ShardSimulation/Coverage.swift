@@ -3,7 +3,8 @@ public struct Coverage: Hashable, Sendable, CustomStringConvertible {
   public enum Point: Int, CaseIterable, Sendable {
     case episode, crash, crashBetweenEffects, crashAfterCommit, drained, stopped
     case append, oversizedRecord, poisonRecord, trim, split, merge, reshardDuringRetry, wallStepBack
-    case readAnswered, readOfOlderSnapshot, readUnavailable, readCorrupted, readCaughtUp, readShardEnd, repeatedRead
+    case readAnswered, readOfOlderSnapshot, readUnavailable, readCorrupted, readCaughtUp, readNothing, readShardEnd,
+      repeatedRead
     case delivered, redelivered, succeeded, partial, noProgress, outsideBatch, error, throttled, hung
     case deadline, lateAnswer, repeatedAnswer, succeededAfterCancel
     case progressCommitted, progressRefused, failureCommitted, failureRefused, storeFull, staleStoreAnswer

@@ -5,6 +5,10 @@ import ShardCore
 /// that no fault hides what another would show.
 struct Scenario {
   var policies: [LanePolicy] = []
+  /// The lanes that work on each shard: of which mapping, and on which records.
+  var lanesOfShard: [ShardLane] = []
+  /// Records that a read looks at, at most, before it says that none was the lane's.
+  var scanLimit = Int.max
   var limits = PollerLimits()
   /// Times in a thousand.
   var crashes = 0
@@ -28,6 +32,13 @@ struct Scenario {
 
   static let shardLimit = 12
   static let mappingLimit = 3
+  /// All lanes of a world have a bit of one number.
+  static let laneLimitOfShard = 5
+
+  struct ShardLane {
+    var mapping: Int
+    var selection: LaneSelection
+  }
   static let recordLimit = 192
 
   init(random: inout SplitMix64) {
@@ -38,6 +49,7 @@ struct Scenario {
     for position in policies.indices { policies[position].unstoredBatchLimit = 1 + (bound + position) % 4 }
     limits = PollerLimits(
       storeRetryMilliseconds: Int64(random.within(1...8)), redriveLimit: random.within(1...4))
+    drawLanes(&random)
     func rate(_ most: Int, _ random: inout SplitMix64) -> Int { random.chance(500) ? random.within(1...most) : 0 }
     crashes = rate(6, &random)
     refusals = rate(200, &random)
@@ -63,8 +75,25 @@ struct Scenario {
   /// A world in which nothing happens by chance.
   init(policy: LanePolicy, limits: PollerLimits) {
     policies = [policy]
+    lanesOfShard = [ShardLane(mapping: 0, selection: .all)]
     self.limits = limits
     pace = 1
+  }
+
+  /// One lane for each mapping and shard, or some that share the keys; with or without a filter.
+  private mutating func drawLanes(_ random: inout SplitMix64) {
+    var left = Self.laneLimitOfShard - policies.count
+    for mapping in policies.indices {
+      let more = random.chance(300) ? min(left, random.within(1...2)) : 0
+      left -= more
+      let rejected = random.chance(400) ? UInt8(truncatingIfNeeded: random.next()) : 0
+      for slot in 0...more {
+        lanesOfShard.append(
+          ShardLane(
+            mapping: mapping, selection: LaneSelection(slot: slot, slotCount: more + 1, rejected: rejected)))
+      }
+    }
+    scanLimit = random.within(1...24)
   }
 
   static let payloadLimit = 100

@@ -106,7 +106,7 @@ public struct SmallWorlds: Sendable {
       if lane.isDelivering {
         choices += [.answer(.succeeded), .answer(.faulted(.error)), .answer(.faulted(.throttled))]
         if lane.delivery.extent.count > 1 {
-          choices.append(.answer(.failed(at: lane.delivery.extent.first.advanced(by: 1))))
+          choices.append(.answer(.failed(at: lane.delivery.extent.first.advanced(by: 1), position: 1)))
         }
       }
       if world.uncommitted != 0 { choices.append(.commit) }

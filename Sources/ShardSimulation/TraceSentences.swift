@@ -35,6 +35,7 @@ extension PollerEffect {
     case .read(let lane, let request):
       let purpose = request.purpose == .deliver ? "to deliver" : "to measure"
       return "\(lane.name): read \(purpose), up to \(request.countLimit) from record \(request.from.rawValue)"
+        + (request.through.map { " through \($0.rawValue)" } ?? "")
     case .deliver(let lane, let delivery):
       let source =
         if case .failureEntry(let entry) = delivery.source { "entry \(entry)" } else { delivery.extent.words }
@@ -82,6 +83,7 @@ extension ReadAnswer {
     case .records(let result):
       result.extent.words + (result.isFull ? ", full" : "")
         + (result.expiredCount > 0 ? ", \(result.expiredCount) too old" : "")
+    case .nothingSelected(let begin, let end): "nothing for the lane in \(begin.rawValue)..<\(end.rawValue)"
     case .caughtUp: "nothing, the shard is open"
     case .shardEnd(let end): "the end of the shard, \(end.rawValue)"
     case .corrupted(let block): "a damaged block at record \(block.rawValue)"
@@ -94,7 +96,7 @@ extension DeliveryAnswer {
   fileprivate var words: String {
     switch self {
     case .succeeded: "succeeded"
-    case .failed(at: let index): "failed at record \(index.rawValue)"
+    case .failed(at: let index, position: _): "failed at record \(index.rawValue)"
     case .faulted(let kind): "failed: \(kind)"
     }
   }

@@ -205,8 +205,8 @@ public final class LaneHarness {
       case .succeeded:
         return .succeeded
       case .failed(let number):
-        let isInside = number.index >= batch.firstIndex && number.index <= batch.lastIndex
-        return isInside ? .failed(at: number.index) : .failed(.invalidResponse)
+        guard let position = batch.position(of: number.index) else { return .failed(.invalidResponse) }
+        return .failed(at: number.index, position: position)
       }
     } catch let failure as HandlerFailure {
       return .failed(failure.kind)

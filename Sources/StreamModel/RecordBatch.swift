@@ -32,6 +32,12 @@ public struct RecordBatch: Sendable {
   /// The index of the last record.
   public var lastIndex: RecordIndex { run.firstIndex.advanced(by: range.upperBound - 1) }
 
+  /// Where the record stands in the batch; `nil` if it is not in it.
+  public func position(of index: RecordIndex) -> Int? {
+    guard index >= firstIndex, index <= lastIndex else { return nil }
+    return Int(firstIndex.distance(to: index))
+  }
+
   public func sequenceNumber(at position: Int) -> SequenceNumber {
     precondition(position >= 0 && position < range.count, "a position lies inside its batch")
     return origin.sequenceNumber(of: firstIndex.advanced(by: position))

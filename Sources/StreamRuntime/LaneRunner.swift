@@ -202,22 +202,20 @@ final class LaneRunner: Sendable {
     case .success(.succeeded):
       return .success(.succeeded)
     case .success(.failed(let number)):
-      let isOurs =
-        number.shard == shard.shard && number.shardCreatedAtSeconds == shardCreatedAtSeconds
-        && number.index >= batch.firstIndex && number.index <= batch.lastIndex
-      guard isOurs else {
+      let isOurs = number.shard == shard.shard && number.shardCreatedAtSeconds == shardCreatedAtSeconds
+      guard isOurs, let position = batch.position(of: number.index) else {
         return .failure(
           HandlerFailure(
             kind: .invalidResponse, type: "UnknownSequenceNumber",
             message: "The handler named \(number), which is not in the batch."))
       }
-      if number.index == batch.firstIndex {
+      if position == 0 {
         return .failure(
           HandlerFailure(
             kind: .reportedNoProgress, type: "BatchItemFailure",
             message: "The handler reported the first record of the batch as failed."))
       }
-      return .success(.failed(at: number.index))
+      return .success(.failed(at: number.index, position: position))
     case .failure(let failure as HandlerFailure):
       return .failure(failure)
     case .failure(let error):

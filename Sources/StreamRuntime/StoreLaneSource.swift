@@ -21,20 +21,29 @@ struct StoreLaneSource: LaneSource {
   // MARK: - Reading
 
   func read(_ shard: ShardAddress, _ request: ReadRequest, into buffer: inout LaneBuffer) -> ReadAnswer {
-    if request.purpose == .deliver, let run = buffer.run, let (start, batch) = cut(run, request) {
+    if request.purpose == .deliver, request.through == nil, let run = buffer.run, let (start, batch) = cut(run, request)
+    {
       buffer.range = start..<(start + batch.count)
       return .records(ReadResult(batch, first: request.from))
+    }
+    var countLimit = request.countLimit
+    if let through = request.through {
+      let wanted = request.from > through ? 0 : request.from.distance(to: through) + 1
+      countLimit = Int(min(UInt64(countLimit), max(1, wanted)))
     }
     do {
       let isForDelivery = request.purpose == .deliver
       let read = try store.read(
-        shard, from: request.from, countLimit: request.countLimit, payloadByteLimit: request.payloadByteLimit,
+        shard, from: request.from, countLimit: countLimit, payloadByteLimit: request.payloadByteLimit,
         recordOverheadBytes: recordOverhead, expiredBefore: request.expiredBefore,
         readAheadBytes: isForDelivery ? readAhead.bytesPerLane : 0, recycling: isForDelivery ? buffer.takeRun() : nil)
       switch read {
       case .caughtUp: return .caughtUp
       case .shardEnd(let end): return .shardEnd(end: end)
       case .records(let found):
+        if let through = request.through, found.run.firstIndex > through {
+          return .nothingSelected(begin: found.run.firstIndex, end: found.run.firstIndex)
+        }
         if isForDelivery {
           buffer.run = found.run
           buffer.range = 0..<found.batch.count

@@ -99,7 +99,10 @@ struct LaneHarness {
 
   mutating func succeed() { answer(.succeeded) }
   mutating func fail(_ kind: FailureKind = .error) { answer(.failed(kind)) }
-  mutating func fail(at index: UInt64) { answer(.failed(at: RecordIndex(index))) }
+  mutating func fail(at index: UInt64) {
+    let first = deliveries.last?.extent.first.rawValue ?? 0
+    answer(.failed(at: RecordIndex(index), position: Int(max(index, first) - first)))
+  }
 
   mutating func answer(_ answer: DeliveryAnswer, delivery: DeliveryID? = nil) {
     send(.handlerAnswered(lane, delivery ?? deliveries.last?.id ?? DeliveryID(0), answer))
@@ -171,7 +174,11 @@ struct LaneHarness {
     }
     var count = 0
     var bytes = 0
-    while first + count < arrivals.count, count < request.countLimit,
+    let end = min(arrivals.count, request.through.map { Int($0.rawValue) + 1 } ?? .max)
+    guard first < end else {
+      return .nothingSelected(begin: RecordIndex(UInt64(first)), end: RecordIndex(UInt64(first)))
+    }
+    while first + count < end, count < request.countLimit,
       count == 0 || bytes + payloads[first + count] <= request.payloadByteLimit
     {
       bytes += payloads[first + count]

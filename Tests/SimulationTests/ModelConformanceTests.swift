@@ -24,7 +24,7 @@ struct ModelConformanceTests {
 
   @Test("a crash takes the writes that are not committed, and no others")
   func crash() {
-    var store = ModelStore(mappingCount: 2)
+    var store = ModelStore(lanesPerShard: 2)
     store.addShards(1, at: .zero)
     let extent = BatchExtent(first: .zero, count: 1, firstArrival: .zero, lastArrival: .zero, payloadBytes: 1)
     for lane in 0..<2 {
@@ -51,7 +51,7 @@ final class ModelConformingStore: ConformingStore {
 
   /// A model has one stream, as a simulated world does.
   private struct Stream {
-    var model = ModelStore(mappingCount: 2)
+    var model = ModelStore(lanesPerShard: 2)
     /// What was put, by shard and index: the model names indexes, and these stand for its records.
     var put: [[ConformingRecord]] = []
 
@@ -151,7 +151,7 @@ final class ModelConformingStore: ConformingStore {
   func failures() throws -> [ConformingFailure] {
     streams.enumerated().flatMap { place, stream in
       stream.model.failures.map { failure in
-        let (shard, mapping) = failure.lane.quotientAndRemainder(dividingBy: stream.model.mappingCount)
+        let (shard, mapping) = failure.lane.quotientAndRemainder(dividingBy: stream.model.lanesPerShard)
         return ConformingFailure(
           number: UInt64(place) << 32 | failure.number, mapping: mapping,
           address: address(StreamNumber(UInt32(place + 1)), shard), order: failure.order,

@@ -65,7 +65,7 @@ public struct AnswerReader: Hashable, Sendable {
     let first = batch.sequenceNumber(at: 0)
     guard let number = SequenceNumber(text), number.shard == first.shard,
       number.shardCreatedAtSeconds == first.shardCreatedAtSeconds,
-      number.index >= batch.firstIndex, number.index <= batch.lastIndex
+      batch.position(of: number.index) != nil
     else { throw invalid("the itemIdentifier \(text.prefix(80)) names no record of the batch") }
     return number
   }

@@ -8,7 +8,9 @@ enum BoundsChecker {
   static func checkEffects(_ count: Int, _ poller: Poller, _ scenario: Scenario, ofAllLanes: Bool) -> StaticString? {
     let one = scenario.limits.redriveLimit + 6
     let permits = scenario.policies.reduce(0) { $0 + $1.deliveriesInFlightLimit }
-    let limit = ofAllLanes ? poller.laneCount * one + permits * 2 + 2 : one + 4 * (permits + 4) + 2
+    let limit =
+      ofAllLanes
+      ? poller.laneCount * one + permits * 2 + 2 : one + (2 * scenario.lanesOfShard.count + 2) * (permits + 4) + 2
     return count <= limit ? nil : "one step gave more orders than it may"
   }
 

@@ -6,8 +6,13 @@ enum CheckpointChecker {
   static func check(
     _ progress: LaneProgress, revision: UInt64, in lane: WorldLane, of shard: ModelShard
   ) -> StaticString? {
-    if Int(progress.next.rawValue) > lane.position { return "a checkpoint passed unsettled records" }
-    if Int(progress.next.rawValue) < lane.position { return "a checkpoint fell behind what is settled" }
+    let next = Int(progress.next.rawValue)
+    if next > lane.position, next > shard.end || shard.firstSelected(in: lane.position..<next, lane.selection) != nil {
+      return "a checkpoint passed unsettled records"
+    }
+    if next < lane.position, shard.firstSelected(in: next..<lane.position, lane.selection) != nil {
+      return "a checkpoint fell behind what is settled"
+    }
     if revision <= lane.lastRevision { return "a revision was used twice" }
     if let failing = progress.failing {
       if failing.extent.first != progress.next { return "the failing batch does not begin at the checkpoint" }

@@ -9,12 +9,14 @@ enum CompletenessChecker {
   static let lost: UInt8 = 4
 
   static func checkCommit(
-    _ progress: LaneProgress, in lane: WorldLane, _ stored: ModelLane, fates: [UInt8], at fatesOfLane: Int
+    _ progress: LaneProgress, in lane: WorldLane, _ stored: ModelLane, of shard: ModelShard, fates: [UInt8],
+    at fatesOfLane: Int
   ) -> StaticString? {
     var index = Int(stored.committed.next.rawValue)
     let end = Int(progress.next.rawValue)
     while index < end {
-      if fates[fatesOfLane + index] == 0 { return "a checkpoint passed a record of which nothing became" }
+      let isItsOwn = index >= shard.end || lane.selection.selects(shard.tags[index])
+      if isItsOwn, fates[fatesOfLane + index] == 0 { return "a checkpoint passed a record of which nothing became" }
       index += 1
     }
     if progress.lostToRetention > lane.lost { return "more records were counted lost than were" }
@@ -22,7 +24,11 @@ enum CompletenessChecker {
   }
 
   static func checkLost(_ count: Int, in lane: WorldLane, of shard: ModelShard) -> StaticString? {
-    lane.position + count <= shard.base ? nil : "records were counted lost that are there"
+    if count > lane.readBegin - lane.position { return "more records were counted lost than are" }
+    let left = max(lane.position, shard.base)
+    guard left < lane.readBegin else { return nil }
+    return shard.firstSelected(in: left..<lane.readBegin, lane.selection) == nil
+      ? nil : "records were counted lost that are there"
   }
 
   static func check(_ progress: LaneProgress, in lane: WorldLane) -> StaticString? {

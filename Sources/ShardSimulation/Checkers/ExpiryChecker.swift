@@ -36,8 +36,10 @@ enum ExpiryChecker {
     case .recordAgeExceeded:
       guard let age = policy.maximumRecordAgeMilliseconds else { return "records expired that never expire" }
       let first = Int(order.extent.first.rawValue)
-      guard first + order.extent.count <= shard.end else { return "a record that is not there expired" }
-      for index in first..<first + order.extent.count where shard.arrivals[index] >= lane.readAt - age {
+      let end = Int(order.extent.end.rawValue)
+      guard end <= shard.end else { return "a record that is not there expired" }
+      for index in first..<end
+      where lane.selection.selects(shard.tags[index]) && shard.arrivals[index] >= lane.readAt - age {
         return "a record expired that was not too old"
       }
       return nil

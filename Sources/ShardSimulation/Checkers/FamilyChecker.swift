@@ -3,13 +3,15 @@ import StreamModel
 
 /// Family: children of a shard start when all parents are durably finished.
 enum FamilyChecker {
-  static func checkRead(of lane: WorldLane, in store: ModelStore) -> StaticString? {
+  static func checkRead(
+    of lane: WorldLane, in store: ModelStore, _ lanesOfShard: [Scenario.ShardLane]
+  ) -> StaticString? {
     let parents = store.shards[lane.shard].parents
-    if parents.0 >= 0, !store.lanes[store.lane(of: parents.0, lane.mapping)].committed.isFinished {
-      return "a child was read before its parent had finished"
-    }
-    if parents.1 >= 0, !store.lanes[store.lane(of: parents.1, lane.mapping)].committed.isFinished {
-      return "a child was read before its second parent had finished"
+    for parent in [parents.0, parents.1] where parent >= 0 {
+      for place in lanesOfShard.indices where lanesOfShard[place].mapping == lane.mapping {
+        let isFinished = store.lanes[store.lane(of: parent, place)].committed.isFinished
+        if !isFinished { return "a child was read before its parents had finished" }
+      }
     }
     return nil
   }

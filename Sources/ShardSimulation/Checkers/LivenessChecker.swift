@@ -5,16 +5,25 @@ import StreamModel
 enum LivenessChecker {
   static func isSettled(_ lane: WorldLane, _ stored: ModelLane, of shard: ModelShard) -> Bool {
     // Where retention has taken all that an open shard had, the lane cannot know before the next record comes.
-    let isAtEnd = lane.position == shard.end || (!shard.isClosed && shard.base == shard.end)
-    return isAtEnd && Int(stored.committed.next.rawValue) == lane.position
+    let isAtEnd =
+      lane.position == shard.end || (!shard.isClosed && shard.base == shard.end)
+      || shard.firstSelected(in: lane.position..<shard.end, lane.selection) == nil
+    return isAtEnd && isStored(lane, stored, of: shard)
       && stored.committed.isFinished == shard.isClosed && !lane.isReading && !lane.isDelivering
       && stored.progressState == .none && stored.failureState == .none && lane.redriveFirst == lane.redriveEnd
   }
 
-  static func checkDrained(_ lane: WorldLane, _ stored: ModelLane) -> StaticString? {
+  /// Whether a new process would go on with the same record.
+  private static func isStored(_ lane: WorldLane, _ stored: ModelLane, of shard: ModelShard) -> Bool {
+    let next = Int(stored.committed.next.rawValue)
+    let range = min(next, lane.position)..<max(next, lane.position)
+    return next <= shard.end && shard.firstSelected(in: range, lane.selection) == nil
+  }
+
+  static func checkDrained(_ lane: WorldLane, _ stored: ModelLane, of shard: ModelShard) -> StaticString? {
     if lane.isReading || lane.isDelivering { return "drained with something in flight" }
     if stored.progressState != .none || stored.failureState != .none { return "drained with a write under way" }
-    if Int(stored.committed.next.rawValue) != lane.position { return "drained with progress that is not stored" }
+    if !isStored(lane, stored, of: shard) { return "drained with progress that is not stored" }
     if lane.redriveFirst != lane.redriveEnd { return "drained with a redrive that was not answered" }
     return nil
   }

@@ -6,6 +6,8 @@ struct ModelShard {
   private(set) var arrivals: [Int64] = []
   private(set) var payloads: [Int] = []
   private(set) var poison: [Bool] = []
+  /// By record: its kind and its key, as ``LaneSelection`` reads them.
+  private(set) var tags: [UInt8] = []
   /// The first record that retention has left.
   private(set) var base = 0
   var isClosed = false
@@ -22,6 +24,7 @@ struct ModelShard {
     arrivals.removeAll(keepingCapacity: true)
     payloads.removeAll(keepingCapacity: true)
     poison.removeAll(keepingCapacity: true)
+    tags.removeAll(keepingCapacity: true)
     base = 0
     isClosed = false
     isCorrupted = false
@@ -31,10 +34,11 @@ struct ModelShard {
   }
 
   /// The arrival is that of the record before if the clock has stepped back since.
-  mutating func append(arrival: Int64, payload: Int, isPoison: Bool) {
+  mutating func append(arrival: Int64, payload: Int, isPoison: Bool, tag: UInt8 = 0) {
     arrivals.append(max(arrival, arrivals.last ?? .min))
     payloads.append(payload)
     poison.append(isPoison)
+    tags.append(tag)
   }
 
   /// Retention takes so many records from the head.
@@ -50,50 +54,106 @@ struct ModelShard {
     isCorrupted = false
   }
 
-  func firstPoison(in extent: BatchExtent) -> Int? {
-    var index = Int(extent.first.rawValue)
-    let end = min(Int(extent.end.rawValue), poison.count)
+  // MARK: What is a lane's
+
+  /// The first record of the lane in `range` that is there.
+  func firstSelected(in range: Range<Int>, _ selection: LaneSelection) -> Int? {
+    var index = range.lowerBound
+    let end = min(range.upperBound, tags.count)
     while index < end {
-      if poison[index] { return index }
+      if selection.selects(tags[index]) { return index }
       index += 1
     }
     return nil
   }
 
-  func answer(_ request: ReadRequest) -> ReadAnswer {
+  /// How many records in `range` are the lane's.
+  func countSelected(in range: Range<Int>, _ selection: LaneSelection) -> Int {
+    var count = 0
+    var index = range.lowerBound
+    while index < min(range.upperBound, tags.count) {
+      if selection.selects(tags[index]) { count += 1 }
+      index += 1
+    }
+    return count
+  }
+
+  /// The lane's record `position` places behind the first of the batch.
+  func record(_ position: Int, of extent: BatchExtent, _ selection: LaneSelection) -> RecordIndex {
+    var index = Int(extent.first.rawValue)
+    for _ in 0..<position { index = firstSelected(in: index + 1..<tags.count, selection) ?? index }
+    return RecordIndex(UInt64(index))
+  }
+
+  func firstPoison(in extent: BatchExtent, _ selection: LaneSelection) -> Int? {
+    var index = Int(extent.first.rawValue)
+    let end = min(Int(extent.end.rawValue), poison.count)
+    while index < end {
+      if poison[index], selection.selects(tags[index]) { return index }
+      index += 1
+    }
+    return nil
+  }
+
+  // MARK: Reads
+
+  /// Looks at `scanLimit` records at most before it answers that there was none.
+  func answer(_ request: ReadRequest, _ selection: LaneSelection = .all, scanLimit: Int = .max) -> ReadAnswer {
     let from = Int(request.from.rawValue)
     if isCorrupted { return .corrupted(block: request.from) }
-    let first = max(from, base)
-    guard first < end else { return isClosed ? .shardEnd(end: RecordIndex(UInt64(end))) : .caughtUp }
+    let begin = max(from, base)
+    var last = end - 1
+    if let through = request.through, through.rawValue < UInt64(end) { last = Int(through.rawValue) }
+    guard begin < end else { return isClosed ? .shardEnd(end: RecordIndex(UInt64(end))) : .caughtUp }
+    var first = begin
+    while first <= last, !selection.selects(tags[first]) {
+      guard first - begin < scanLimit else { break }
+      first += 1
+    }
+    guard first <= last, selection.selects(tags[first]) else {
+      return .nothingSelected(begin: RecordIndex(UInt64(begin)), end: RecordIndex(UInt64(max(begin, first))))
+    }
+    return .records(batch(from: first, through: last, begin: begin, request, selection))
+  }
+
+  private func batch(
+    from first: Int, through last: Int, begin: Int, _ request: ReadRequest, _ selection: LaneSelection
+  ) -> ReadResult {
     var count = 0
     var bytes = 0
     var isFull = false
-    while first + count < end {
-      let payload = payloads[first + count]
-      if count == request.countLimit || (count > 0 && bytes + payload > request.payloadByteLimit) {
+    var newest = first
+    var scanned = first
+    var expired = 0
+    var lastExpired = first
+    let limit = request.expiredBefore?.milliseconds ?? .min
+    while scanned <= last {
+      defer { scanned += 1 }
+      guard selection.selects(tags[scanned]) else { continue }
+      if count == request.countLimit || (count > 0 && bytes + payloads[scanned] > request.payloadByteLimit) {
         isFull = true
         break
       }
-      bytes += payload
+      if expired == count, arrivals[scanned] < limit {
+        expired += 1
+        lastExpired = scanned
+      }
+      bytes += payloads[scanned]
       count += 1
+      newest = scanned
     }
     // A limit that is reached fills the batch also where nothing comes behind it.
     if count == request.countLimit || bytes >= request.payloadByteLimit { isFull = true }
-    var expired = 0
-    var newest = Int64.min
-    if let limit = request.expiredBefore {
-      while expired < count, arrivals[first + expired] < limit.milliseconds {
-        newest = max(newest, arrivals[first + expired])
-        expired += 1
-      }
-    }
     let extent = BatchExtent(
-      first: RecordIndex(UInt64(first)), count: count, firstArrival: WallTime(milliseconds: arrivals[first]),
-      lastArrival: WallTime(milliseconds: arrivals[first + count - 1]), payloadBytes: bytes)
-    return .records(
-      ReadResult(
-        extent: extent, isFull: isFull, expiredCount: expired,
-        lastExpiredArrival: WallTime(milliseconds: expired > 0 ? newest : 0),
-        endsShard: isClosed && first + count == end && (end & 1) == 0))
+      first: RecordIndex(UInt64(first)), last: RecordIndex(UInt64(newest)), count: count,
+      firstArrival: WallTime(milliseconds: arrivals[first]), lastArrival: WallTime(milliseconds: arrivals[newest]),
+      payloadBytes: bytes)
+    return ReadResult(
+      extent: extent, begin: RecordIndex(UInt64(begin)),
+      // A record that did not fit into the batch was looked at and is still to come.
+      scannedEnd: RecordIndex(UInt64(isFull ? newest + 1 : last + 1)), isFull: isFull, expiredCount: expired,
+      lastExpired: RecordIndex(UInt64(lastExpired)),
+      lastExpiredArrival: WallTime(milliseconds: expired > 0 ? arrivals[lastExpired] : 0),
+      endsShard: isClosed && newest + 1 == end && (end & 1) == 0)
   }
 }

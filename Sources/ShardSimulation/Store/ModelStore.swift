@@ -6,30 +6,31 @@ import StreamModel
 /// The same checks run against both (`Tests/StoreConformance`), so that what the poller survives here is what it meets
 /// in a real process. Buffers are kept from one episode of the world to the next.
 struct ModelStore {
-  private(set) var mappingCount: Int
+  /// Lanes of each shard: one or more for each mapping.
+  private(set) var lanesPerShard: Int
   /// Of these the first `shardCount` are there; the others are buffers of earlier episodes.
   var shards: [ModelShard] = []
   private(set) var shardCount = 0
-  /// By shard, then by mapping.
+  /// By shard, then by the place of the lane in it.
   private(set) var lanes: [ModelLane] = []
   /// By lane, in the order of their records.
   private var entries: [[ModelFailure]] = []
   private var nextFailure: UInt64 = 0
 
-  init(mappingCount: Int) {
-    self.mappingCount = mappingCount
+  init(lanesPerShard: Int) {
+    self.lanesPerShard = lanesPerShard
   }
 
   /// An empty store.
-  mutating func reset(mappingCount: Int) {
-    self.mappingCount = mappingCount
+  mutating func reset(lanesPerShard: Int) {
+    self.lanesPerShard = lanesPerShard
     shardCount = 0
     lanes.removeAll(keepingCapacity: true)
     for place in entries.indices { entries[place].removeAll(keepingCapacity: true) }
     nextFailure = 0
   }
 
-  func lane(of shard: Int, _ mapping: Int) -> Int { shard * mappingCount + mapping }
+  func lane(of shard: Int, _ place: Int) -> Int { shard * lanesPerShard + place }
 
   // MARK: Shards
 
@@ -44,7 +45,7 @@ struct ModelStore {
     shardCount += 1
     if shard == shards.count { shards.append(ModelShard()) }
     shards[shard].open(hashKeys, parents: parents, createdAtSeconds: createdAtSeconds)
-    for _ in 0..<mappingCount { lanes.append(ModelLane()) }
+    for _ in 0..<lanesPerShard { lanes.append(ModelLane()) }
     while entries.count < lanes.count { entries.append([]) }
   }
 

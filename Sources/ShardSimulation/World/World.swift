@@ -58,7 +58,7 @@ struct World {
     Now(monotonic: MonotonicTime(nanoseconds: monotonic), wall: WallTime(milliseconds: wall))
   }
   var wall: Int64 { monotonic / 1_000_000 + wallOffset }
-  var mappingCount: Int { scenario.policies.count }
+  var lanesPerShard: Int { scenario.lanesOfShard.count }
 
   init(seed: UInt64, sabotage: Sabotage?) {
     self.seed = seed
@@ -67,12 +67,12 @@ struct World {
     scenario = Scenario(random: &random)
     pollerRandom = SplitMix64(seed: random.next())
     self.random = random
-    store = ModelStore(mappingCount: scenario.policies.count)
+    store = ModelStore(lanesPerShard: scenario.lanesOfShard.count)
     fates = [UInt8](
-      repeating: 0, count: Scenario.shardLimit * Scenario.mappingLimit * Scenario.recordLimit)
+      repeating: 0, count: Scenario.shardLimit * Scenario.laneLimitOfShard * Scenario.recordLimit)
     mappingLanes = [UInt64](repeating: 0, count: Scenario.mappingLimit)
     effects.reserveCapacity(1_024)
-    lanes.reserveCapacity(Scenario.shardLimit * Scenario.mappingLimit)
+    lanes.reserveCapacity(Scenario.shardLimit * Scenario.laneLimitOfShard)
   }
 
   /// A world of one shard and one lane in which nothing happens by chance.
@@ -82,7 +82,7 @@ struct World {
     scenario = Scenario(policy: policy, limits: limits)
     random = SplitMix64(seed: 0)
     pollerRandom = SplitMix64(seed: 0)
-    store = ModelStore(mappingCount: 1)
+    store = ModelStore(lanesPerShard: 1)
     fates = [UInt8](repeating: 0, count: Scenario.recordLimit)
     mappingLanes = [0]
     isFaulty = false
@@ -114,7 +114,7 @@ struct World {
   mutating func beginEpisode() {
     coverage.count(.episode)
     scenario = Scenario(random: &random)
-    store.reset(mappingCount: mappingCount)
+    store.reset(lanesPerShard: lanesPerShard)
     for place in fates.indices { fates[place] = 0 }
     for place in mappingLanes.indices { mappingLanes[place] = 0 }
     lanes.removeAll(keepingCapacity: true)
@@ -131,10 +131,12 @@ struct World {
   /// Adds for each shard from this one on, and for each mapping, a lane that the poller does not know yet.
   mutating func addLanes(from firstNew: Int) {
     for shard in firstNew..<store.shardCount {
-      for mapping in 0..<mappingCount {
+      for place in 0..<lanesPerShard {
+        let mapping = scenario.lanesOfShard[place].mapping
         var lane = WorldLane()
         lane.shard = shard
         lane.mapping = mapping
+        lane.selection = scenario.lanesOfShard[place].selection
         mappingLanes[mapping] |= 1 << UInt64(lanes.count)
         lanes.append(lane)
       }
@@ -169,11 +171,16 @@ struct World {
     isStarting = false
   }
 
+  /// The lanes of a mapping that work on a shard.
+  func lanesOf(shard: Int, _ mapping: Int) -> [LaneID] {
+    (0..<lanesPerShard).filter { scenario.lanesOfShard[$0].mapping == mapping }
+      .map { LaneID(store.lane(of: shard, $0)) }
+  }
+
   mutating func openLane(_ index: Int) {
     var parents: [LaneID] = []
     let (first, second) = store.shards[lanes[index].shard].parents
-    if first >= 0 { parents.append(LaneID(store.lane(of: first, lanes[index].mapping))) }
-    if second >= 0 { parents.append(LaneID(store.lane(of: second, lanes[index].mapping))) }
+    for parent in [first, second] where parent >= 0 { parents += lanesOf(shard: parent, lanes[index].mapping) }
     if sabotage == .forgetsParents { parents.removeAll() }
     send(
       .laneOpened(
@@ -278,27 +285,32 @@ struct World {
   private mutating func endDrained() {
     coverage.count(.drained)
     for index in lanes.indices {
-      violate(.liveness, LivenessChecker.checkDrained(lanes[index], store.lanes[index]), index)
+      violate(
+        .liveness, LivenessChecker.checkDrained(lanes[index], store.lanes[index], of: store.shards[lanes[index].shard]),
+        index)
     }
     startPoller()
   }
 
   private mutating func countLost(_ lane: Int, _ count: Int) {
     coverage.count(.lost)
-    violate(
-      .completeness, CompletenessChecker.checkLost(count, in: lanes[lane], of: store.shards[lanes[lane].shard]), lane)
-    let first = lanes[lane].position
-    for index in first..<min(first + count, Scenario.recordLimit) {
+    let shard = store.shards[lanes[lane].shard]
+    violate(.completeness, CompletenessChecker.checkLost(count, in: lanes[lane], of: shard), lane)
+    let end = min(lanes[lane].readBegin, Scenario.recordLimit)
+    for index in lanes[lane].position..<max(end, lanes[lane].position) {
       fates[fatesOfLane(lane) + index] |= CompletenessChecker.lost
     }
-    lanes[lane].position += count
+    lanes[lane].position = max(end, lanes[lane].position)
     lanes[lane].lost += UInt64(count)
     lanes[lane].failingCount = 0
     lanes[lane].attempts = 0
     lanes[lane].frozenCount = 0
     lanes[lane].pieces.removeAll()
     lanes[lane].retryNotBefore = 0
-    if let extent = oversizedBehindLoss { lanes[lane].fail(extent, usesAttempt: true) }
+    if let extent = oversizedBehindLoss {
+      lanes[lane].pass(to: Int(extent.first.rawValue), in: store.shards[lanes[lane].shard])
+      lanes[lane].fail(extent, usesAttempt: true)
+    }
   }
 
   private mutating func sampleState() {

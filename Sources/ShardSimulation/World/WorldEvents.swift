@@ -80,7 +80,7 @@ extension World {
 
   mutating func markChanged(_ shard: Int) {
     guard sabotage != .losesChanges else { return }
-    for mapping in 0..<mappingCount { changed |= bit(store.lane(of: shard, mapping)) }
+    for place in 0..<lanesPerShard { changed |= bit(store.lane(of: shard, place)) }
   }
 
   private mutating func append() {
@@ -94,7 +94,8 @@ extension World {
       if isOversized { coverage.count(.oversizedRecord) }
       if isPoison { coverage.count(.poisonRecord) }
       store.shards[shard].append(
-        arrival: wall, payload: isOversized ? Scenario.payloadLimit + 1 : random.within(1...40), isPoison: isPoison)
+        arrival: wall, payload: isOversized ? Scenario.payloadLimit + 1 : random.within(1...40), isPoison: isPoison,
+        tag: UInt8(truncatingIfNeeded: random.next()))
     }
     markChanged(shard)
   }
@@ -131,7 +132,7 @@ extension World {
       guard !lanes[lane].isReading else { return false }
       coverage.count(.repeatedRead)
       lastLane = lane
-      send(.readAnswered(LaneID(lane), store.shards[lanes[lane].shard].answer(lanes[lane].request)))
+      send(.readAnswered(LaneID(lane), answer(lanes[lane].request, lane)))
     }
     return true
   }
@@ -152,7 +153,7 @@ extension World {
     let second = random.below(store.shardCount)
     guard !store.shards[first].isClosed, !store.shards[second].isClosed else { return false }
     let firstNew = store.shardCount
-    for mapping in 0..<mappingCount where lanes[store.lane(of: first, mapping)].isFailing {
+    for place in 0..<lanesPerShard where lanes[store.lane(of: first, place)].isFailing {
       coverage.count(.reshardDuringRetry)
     }
     if first == second {

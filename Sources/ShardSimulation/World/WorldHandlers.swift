@@ -4,7 +4,8 @@ import StreamModel
 extension World {
   mutating func deliver(_ lane: Int, _ delivery: Delivery) {
     let shard = lanes[lane].shard
-    violate(.order, OrderChecker.check(delivery, in: lanes[lane]), lane)
+    if delivery.source == .shard { lanes[lane].pass(to: Int(delivery.extent.first.rawValue), in: store.shards[shard]) }
+    violate(.order, OrderChecker.check(delivery, in: lanes[lane], of: store.shards[shard]), lane)
     violate(
       .blocking, BlockingChecker.check(delivery, in: lanes[lane], store.lanes[lane], of: store.shards[shard]), lane)
     violate(
@@ -70,14 +71,17 @@ extension World {
   private mutating func chooseAnswer(to delivery: Delivery, in lane: Int) -> DeliveryAnswer {
     guard isFaulty else { return .succeeded }
     let extent = delivery.extent
+    let shard = store.shards[lanes[lane].shard]
+    let selection = lanes[lane].selection
     if lanes[lane].cancellation != .none {
       coverage.count(.lateAnswer)
       if random.chance(600) { return .faulted(.timedOut) }
     }
-    if delivery.source == .shard, let poison = store.shards[lanes[lane].shard].firstPoison(in: extent) {
+    if delivery.source == .shard, let poison = shard.firstPoison(in: extent, selection) {
       if poison > Int(extent.first.rawValue), random.chance(500) {
         coverage.count(.partial)
-        return .failed(at: RecordIndex(UInt64(poison)))
+        let position = shard.countSelected(in: Int(extent.first.rawValue)..<poison, selection)
+        return .failed(at: RecordIndex(UInt64(poison)), position: position)
       }
       coverage.count(.error)
       return .faulted(.error)
@@ -89,13 +93,16 @@ extension World {
     switch random.below(8) {
     case 0, 1:
       coverage.count(.partial)
-      return .failed(at: extent.first.advanced(by: random.below(extent.count)))
+      let position = random.below(extent.count)
+      return .failed(at: shard.record(position, of: extent, selection), position: position)
     case 2:
       coverage.count(.noProgress)
-      return .failed(at: extent.first)
+      return .failed(at: extent.first, position: 0)
     case 3:
       coverage.count(.outsideBatch)
-      return .failed(at: random.chance(500) ? extent.end : RecordIndex(extent.first.rawValue &- 1))
+      return .failed(
+        at: random.chance(500) ? extent.end : RecordIndex(extent.first.rawValue &- 1),
+        position: random.below(extent.count + 1))
     case 4, 5:
       coverage.count(.throttled)
       return .faulted(random.chance(500) ? .throttled : .unavailable)
@@ -114,11 +121,10 @@ extension World {
     let meant: DeliveryAnswer = cancellation == .deadline ? .faulted(.timedOut) : answer
     switch meant {
     case .succeeded:
-      succeed(extent.count, rest: 0, in: lane)
-    case .failed(at: let index) where index > extent.first && index < extent.end:
-      let done = Int(extent.first.distance(to: index))
-      succeed(done, rest: extent.count - done, in: lane)
-    case .failed(at: _):
+      succeed(upTo: extent.end, rest: 0, in: lane)
+    case .failed(at: let index, position: let position) where index > extent.first && index < extent.end:
+      succeed(upTo: index, rest: extent.count - position, in: lane)
+    case .failed:
       fail(extent, .invalidResponse, in: lane)
     case .faulted(let kind):
       if cancellation != .stop { fail(extent, kind, in: lane) }
@@ -140,9 +146,11 @@ extension World {
       policy.maximumRecordAgeMilliseconds == nil ? monotonic + wait * 1_000_000 : 0
   }
 
-  private mutating func succeed(_ count: Int, rest: Int, in lane: Int) {
-    let first = fatesOfLane(lane) + lanes[lane].position
-    for place in first..<first + count { fates[place] |= CompletenessChecker.succeeded }
-    lanes[lane].settle(count, rest: rest)
+  private mutating func succeed(upTo end: RecordIndex, rest: Int, in lane: Int) {
+    let shard = store.shards[lanes[lane].shard]
+    for index in lanes[lane].position..<Int(end.rawValue) where lanes[lane].selection.selects(shard.tags[index]) {
+      fates[fatesOfLane(lane) + index] |= CompletenessChecker.succeeded
+    }
+    lanes[lane].settle(upTo: Int(end.rawValue), rest: rest)
   }
 }

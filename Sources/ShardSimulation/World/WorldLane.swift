@@ -6,9 +6,10 @@ import StreamModel
 struct WorldLane: Hashable {
   var shard = 0
   var mapping = 0
+  var selection = LaneSelection.all
 
   // Where the lane must stand.
-  /// Everything before this is settled.
+  /// Every record of the lane before this is settled.
   var position = 0
   var lost: UInt64 = 0
   /// The batch under retry: `failingCount` is 0 while none is.
@@ -33,6 +34,8 @@ struct WorldLane: Hashable {
   var earlyAnswer: ReadAnswer?
   /// Records in the answer to the last read.
   var readCount = 0
+  /// Where the last read began; behind what was asked for if retention has removed that.
+  var readBegin = 0
   /// The wall clock when the last read was asked for.
   var readAt: Int64 = 0
 
@@ -64,8 +67,8 @@ struct WorldLane: Hashable {
   /// The read under way is one of a skip, which needs no permit.
   var skipReads = false
 
-  mutating func settle(_ count: Int, rest: Int) {
-    position += count
+  mutating func settle(upTo end: Int, rest: Int) {
+    position = end
     failingCount = 0
     attempts = 0
     frozenCount = rest > 0 ? rest : pieces.popLast() ?? 0
@@ -92,6 +95,11 @@ struct WorldLane: Hashable {
     }
     frozenCount = extent.count
     if usesAttempt { attempts += 1 }
+  }
+
+  /// Records that are not the lane's are passed.
+  mutating func pass(to index: Int, in shard: ModelShard) {
+    if index > position, shard.firstSelected(in: position..<index, selection) == nil { position = index }
   }
 
   /// What a new process finds.

@@ -5,14 +5,14 @@ extension World {
   mutating func read(_ lane: Int, _ request: ReadRequest) {
     violate(.exclusivity, ExclusivityChecker.checkRead(in: lanes[lane]), lane)
     violate(
-      .family, FamilyChecker.checkRead(of: lanes[lane], in: store), lane)
-    let skips = request.purpose == .deliver && lanes[lane].skipEnd > lanes[lane].position
+      .family, FamilyChecker.checkRead(of: lanes[lane], in: store, scenario.lanesOfShard), lane)
+    let skips = request.through != nil
     lanes[lane].request = request
     lanes[lane].isReading = true
     lanes[lane].skipReads = skips
     lanes[lane].readAt = wall
     // A read may be answered from what the store was when it was asked for.
-    lanes[lane].earlyAnswer = isFaulty && random.chance(300) ? store.shards[lanes[lane].shard].answer(request) : nil
+    lanes[lane].earlyAnswer = isFaulty && random.chance(300) ? answer(request, lane) : nil
     reading |= bit(lane)
     if request.purpose == .deliver, !skips {
       violate(.repeats, RepeatsChecker.check(lanes[lane], policy(of: lane)), lane)
@@ -44,6 +44,10 @@ extension World {
     }
   }
 
+  func answer(_ request: ReadRequest, _ lane: Int) -> ReadAnswer {
+    store.shards[lanes[lane].shard].answer(request, lanes[lane].selection, scanLimit: scenario.scanLimit)
+  }
+
   func bit(_ lane: Int) -> UInt64 { 1 << UInt64(lane) }
 
   mutating func checkPermits(_ mapping: Int, _ lane: Int) {
@@ -61,7 +65,7 @@ extension World {
       coverage.count(.readOfOlderSnapshot)
       answer = early
     } else {
-      answer = store.shards[lanes[lane].shard].answer(lanes[lane].request)
+      answer = self.answer(lanes[lane].request, lane)
     }
     lanes[lane].isReading = false
     lanes[lane].earlyAnswer = nil
@@ -71,6 +75,7 @@ extension World {
     switch answer {
     case .records(let result):
       lanes[lane].readCount = result.extent.count
+      lanes[lane].readBegin = Int(result.begin.rawValue)
       if lanes[lane].request.purpose == .deliver, !lanes[lane].skipReads, result.extent.count == 1,
         result.extent.payloadBytes > Scenario.payloadLimit
       {
@@ -79,7 +84,11 @@ extension World {
     case .caughtUp:
       coverage.count(.readCaughtUp)
       if lanes[lane].skipReads { lanes[lane].skipEnd = 0 }
-    case .shardEnd:
+    case .nothingSelected(let begin, _):
+      lanes[lane].readBegin = Int(begin.rawValue)
+      coverage.count(.readNothing)
+    case .shardEnd(let end):
+      lanes[lane].readBegin = Int(end.rawValue)
       coverage.count(.readShardEnd)
       if lanes[lane].skipReads { lanes[lane].skipEnd = 0 }
     case .corrupted:
@@ -98,8 +107,10 @@ extension World {
   /// because orders of an operator may have come first.
   private mutating func countOversized(_ lane: Int, _ extent: BatchExtent) {
     guard let failing = poller.progress(LaneID(lane)).failing, failing.extent.first == extent.first else { return }
-    if Int(extent.first.rawValue) == lanes[lane].position {
+    let isBehindLoss = effects.contains { if case .countLost(LaneID(lane), _) = $0 { true } else { false } }
+    if !isBehindLoss {
       if failing.attempts == lanes[lane].attempts + 1, failing.lastFailure == .payloadTooLarge {
+        lanes[lane].pass(to: Int(extent.first.rawValue), in: store.shards[lanes[lane].shard])
         lanes[lane].fail(extent, usesAttempt: true)
       }
     } else if failing.attempts == 1 {

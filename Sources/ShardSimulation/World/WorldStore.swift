@@ -18,7 +18,8 @@ extension World {
   mutating func storeFailure(_ lane: Int, _ order: FailureOrder, _ ticket: UInt64) {
     let shard = store.shards[lanes[lane].shard]
     violate(.exclusivity, ExclusivityChecker.checkFailure(ticket: ticket, in: lanes[lane], store.lanes[lane]), lane)
-    violate(.order, OrderChecker.check(order, in: lanes[lane]), lane)
+    lanes[lane].pass(to: Int(order.extent.first.rawValue), in: shard)
+    violate(.order, OrderChecker.check(order, in: lanes[lane], of: shard), lane)
     violate(.blocking, BlockingChecker.check(order, in: lanes[lane]), lane)
     violate(
       .expiry, ExpiryChecker.check(order, in: lanes[lane], of: shard, scenario.policies[lanes[lane].mapping]), lane)
@@ -42,8 +43,11 @@ extension World {
       unanswered |= bit(lane)
       if sabotage != .losesFailureEntries {
         let extent = store.lanes[lane].failure.extent
-        let first = fatesOfLane(lane) + Int(extent.first.rawValue)
-        for place in first..<first + extent.count { fates[place] |= CompletenessChecker.handedOver }
+        let tags = store.shards[lanes[lane].shard].tags
+        for index in Int(extent.first.rawValue)..<Int(extent.end.rawValue)
+        where lanes[lane].selection.selects(tags[index]) {
+          fates[fatesOfLane(lane) + index] |= CompletenessChecker.handedOver
+        }
       }
     }
     if store.lanes[lane].progressState == .uncommitted {
@@ -55,7 +59,8 @@ extension World {
       violate(
         .completeness,
         CompletenessChecker.checkCommit(
-          progress, in: lanes[lane], store.lanes[lane], fates: fates, at: fatesOfLane(lane)), lane)
+          progress, in: lanes[lane], store.lanes[lane], of: store.shards[lanes[lane].shard], fates: fates,
+          at: fatesOfLane(lane)), lane)
       if progress.isFinished, !store.lanes[lane].committed.isFinished { coverage.count(.finished) }
       store.commitProgress(lane)
       unanswered |= bit(lane)
@@ -102,7 +107,8 @@ extension World {
       let failure = store.lanes[lane].failure
       // The records behind those that leave make the next batch.
       let whole = failure.condition == .recordAgeExceeded ? lanes[lane].readCount : lanes[lane].frozenCount
-      lanes[lane].settle(failure.extent.count, rest: max(0, whole - failure.extent.count))
+      lanes[lane].settle(
+        upTo: Int(failure.extent.end.rawValue), rest: max(0, whole - failure.extent.count))
       send(.failureStored(LaneID(lane), ticket: store.lanes[lane].failureTicket))
     } else {
       store.endProgress(lane)
