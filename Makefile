@@ -2,7 +2,7 @@
 SWIFT ?= swift
 DEBIAN_PACKAGES = liblmdb-dev libxxhash-dev pkg-config python3
 
-.PHONY: demo test build release simulate bench thread-sanitizer format format-check dependencies clean help
+.PHONY: demo test build release simulate bench bench-layers bench-peers thread-sanitizer format format-check dependencies clean help
 
 help:
 	@echo "make demo              build a release and tell the one-minute story"
@@ -10,6 +10,8 @@ help:
 	@echo "make release           build .build/release/sluice"
 	@echo "make simulate          20 million steps of the simulator over many seeds"
 	@echo "make bench             load test of this machine: put, drain, latency"
+	@echo "make bench-layers      benchmarks of the layers: the layout of the store, the core"
+	@echo "make bench-peers       Sluice beside Redis and SQLite on the same work"
 	@echo "make thread-sanitizer  the store, core, runtime and handler tests under the thread sanitizer"
 	@echo "make format            format the sources"
 
@@ -35,6 +37,14 @@ simulate: release
 
 bench: release
 	Scripts/bench .build/release/sluice
+
+bench-layers: dependencies
+	$(SWIFT) package --package-path Benchmarks benchmark --target Layout
+	$(SWIFT) package --package-path Benchmarks benchmark --target Core
+
+bench-peers: release
+	@Scripts/install-dependencies redis-server
+	Benchmarks/Peers/peers.py
 
 thread-sanitizer: dependencies
 	TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/thread-sanitizer.suppressions \

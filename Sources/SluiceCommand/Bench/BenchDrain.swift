@@ -1,10 +1,5 @@
 import ArgumentParser
-import Foundation
-import Logging
 import Sluice
-import StreamModel
-import StreamStore
-import Locks
 
 struct BenchDrain: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -12,131 +7,97 @@ struct BenchDrain: AsyncParsableCommand {
     discussion: """
       The backlog is put before the clock starts. With --handler-milliseconds the handler waits that long for each batch;
       with --slow-shards so many shards wait a second for each batch, and the rate is that of the others.
+
+      --compare tells what such shards take from the others: pairs of drains, one calm and one with the troubled shards,
+      once slow and once blocked by a handler that always fails. The warm-up is a pair too.
+
+      Examples:
+        sluice bench drain --records 5000000 --batch-size 500
+        sluice bench drain --shards 64 --slow-shards 1 --compare --pairs 15
       """)
 
   @Option(help: "Records of the backlog.") var records = 5_000_000
   @Option(help: "Shards.") var shards = 8
   @Option(help: "BatchSize.") var batchSize = 500
   @Option(help: "How long the handler waits for each batch.") var handlerMilliseconds = 0
-  @Option(help: "Shards whose handler takes a second.") var slowShards = 0
+  @Option(help: "Shards whose handler takes longer.") var slowShards = 0
+  @Option(help: "How much longer, for each batch.") var slowMilliseconds = 1_000
+  @Flag(help: "Measure what the slow shards take from the others, and what blocked ones do.") var compare = false
+  @Option(help: "Counted pairs of --compare.") var pairs = 9
   @OptionGroup var bench: BenchOptions
 
+  func validate() throws {
+    guard shards > 0, records >= shards else { throw ValidationError("--records is less than one for each shard.") }
+    guard (0..<shards).contains(slowShards) else {
+      throw ValidationError("--slow-shards is \(slowShards): allowed are 0 to one less than --shards, \(shards - 1).")
+    }
+    if compare, slowShards == 0 { throw ValidationError("--compare needs --slow-shards 1 or more.") }
+    if pairs < 1 { throw ValidationError("--pairs is \(pairs): allowed is 1 or more.") }
+  }
+
   func run() async throws {
-    var reports: [BenchReport] = []
     let place = try await BenchStore.make(bench, shards: shards)
     defer { place.remove() }
     var progress = ProgressLine(isQuiet: bench.output.isJSON)
     try await place.fill(records: records, recordBytes: bench.recordBytes, progress: &progress)
+    if compare {
+      for trouble in [ShardTrouble.slow(milliseconds: slowMilliseconds), .blocked] {
+        try await comparison(with: trouble, on: place).print(isJSON: bench.output.isJSON)
+      }
+    } else {
+      try await median(on: place).print(isJSON: bench.output.isJSON)
+    }
+  }
+
+  private func drain(_ name: String, _ trouble: ShardTrouble) -> DrainRun {
+    DrainRun(
+      mapping: name, records: records, shards: shards, batchSize: batchSize, handlerMilliseconds: handlerMilliseconds,
+      troubledShards: slowShards, trouble: trouble)
+  }
+
+  // MARK: One drain after the other
+
+  private func median(on place: BenchStore) async throws -> BenchReport {
+    let trouble: ShardTrouble = slowShards > 0 ? .slow(milliseconds: slowMilliseconds) : .none
+    var reports: [BenchReport] = []
     for run in 0...bench.runs {
-      let report = try await drain(place, run: run)
-      if run > 0 { reports.append(report) }
+      let result = try await drain("drain-\(run)", trouble).measure(on: place)
+      if run > 0 { reports.append(report(result)) }
     }
     reports.sort { $0.recordsPerSecond < $1.recordsPerSecond }
-    try reports[reports.count / 2].print(isJSON: bench.output.isJSON)
+    return reports[reports.count / 2]
   }
 
-  /// Each run is a mapping of its own, which begins at the first record.
-  private func drain(_ place: BenchStore, run: Int) async throws -> BenchReport {
-    let slow = Set((0..<slowShards).map { ShardNumber(UInt32($0)) })
-    let meter = DrainMeter(goal: records - records / shards * slowShards)
-    var mapping = EventSourceMapping("drain-\(run)", stream: BenchStore.stream, from: .trimHorizon)
-    mapping.batch = .init(upTo: batchSize)
-    mapping.concurrency = max(1_000, shards)
-    var processor = StreamProcessor(store: place.store)
-    processor.logger.logLevel = .error
-    let wait = handlerMilliseconds
-    processor.map(mapping) { batch in
-      if slow.contains(batch.origin.shard) {
-        try await Task.sleep(for: .seconds(1))
-        return .succeeded
-      }
-      meter.begin()
-      if wait > 0 { try await Task.sleep(for: .milliseconds(wait)) }
-      meter.end(records: batch.count)
-      return .succeeded
-    }
-    let begun = ContinuousClock.now
-    let running = processor
-    let task = Task { try await running.run() }
-    let watcher = Task {
-      // A run that cannot start never delivers: end the wait with its error.
-      _ = await task.result
-      meter.finish()
-    }
-    await meter.wait()
-    let elapsed = (ContinuousClock.now - begun).inSeconds
+  private func report(_ result: DrainRun.Result) -> BenchReport {
+    let meter = result.others
+    let seconds = result.seconds(of: meter)
     var report = BenchReport(
       name: slowShards > 0 ? "drain, \(slowShards) slow" : "drain", records: meter.records,
-      recordBytes: bench.recordBytes, seconds: elapsed, durability: bench.durability)
-    task.cancel()
-    try await task.value
-    await watcher.value
+      recordBytes: bench.recordBytes, seconds: seconds, durability: bench.durability)
     report.shards = shards
-    report.batchesPerSecond = (Double(meter.batches) / elapsed).rounded()
-    report.greatestInFlight = meter.greatestInFlight
-    report.firstDeliveryMilliseconds = meter.firstDelivery.map { ($0 - begun).inSeconds * 1_000 }
+    report.batchesPerSecond = (Double(meter.batches) / seconds).rounded()
+    report.greatestInFlight = result.all.greatestInFlight
+    report.firstDeliveryMilliseconds = result.all.firstDelivery.map { ($0 - result.begun).inSeconds * 1_000 }
     return report
   }
-}
 
-/// Counts what a handler gets, and says when it is enough.
-final class DrainMeter: Sendable {
-  private struct State {
-    var records = 0
-    var batches = 0
-    var inFlight = 0
-    var greatestInFlight = 0
-    var firstDelivery: ContinuousClock.Instant?
-    var isDone = false
-    var waiter: CheckedContinuation<Void, Never>?
-  }
+  // MARK: Pairs
 
-  private let goal: Int
-  private let state = Mutex(State())
-
-  init(goal: Int) {
-    self.goal = goal
-  }
-
-  var records: Int { state.withLock { $0.records } }
-  var batches: Int { state.withLock { $0.batches } }
-  var greatestInFlight: Int { state.withLock { $0.greatestInFlight } }
-  var firstDelivery: ContinuousClock.Instant? { state.withLock { $0.firstDelivery } }
-
-  func begin() {
-    state.withLock { state in
-      if state.firstDelivery == nil { state.firstDelivery = .now }
-      state.inFlight += 1
-      state.greatestInFlight = max(state.greatestInFlight, state.inFlight)
-    }
-  }
-
-  func end(records: Int) {
-    let isEnough = state.withLock { state in
-      state.records += records
-      state.batches += 1
-      state.inFlight -= 1
-      return state.records >= goal
-    }
-    if isEnough { finish() }
-  }
-
-  func finish() {
-    let waiter = state.withLock { state in
-      state.isDone = true
-      defer { state.waiter = nil }
-      return state.waiter
-    }
-    waiter?.resume()
-  }
-
-  func wait() async {
-    await withCheckedContinuation { continuation in
-      let isDone = state.withLock { state in
-        if !state.isDone { state.waiter = continuation }
-        return state.isDone
+  /// The order within a pair changes from pair to pair, so that a machine that gets faster or slower favours neither.
+  private func comparison(with trouble: ShardTrouble, on place: BenchStore) async throws -> DrainComparison {
+    var comparison = DrainComparison(trouble: trouble, troubledShards: slowShards, shards: shards, records: records)
+    for pair in 0...pairs {
+      let calm: DrainRun.Result
+      let troubled: DrainRun.Result
+      if pair.isMultiple(of: 2) {
+        calm = try await drain("\(trouble.word)-\(pair)-calm", .none).measure(on: place)
+        troubled = try await drain("\(trouble.word)-\(pair)", trouble).measure(on: place)
+      } else {
+        troubled = try await drain("\(trouble.word)-\(pair)", trouble).measure(on: place)
+        calm = try await drain("\(trouble.word)-\(pair)-calm", .none).measure(on: place)
       }
-      if isDone { continuation.resume() }
+      if pair > 0 { comparison.add(calm: calm, troubled: troubled) }
     }
+    return comparison
   }
 }

@@ -10,12 +10,17 @@ struct BenchStore {
 
   static let stream = "bench"
 
-  static func make(_ options: BenchOptions, shards: Int) async throws -> BenchStore {
+  /// A temporary folder of its own.
+  static func folder(_ options: BenchOptions) -> URL {
     let parent = options.directory.map { URL(filePath: $0) } ?? FileManager.default.temporaryDirectory
-    let folder = parent.appending(path: "sluice-bench-\(UUID().uuidString)")
+    return parent.appending(path: "sluice-bench-\(UUID().uuidString)")
+  }
+
+  static func make(_ options: BenchOptions, shards: Int, at folder: URL? = nil) async throws -> BenchStore {
+    let folder = folder ?? Self.folder(options)
     let store = try StreamStore.open(at: folder.path, options: options.durability.storeOptions, role: .writer)
     _ = try await store.perform(
-      .createStream(NewStream(name: stream, shardCount: shards, retentionMilliseconds: 7 * 86_400_000)))
+      .createStream(NewStream(name: stream, shardCount: shards, retentionMilliseconds: 365 * 86_400_000)))
     return try BenchStore(folder: folder, store: store)
   }
 

@@ -39,13 +39,17 @@ final class Child: Sendable {
   private let process: Process
   private let end = Moment<Int32>()
 
-  init(_ arguments: [String], in folder: URL, environment: [String: String], output: FileHandle, errors: Any) throws {
+  /// `input`, `output` and `errors` are file handles or pipes.
+  init(
+    _ arguments: [String], in folder: URL, environment: [String: String], input: Any = FileHandle.nullDevice,
+    output: Any, errors: Any
+  ) throws {
     process = Process()
     process.executableURL = URL(filePath: arguments[0])
     process.arguments = Array(arguments.dropFirst())
     process.currentDirectoryURL = folder
     process.environment = Program.environment(environment)
-    process.standardInput = FileHandle.nullDevice
+    process.standardInput = input
     process.standardOutput = output
     process.standardError = errors
     let end = end

@@ -1,7 +1,6 @@
 import Foundation
 import Sluice
 import StreamModel
-import Synchronization
 
 #if canImport(FoundationNetworking)
   import FoundationNetworking
@@ -10,17 +9,17 @@ import Synchronization
 /// A running `sluice run`.
 final class Worker: Sendable {
   private let child: Child
-  private let log: WorkerLog
+  private let log: OutputLines
   /// Where it listens.
   let address: String
 
   /// Starts a worker, and returns when it has said where it listens. `launcher` is a command that ends in an exec.
   init(in folder: URL, environment: [String: String], launcher: [String] = []) async throws {
     let pipe = Pipe()
-    log = WorkerLog(reading: pipe)
+    log = OutputLines(reading: pipe)
     let command = [Program.path, "run", "--config", "sluice.yaml", "--listen", "127.0.0.1:0"]
     child = try Child(
-      launcher + command, in: folder, environment: environment, output: .nullDevice, errors: pipe)
+      launcher + command, in: folder, environment: environment, output: FileHandle.nullDevice, errors: pipe)
     try pipe.fileHandleForWriting.close()
     let (log, child) = (log, child)
     Task { log.end(await child.ended()) }
@@ -91,68 +90,5 @@ struct Packed {
         RecordLayout.append(partitionKey: key, data: data, explicitHashKey: nil, to: &bytes)
       }
     }
-  }
-}
-
-/// The lines that a worker writes to its standard error, as they come.
-private final class WorkerLog: Sendable {
-  private struct State {
-    var lines: [String] = []
-    var partial: [UInt8] = []
-    var waiting: [(text: String, moment: Moment<String?>)] = []
-    var end: Int32?
-  }
-
-  private let state = Mutex(State())
-
-  init(reading pipe: Pipe) {
-    pipe.fileHandleForReading.readabilityHandler = { [weak self] handle in
-      let data = handle.availableData
-      if data.isEmpty { handle.readabilityHandler = nil }
-      self?.take(data)
-    }
-  }
-
-  var all: [String] { state.withLock(\.lines) }
-
-  func line(containing text: String) async throws -> String {
-    let moment = Moment<String?>()
-    state.withLock { state in
-      if let line = state.lines.first(where: { $0.contains(text) }) {
-        moment.announce(line)
-      } else if state.end != nil {
-        moment.announce(nil)
-      } else {
-        state.waiting.append((text, moment))
-      }
-    }
-    let deadline = DispatchWorkItem { moment.announce(nil) }
-    DispatchQueue.global().asyncAfter(deadline: .now() + 40, execute: deadline)
-    defer { deadline.cancel() }
-    if let line = await moment.value { return line }
-    throw NotHappened(
-      description: "the worker did not say \(text); it said:\n" + all.suffix(30).joined(separator: "\n"))
-  }
-
-  private func take(_ data: Data) {
-    state.withLock { state in
-      state.partial.append(contentsOf: data)
-      while let end = state.partial.firstIndex(of: 10) {
-        let line = String(decoding: state.partial[..<end], as: UTF8.self)
-        state.partial.removeFirst(end + 1)
-        state.lines.append(line)
-        for waiter in state.waiting where line.contains(waiter.text) { waiter.moment.announce(line) }
-        state.waiting.removeAll { line.contains($0.text) }
-      }
-    }
-  }
-
-  func end(_ code: Int32) {
-    let waiting = state.withLock { state in
-      state.end = code
-      defer { state.waiting = [] }
-      return state.waiting
-    }
-    for waiter in waiting { waiter.moment.announce(nil) }
   }
 }

@@ -1,0 +1,97 @@
+import Foundation
+import Sluice
+import Testing
+
+@Suite("Load tests", .timeLimit(.minutes(3)))
+struct BenchTests {
+  @Test("start measures fresh processes with a warm and a cold file, and removes its store")
+  func start() async throws {
+    try await Workplace.with { place in
+      let reports = try await place.reports(
+        StartLine.self, "bench", "start", "--gigabytes", "0.01", "--runs", "2", "--directory", place.folder.path)
+      #expect(reports.map(\.name) == ["start", "start, cold file"])
+      for report in reports {
+        #expect(report.storeBytes > 10_000_000)
+        #expect(report.milliseconds.count == 2 && report.milliseconds.median > 0)
+        #expect(report.milliseconds.greatest >= report.openMilliseconds.greatest)
+      }
+      let left = try FileManager.default.contentsOfDirectory(atPath: place.folder.path)
+      #expect(!left.contains { $0.hasPrefix("sluice-bench") })
+    }
+  }
+
+  @Test("a store that is named is kept, and every process finds all of its backlog")
+  func keptStore() async throws {
+    try await Workplace.with { place in
+      let store = place.folder.appending(path: "big").path
+      let arguments = ["bench", "start", "--gigabytes", "0.01", "--runs", "1", "--store", store]
+      let first = try await place.reports(StartLine.self, arguments)
+      let again = try await place.reports(StartLine.self, arguments)
+      #expect(first.count == 2 && first.map(\.storeBytes) == again.map(\.storeBytes))
+      let status = try await place.ask(StatusReport.self, "status", "--data", store)
+      #expect(status.mappings.first?.lanes.reduce(0) { $0 + Int($1.backlogRecords) } == 41_943)
+    }
+  }
+
+  @Test("the pairs of a comparison end when the records cannot be spread evenly over the shards")
+  func comparison() async throws {
+    try await Workplace.with { place in
+      let reports = try await place.reports(
+        ComparisonLine.self, "bench", "drain", "--records", "1003", "--shards", "10", "--slow-shards", "3",
+        "--slow-milliseconds", "10", "--compare", "--pairs", "2")
+      #expect(reports.map(\.name) == ["drain, 3 of 10 slow", "drain, 3 of 10 blocked"])
+      for report in reports {
+        #expect(report.othersRatio.count == 2 && report.othersRatio.least > 0)
+        // The rate of all shards is at least that of some of them.
+        #expect(report.machineRatio.median > 0)
+      }
+    }
+  }
+
+  @Test(
+    "what cannot be measured is wrong usage",
+    arguments: [
+      ["drain", "--shards", "4", "--slow-shards", "4"], ["drain", "--compare"],
+      ["drain", "--records", "3", "--shards", "4"], ["start", "--gigabytes", "0"],
+      ["start", "--store", "a", "--directory", "b"],
+    ])
+  func wrongUsage(arguments: [String]) async throws {
+    try await Workplace.with { place in
+      let ended = try await place.sluice(["bench"] + arguments)
+      #expect(ended.code == 64, "\(ended)")
+    }
+  }
+}
+
+private struct SpreadLine: Decodable {
+  var count: Int
+  var least: Double
+  var median: Double
+  var greatest: Double
+}
+
+private struct StartLine: Decodable {
+  var name: String
+  var storeBytes: Int
+  var milliseconds: SpreadLine
+  var openMilliseconds: SpreadLine
+}
+
+private struct ComparisonLine: Decodable {
+  var name: String
+  var othersRatio: SpreadLine
+  var machineRatio: SpreadLine
+}
+
+extension Workplace {
+  /// Runs a load test, and reads the objects it prints, one a line.
+  fileprivate func reports<Line: Decodable>(_ type: Line.Type, _ arguments: String...) async throws -> [Line] {
+    try await reports(type, arguments)
+  }
+
+  fileprivate func reports<Line: Decodable>(_ type: Line.Type, _ arguments: [String]) async throws -> [Line] {
+    let ended = try await sluice(arguments + ["--format", "json"])
+    guard ended.code == 0 else { throw NotHappened(description: "sluice \(arguments): \(ended)") }
+    return try ended.output.split(separator: "\n").map { try JSONDecoder().decode(type, from: Data($0.utf8)) }
+  }
+}
