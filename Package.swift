@@ -25,7 +25,9 @@ let package = Package(
     // The inner rooms, for the package in Benchmarks/. No promise of stability.
     .library(
       name: "SluiceRooms",
-      targets: ["LMDB", "StreamModel", "ShardCore", "StreamStore", "LambdaRuntime", "ShardSimulation"]),
+      targets: [
+        "LMDB", "StreamModel", "ShardCore", "EventPattern", "StreamStore", "LambdaRuntime", "ShardSimulation",
+      ]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -43,6 +45,7 @@ let package = Package(
     .target(name: "LMDB", dependencies: ["CLMDB", "Locks"], swiftSettings: strict),
     .target(name: "StreamModel", swiftSettings: strict),
     .target(name: "ShardCore", dependencies: ["StreamModel"], swiftSettings: common),
+    .target(name: "EventPattern", dependencies: ["StreamModel"], swiftSettings: strict),
     .target(name: "StreamStore", dependencies: ["StreamModel", "LMDB", "Locks", "CXXHash"], swiftSettings: strict),
     .target(
       name: "StreamRuntime",
@@ -84,8 +87,8 @@ let package = Package(
     .executableTarget(
       name: "SluiceCommand",
       dependencies: [
-        "SluiceService", "Sluice", "ShardSimulation", "LambdaRuntime", "StreamRuntime", "StreamModel", "StreamStore",
-        "Locks",
+        "SluiceService", "Sluice", "ShardSimulation", "EventPattern", "LambdaRuntime", "StreamRuntime", "StreamModel",
+        "StreamStore", "Locks",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
@@ -93,6 +96,7 @@ let package = Package(
       swiftSettings: common),
     .testTarget(name: "RepositoryTests", dependencies: ["SluiceCommand"], swiftSettings: common),
     .testTarget(name: "StreamModelTests", dependencies: ["StreamModel"], swiftSettings: common),
+    .testTarget(name: "EventPatternTests", dependencies: ["EventPattern", "StreamModel"], swiftSettings: common),
     .testTarget(
       name: "LambdaRuntimeTests",
       dependencies: ["LambdaRuntime", "StreamModel", "Locks", .product(name: "Logging", package: "swift-log")],
