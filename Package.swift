@@ -50,7 +50,7 @@ let package = Package(
     .target(
       name: "StreamRuntime",
       dependencies: [
-        "StreamModel", "ShardCore", "StreamStore", "Locks",
+        "StreamModel", "ShardCore", "EventPattern", "StreamStore", "Locks",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
       ],
@@ -65,7 +65,7 @@ let package = Package(
     .target(
       name: "Sluice",
       dependencies: [
-        "StreamModel", "ShardCore", "StreamStore", "StreamRuntime", "LambdaRuntime", "Locks",
+        "StreamModel", "ShardCore", "EventPattern", "StreamStore", "StreamRuntime", "LambdaRuntime", "Locks",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
@@ -75,7 +75,7 @@ let package = Package(
     .target(
       name: "SluiceService",
       dependencies: [
-        "Sluice", "StreamModel", "ShardCore", "StreamStore", "StreamRuntime", "LambdaRuntime", "Locks",
+        "Sluice", "StreamModel", "ShardCore", "StreamStore", "StreamRuntime", "LambdaRuntime", "EventPattern", "Locks",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),

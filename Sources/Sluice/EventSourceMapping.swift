@@ -1,3 +1,4 @@
+import EventPattern
 import LambdaRuntime
 public import ShardCore
 public import StreamModel
@@ -18,6 +19,9 @@ public struct EventSourceMapping: Hashable, Sendable {
   public var startingPosition: StartingPosition
   public var batch = Batch()
   public var retry = Retry()
+  /// `FilterCriteria`: patterns, of which a record must match one to be delivered; the others are passed as done. Empty:
+  /// every record is delivered. At most 5.
+  public var filters: [String] = []
   /// How long a handler may take for one batch; then it is cancelled. 1 ms or more.
   public var timeout: Duration = .seconds(60)
   /// Deliveries in flight at once, over all shards. 1 or more.
@@ -88,6 +92,11 @@ public struct EventSourceMapping: Hashable, Sendable {
     }
     if !(Duration.milliseconds(1) ... .seconds(86_400)).contains(timeout) {
       problems.append("timeout is \(timeout): allowed are 1 ms to one day")
+    }
+    do {
+      _ = try EventFilter(filters, source: .kinesis)
+    } catch {
+      problems += error.problems.map(\.description)
     }
     if concurrency < 1 { problems.append("concurrency is \(concurrency): allowed is 1 or more") }
     if unstoredBatchLimit < 1 {

@@ -1,3 +1,4 @@
+import EventPattern
 import LambdaRuntime
 public import Logging
 public import ServiceLifecycle
@@ -54,7 +55,7 @@ public struct StreamProcessor: Service {
     let poller = StreamPoller(store: store, seed: generator.next(), logger: logger)
     defer { poller.close() }
     do {
-      for (mapping, handler) in plans { try await poller.add(mapping.plan(handler)) }
+      for (mapping, handler) in plans { try await poller.add(try mapping.plan(handler)) }
     } catch {
       // Mappings that were added before this one run already.
       await poller.drain(isStopping: true)
@@ -118,10 +119,17 @@ public struct MappingProblems: Error, Hashable, Sendable, CustomStringConvertibl
 }
 
 extension EventSourceMapping {
-  func plan(_ handler: any BatchHandler) -> MappingPlan {
-    MappingPlan(
+  func plan(_ handler: any BatchHandler) throws(PatternError) -> MappingPlan {
+    let identity = EventIdentity()
+    var plan = MappingPlan(
       name: name, stream: stream, start: startingPosition, policy: policy, handler: handler,
-      recordOverhead: EventWriter.recordOverhead(for: EventIdentity(), stream: stream))
+      recordOverhead: EventWriter.recordOverhead(for: identity, stream: stream))
+    guard !filters.isEmpty else { return plan }
+    let filter = try EventFilter(filters, source: .kinesis)
+    let constants = KinesisConstants(
+      eventSourceARN: identity.streamARN(stream), region: identity.region, roleARN: identity.roleARN)
+    plan.makeSelection = { FilterSelection(EventMatcher(filter, constants: constants)) }
+    return plan
   }
 }
 

@@ -27,20 +27,27 @@ public struct RecordBatch: Sendable {
     }
   }
 
-  public var firstIndex: RecordIndex { run.firstIndex.advanced(by: range.lowerBound) }
+  public var firstIndex: RecordIndex { run.index(at: range.lowerBound) }
 
   /// The index of the last record.
-  public var lastIndex: RecordIndex { run.firstIndex.advanced(by: range.upperBound - 1) }
+  public var lastIndex: RecordIndex { run.index(at: range.upperBound - 1) }
+
+  /// The index of the record at `position`, 0 ..< count.
+  public func index(at position: Int) -> RecordIndex {
+    precondition(position >= 0 && position < range.count, "a position lies inside its batch")
+    return run.index(at: range.lowerBound + position)
+  }
 
   /// Where the record stands in the batch; `nil` if it is not in it.
   public func position(of index: RecordIndex) -> Int? {
-    guard index >= firstIndex, index <= lastIndex else { return nil }
-    return Int(firstIndex.distance(to: index))
+    let position = run.position(atOrAfter: index)
+    guard range.contains(position), run.index(at: position) == index else { return nil }
+    return position - range.lowerBound
   }
 
   public func sequenceNumber(at position: Int) -> SequenceNumber {
     precondition(position >= 0 && position < range.count, "a position lies inside its batch")
-    return origin.sequenceNumber(of: firstIndex.advanced(by: position))
+    return origin.sequenceNumber(of: run.index(at: range.lowerBound + position))
   }
 
   public func arrival(at position: Int) -> WallTime {

@@ -1,4 +1,4 @@
-/// A run of consecutive records of one shard in one slab of memory: what a read gives, and what batches are views of.
+/// A run of records of one shard, consecutive or picked from consecutive ones, in one slab of memory: what a read gives, and what batches are views of.
 ///
 /// Only a ``RecordRunBuilder`` makes one, and from then on it is immutable and may be shared between tasks. When nobody
 /// else holds it any more, a new builder takes over the memory: see ``RecordRunBuilder/init(recycling:)``.
@@ -9,9 +9,11 @@ public final class RecordRun: @unchecked Sendable {
   fileprivate var bytes: UnsafeMutableRawBufferPointer
   fileprivate var offsets: UnsafeMutableBufferPointer<UInt32>
   fileprivate var segments: [Segment] = []
+  /// By record: how far behind the first it stands in the shard. Empty where no record is left out.
+  fileprivate var distances: [UInt32] = []
   fileprivate var usedByteCount = 0
 
-  /// The index of the first record; the others follow without gaps.
+  /// The index of the first record, or where the run begins while it is empty.
   public fileprivate(set) var firstIndex = RecordIndex.zero
   /// The number of records. May be zero.
   public fileprivate(set) var count = 0
@@ -34,7 +36,30 @@ public final class RecordRun: @unchecked Sendable {
   }
 
   /// The index behind the last record.
-  public var endIndex: RecordIndex { firstIndex.advanced(by: count) }
+  public var endIndex: RecordIndex { count == 0 ? firstIndex : index(at: count - 1).advanced(by: 1) }
+
+  /// Whether records between the first and the last were left out.
+  public var isSparse: Bool { !distances.isEmpty }
+
+  /// The index of the record at `position`, 0 ..< count. Constant cost.
+  public func index(at position: Int) -> RecordIndex {
+    precondition(position >= 0 && position < count, "a position lies inside its run")
+    return firstIndex.advanced(by: distances.isEmpty ? position : Int(distances[position]))
+  }
+
+  /// How many records stand before the one at `index`, which need not be in the run. A search by halves if the run is
+  /// sparse.
+  public func position(atOrAfter index: RecordIndex) -> Int {
+    guard index > firstIndex else { return 0 }
+    let distance = firstIndex.distance(to: index)
+    guard isSparse else { return Int(min(distance, UInt64(count))) }
+    var (low, high) = (0, count)
+    while low < high {
+      let middle = (low + high) / 2
+      if UInt64(distances[middle]) < distance { low = middle + 1 } else { high = middle }
+    }
+    return low
+  }
 
   /// The bytes of memory that this run holds on to.
   public var capacityInBytes: Int { unsafe bytes.count + offsets.count * 4 }
@@ -42,9 +67,13 @@ public final class RecordRun: @unchecked Sendable {
   /// The arrival time of the record at `position`, 0 ..< count. Costs a search over the blocks of the run.
   public func arrival(at position: Int) -> WallTime {
     let delta = unsafe RecordHeader(at: address(at: position)).arrivalDelta
+    return segment(of: position).firstArrival.adding(milliseconds: Int64(delta))
+  }
+
+  fileprivate func segment(of position: Int) -> Segment {
     var segment = segments.count - 1
     while segments[segment].firstPosition > position { segment -= 1 }
-    return segments[segment].firstArrival.adding(milliseconds: Int64(delta))
+    return segments[segment]
   }
 
   /// The first byte of the packed record at `position`, 0 ..< count; valid as long as this run lives.
@@ -85,10 +114,51 @@ public struct RecordRunBuilder: ~Copyable {
     run.count = 0
     run.usedByteCount = 0
     run.segments.removeAll(keepingCapacity: true)
+    run.distances.removeAll(keepingCapacity: true)
   }
 
   public var count: Int { run.count }
   public var byteCount: Int { run.usedByteCount }
+
+  /// What was appended so far. Nothing may be appended while somebody reads it elsewhere.
+  public var taken: RecordRun { run }
+
+  /// Copies a record of another run of the same shard, behind those copied so far. The first one begins this run.
+  /// Distances within a run are below 2^32 records; `false` if the record is further away.
+  public mutating func append(recordAt position: Int, of source: RecordRun) -> Bool {
+    let index = source.index(at: position)
+    if run.count == 0 { run.firstIndex = index }
+    precondition(index >= run.endIndex, "records of a run are in the order of the shard")
+    let distance = run.firstIndex.distance(to: index)
+    guard distance <= UInt64(UInt32.max) else { return false }
+    let segment = source.segment(of: position)
+    let address = unsafe source.address(at: position)
+    let size = source.packedByteCount(position..<position + 1)
+    if run.distances.isEmpty, distance != UInt64(run.count) { run.distances = (0..<UInt32(run.count)).map { $0 } }
+    let isKept = unsafe append(
+      packed: UnsafeRawBufferPointer(start: address, count: size), recordCount: 1, firstArrival: segment.firstArrival)
+    precondition(isKept, "a record of a run is well-formed")
+    if !run.distances.isEmpty || distance != UInt64(run.count - 1) { run.distances.append(UInt32(distance)) }
+    return true
+  }
+
+  /// Appends records as the next function does, after a gap: the first of them stands at `index`.
+  public mutating func append(
+    packed: UnsafeRawBufferPointer, recordCount: Int, firstArrival: WallTime, at index: RecordIndex
+  ) -> Bool {
+    if run.count == 0 { run.firstIndex = index }
+    guard index >= run.endIndex else { return false }
+    let distance = run.firstIndex.distance(to: index)
+    guard distance + UInt64(recordCount) <= UInt64(UInt32.max) else { return false }
+    let former = run.count
+    guard unsafe append(packed: packed, recordCount: recordCount, firstArrival: firstArrival) else { return false }
+    if run.distances.isEmpty {
+      guard distance != UInt64(former) else { return true }
+      run.distances = (0..<UInt32(former)).map { $0 }
+    }
+    for place in 0..<recordCount { run.distances.append(UInt32(distance) + UInt32(place)) }
+    return true
+  }
 
   /// Appends `recordCount` packed records that follow one another in `packed`, whose arrival deltas count from
   /// `firstArrival`. `false`, with nothing appended, if the bytes are not exactly that many well-formed records.
@@ -111,7 +181,9 @@ public struct RecordRunBuilder: ~Copyable {
       unsafe offsets[position + 1] = UInt32(truncatingIfNeeded: offset)
     }
     guard offset == end else { return false }
-    if recordCount > 0 { run.segments.append(.init(firstPosition: run.count, firstArrival: firstArrival)) }
+    if recordCount > 0, run.segments.last?.firstArrival != firstArrival {
+      run.segments.append(.init(firstPosition: run.count, firstArrival: firstArrival))
+    }
     run.count += recordCount
     run.usedByteCount = end
     return true

@@ -12,7 +12,7 @@ public struct StoredLane: Hashable, Sendable {
     self.history = history
   }
 
-  /// Version 1: version, flags, next, lost; then the counts of frozen batches, if any; then, for a failing batch, its
+  /// Version 2: version, flags, next, lost; then the counts of frozen batches, if any; then, for a failing batch, its
   /// numbers and its attempts. Little-endian; strings and lists carry their count in front.
   public func encoded() -> [UInt8] {
     var writer = ByteWriter()
@@ -31,6 +31,7 @@ public struct StoredLane: Hashable, Sendable {
     }
     if let failing = progress.failing {
       writer.write(failing.extent.first.rawValue)
+      writer.write(failing.extent.last.rawValue)
       writer.write(UInt32(failing.extent.count))
       writer.write(failing.extent.firstArrival.milliseconds)
       writer.write(failing.extent.lastArrival.milliseconds)
@@ -60,6 +61,7 @@ public struct StoredLane: Hashable, Sendable {
     var history = AttemptHistory()
     if flags & Flag.failing != 0 {
       let first = try reader.readIndex()
+      let last = try reader.readIndex()
       let count: UInt32 = try reader.read()
       let firstArrival = WallTime(milliseconds: try reader.read())
       let lastArrival = WallTime(milliseconds: try reader.read())
@@ -67,10 +69,10 @@ public struct StoredLane: Hashable, Sendable {
       let attempts: UInt32 = try reader.read()
       let systemFailures: UInt32 = try reader.read()
       let kind: UInt8 = try reader.read()
-      guard let lastFailure = FailureKind(rawValue: kind), count > 0 else { throw .malformed }
+      guard let lastFailure = FailureKind(rawValue: kind), count > 0, last >= first else { throw .malformed }
       progress.failing = FailingBatch(
         extent: BatchExtent(
-          first: first, count: Int(count), firstArrival: firstArrival, lastArrival: lastArrival,
+          first: first, last: last, count: Int(count), firstArrival: firstArrival, lastArrival: lastArrival,
           payloadBytes: Int(clamping: payloadBytes)),
         attempts: Int(attempts), systemFailures: Int(systemFailures), lastFailure: lastFailure,
         firstFailedAt: WallTime(milliseconds: try reader.read()),
@@ -82,7 +84,7 @@ public struct StoredLane: Hashable, Sendable {
     self.init(progress: progress, history: history)
   }
 
-  private static let version: UInt8 = 1
+  private static let version: UInt8 = 2
 
   private enum Flag {
     static let finished: UInt8 = 1

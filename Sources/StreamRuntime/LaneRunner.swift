@@ -50,21 +50,29 @@ final class LaneRunner: Sendable {
 
   init(
     id: LaneID, shard: ShardAddress, shardCreatedAtSeconds: UInt64, mapping: MappingRunner,
-    history: AttemptHistory, failing: BatchExtent?
+    history: AttemptHistory, failing: BatchExtent?, selection: (any RecordSelecting)? = nil
   ) {
     self.id = id
     self.shard = shard
     self.shardCreatedAtSeconds = shardCreatedAtSeconds
     self.mapping = mapping
-    self.state = Mutex(State(history: history, historyExtent: failing))
+    var state = State(history: history, historyExtent: failing)
+    state.buffer.selection = selection
+    state.buffer.origin = BatchOrigin(
+      stream: mapping.streamName, shard: shard.shard, shardCreatedAtSeconds: shardCreatedAtSeconds, attempt: 0)
+    self.state = Mutex(state)
   }
 
   /// Reads what the lane asks for.
   func read(_ request: ReadRequest) -> ReadAnswer {
-    let answer = state.withLock { state in
-      mapping.source.read(shard, request, into: &state.buffer)
+    let (answer, counts) = state.withLock { state in
+      (mapping.source.read(shard, request, into: &state.buffer), state.buffer.takeCounts())
     }
-    if case .records(let result) = answer, request.purpose == .deliver {
+    if counts.polled > 0 {
+      mapping.metrics.polled.increment(by: counts.polled)
+      mapping.metrics.filteredOut.increment(by: counts.filteredOut)
+      mapping.metrics.filteredOutNotJSON.increment(by: counts.notJSON)
+    } else if case .records(let result) = answer, request.purpose == .deliver {
       mapping.metrics.polled.increment(by: result.extent.count)
     }
     return answer

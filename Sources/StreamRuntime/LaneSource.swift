@@ -46,5 +46,36 @@ public struct LaneBuffer: Sendable {
   /// Which records of it the next delivery takes.
   public var range: Range<Int> = 0..<0
 
+  // For a lane that takes only some of its shard's records.
+
+  /// Which they are; `nil` if all are the lane's.
+  public var selection: (any RecordSelecting)?
+  /// Whose records they are, for those who judge them.
+  var origin = BatchOrigin(stream: "", shard: ShardNumber(0), shardCreatedAtSeconds: 0, attempt: 0)
+  /// The records that were looked at for `run`.
+  var scanned: Range<RecordIndex> = RecordIndex.zero..<RecordIndex.zero
+  /// Memory for the next block.
+  var raw: RecordRun?
+  /// Every record before this one was counted.
+  var countedEnd = RecordIndex.zero
+  /// What was counted since somebody last asked.
+  var counts = ReadCounts()
+
   public init() {}
+
+  /// Gives up the run, so that its memory can be used again if nobody else holds it.
+  mutating func takeRun() -> RecordRun? {
+    defer { run = nil }
+    return run
+  }
+
+  mutating func takeRaw() -> RecordRun? {
+    defer { raw = nil }
+    return raw
+  }
+
+  mutating func takeCounts() -> ReadCounts {
+    defer { counts = ReadCounts() }
+    return counts
+  }
 }

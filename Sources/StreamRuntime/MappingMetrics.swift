@@ -4,6 +4,10 @@ import CoreMetrics
 struct MappingMetrics: Sendable {
   /// Records read from the shards.
   let polled: Counter
+  /// Records that the filter held back.
+  let filteredOut: Counter
+  /// Those of them that could not be matched because their data is not JSON. Our own: AWS does not tell.
+  let filteredOutNotJSON: Counter
   /// Records handed to the handler. Retries count again.
   let invokedRecords: Counter
   /// Records of failed deliveries, and of those reported as failed.
@@ -21,6 +25,8 @@ struct MappingMetrics: Sendable {
   init(mapping: String) {
     let dimensions = [("mapping", mapping)]
     polled = Counter(label: "PolledEventCount", dimensions: dimensions)
+    filteredOut = Counter(label: "FilteredOutEventCount", dimensions: dimensions)
+    filteredOutNotJSON = Counter(label: "FilteredOutNotJSONEventCount", dimensions: dimensions)
     invokedRecords = Counter(label: "InvokedEventCount", dimensions: dimensions)
     failedRecords = Counter(label: "FailedInvokeEventCount", dimensions: dimensions)
     deliveredToDestination = Counter(label: "OnFailureDestinationDeliveredEventCount", dimensions: dimensions)

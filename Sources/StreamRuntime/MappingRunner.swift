@@ -10,18 +10,20 @@ final class MappingRunner: Sendable {
   let policy: LanePolicy
   let handler: any BatchHandler
   let source: any LaneSource
+  let makeSelection: (@Sendable () -> any RecordSelecting)?
   let metrics: MappingMetrics
   let logger: Logger
 
   init(
     name: String, streamName: String, policy: LanePolicy, handler: any BatchHandler, source: any LaneSource,
-    logger: Logger
+    makeSelection: (@Sendable () -> any RecordSelecting)?, logger: Logger
   ) {
     self.name = name
     self.streamName = streamName
     self.policy = policy
     self.handler = handler
     self.source = source
+    self.makeSelection = makeSelection
     self.metrics = MappingMetrics(mapping: name)
     var logger = logger
     logger[metadataKey: "mapping"] = "\(name)"

@@ -12,6 +12,8 @@ struct StoreLaneSource: LaneSource {
   let recordOverhead: Int
   /// Records beyond the batch that a read brings along: a busy lane then cuts some batches out of memory.
   let readAhead: ReadAheadBudget
+  /// Which records are taken; `nil`: all are.
+  let makeSelection: (@Sendable () -> any RecordSelecting)?
   /// Whether stored progress may wait a moment for others.
   let progressIsPatient: Bool
   /// Says when an entry was made and when its redrive ended.
@@ -21,6 +23,10 @@ struct StoreLaneSource: LaneSource {
   // MARK: - Reading
 
   func read(_ shard: ShardAddress, _ request: ReadRequest, into buffer: inout LaneBuffer) -> ReadAnswer {
+    if var selection = buffer.selection.take() {
+      defer { buffer.selection = selection }
+      return readSelected(shard, request, selecting: &selection, into: &buffer)
+    }
     if request.purpose == .deliver, request.through == nil, let run = buffer.run, let (start, batch) = cut(run, request)
     {
       buffer.range = start..<(start + batch.count)
@@ -65,7 +71,7 @@ struct StoreLaneSource: LaneSource {
     return batch.isFull ? (start, batch) : nil
   }
 
-  private func answer(to error: StoreError, _ shard: ShardAddress) -> ReadAnswer {
+  func answer(to error: StoreError, _ shard: ShardAddress) -> ReadAnswer {
     if case .corruptedBlock(_, let first) = error {
       logger.critical("\(error)", metadata: ["shard": "\(shard.shard)"])
       return .corrupted(block: first)
@@ -126,19 +132,36 @@ struct StoreLaneSource: LaneSource {
     _ failure: FailureOrder, _ history: AttemptHistory, _ shard: ShardAddress
   ) throws(StoreError) -> NewFailure {
     let info = try store.shard(shard)
-    let read = try store.read(
-      shard, from: failure.extent.first, countLimit: failure.extent.count, payloadByteLimit: .max,
-      recordOverheadBytes: 0, readAheadBytes: 0)
-    guard case .records(let found) = read, found.run.firstIndex == failure.extent.first,
-      found.batch.count == failure.extent.count
+    let extent = failure.extent
+    let found = try records(of: extent, shard, info)
+    guard let found, found.range.count == extent.count, found.run.index(at: found.range.lowerBound) == extent.first
     else { throw .failed("retention removed records of the batch while it was given up") }
     let summary = FailureSummary(
       mapping: mapping.number, mappingName: mapping.name, streamName: stream.name, address: shard,
-      shardCreatedAtSeconds: info.createdAtSeconds, firstIndex: failure.extent.first,
-      lastIndex: failure.extent.last, firstArrival: failure.extent.firstArrival,
-      lastArrival: failure.extent.lastArrival, condition: failure.condition, attempts: failure.attempts,
-      history: history.attempts, createdAt: clock().wall)
-    return NewFailure(summary: summary, run: found.run, range: 0..<found.batch.count)
+      shardCreatedAtSeconds: info.createdAtSeconds, firstIndex: extent.first, lastIndex: extent.last,
+      count: extent.count, firstArrival: extent.firstArrival, lastArrival: extent.lastArrival,
+      condition: failure.condition, attempts: failure.attempts, history: history.attempts, createdAt: clock().wall)
+    return NewFailure(summary: summary, run: found.run, range: found.range)
+  }
+
+  private func records(
+    of extent: BatchExtent, _ shard: ShardAddress, _ info: ShardInfo
+  ) throws(StoreError) -> (run: RecordRun, range: Range<Int>)? {
+    if var selection = makeSelection?() {
+      var buffer = LaneBuffer()
+      buffer.origin = BatchOrigin(
+        stream: stream.name, shard: shard.shard, shardCreatedAtSeconds: info.createdAtSeconds, attempt: 0)
+      let request = ReadRequest(
+        from: extent.first, through: extent.last, countLimit: extent.count, payloadByteLimit: .max, expiredBefore: nil,
+        purpose: .deliver)
+      _ = readSelected(shard, request, selecting: &selection, into: &buffer, scanByteLimit: .max)
+      return buffer.run.map { ($0, buffer.range) }
+    }
+    let read = try store.read(
+      shard, from: extent.first, countLimit: extent.count, payloadByteLimit: .max, recordOverheadBytes: 0,
+      readAheadBytes: 0)
+    guard case .records(let found) = read else { return nil }
+    return (found.run, 0..<found.batch.count)
   }
 
   func settleRedrive(of entry: UInt64, _ outcome: RedriveSettling) {
@@ -177,13 +200,5 @@ extension ReadResult {
         first: first, count: batch.count, firstArrival: batch.firstArrival, lastArrival: batch.lastArrival,
         payloadBytes: batch.payloadBytes),
       isFull: batch.isFull, expiredCount: batch.expiredCount, lastExpiredArrival: batch.lastExpiredArrival)
-  }
-}
-
-extension LaneBuffer {
-  /// Gives up the run, so that its memory can be used again if nobody else holds it.
-  fileprivate mutating func takeRun() -> RecordRun? {
-    defer { run = nil }
-    return run
   }
 }

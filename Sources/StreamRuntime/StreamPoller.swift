@@ -14,10 +14,12 @@ public struct MappingPlan: Sendable {
   public var handler: any BatchHandler
   /// What one record adds to the encoded event, in bytes, beyond its data in base64 and its key.
   public var recordOverhead: Int
+  /// Makes the selection of each lane: which records are delivered. `nil`: all are.
+  public var makeSelection: (@Sendable () -> any RecordSelecting)?
 
   public init(
     name: String, stream: String, start: StartingPosition, policy: LanePolicy, handler: any BatchHandler,
-    recordOverhead: Int
+    recordOverhead: Int, makeSelection: (@Sendable () -> any RecordSelecting)? = nil
   ) {
     self.name = name
     self.stream = stream
@@ -25,6 +27,7 @@ public struct MappingPlan: Sendable {
     self.policy = policy
     self.handler = handler
     self.recordOverhead = recordOverhead
+    self.makeSelection = makeSelection
   }
 }
 
@@ -98,8 +101,10 @@ public final class StreamPoller: Sendable {
       name: plan.name, streamName: plan.stream, policy: plan.policy, handler: plan.handler,
       source: StoreLaneSource(
         store: store, mapping: info, stream: stream, recordOverhead: plan.recordOverhead,
-        readAhead: readAhead, progressIsPatient: plan.policy.progressIsPatient, clock: clock, logger: logger),
-      logger: logger)
+        readAhead: readAhead, makeSelection: plan.makeSelection, progressIsPatient: plan.policy.progressIsPatient,
+        clock: clock,
+        logger: logger),
+      makeSelection: plan.makeSelection, logger: logger)
     let id = driver.addMapping(plan.policy)
     try state.withLock { state in
       var mapping = OpenMapping(runner: runner, id: id, info: info, stream: stream.number)
@@ -205,7 +210,7 @@ public final class StreamPoller: Sendable {
       mapping.lanes[shard.address.shard] = driver.open(opening) { id in
         LaneRunner(
           id: id, shard: shard.address, shardCreatedAtSeconds: shard.createdAtSeconds, mapping: runner,
-          history: stored.history, failing: stored.progress.failing?.extent)
+          history: stored.history, failing: stored.progress.failing?.extent, selection: runner.makeSelection?())
       }
     }
   }

@@ -12,6 +12,7 @@ extension FailureSummary {
     writer.write(shardCreatedAtSeconds)
     writer.write(firstIndex)
     writer.write(lastIndex)
+    writer.write(UInt32(count))
     writer.write(firstArrival)
     writer.write(lastArrival)
     writer.write(condition.rawValue)
@@ -46,16 +47,20 @@ extension FailureSummary {
     let address = ShardAddress(stream: StreamNumber(try reader.read()), shard: ShardNumber(try reader.read()))
     let seconds: UInt64 = try reader.read()
     let (first, last) = (try reader.readIndex(), try reader.readIndex())
+    let count = Int(try reader.read(UInt32.self))
     let (firstArrival, lastArrival) = (try reader.readTime(), try reader.readTime())
-    guard let condition = FailureCondition(rawValue: try reader.read()), first <= last else { throw reader.damaged }
+    guard let condition = FailureCondition(rawValue: try reader.read()), first <= last,
+      count >= 1, UInt64(count - 1) <= first.distance(to: last)
+    else { throw reader.damaged }
     let attempts = Int(try reader.read(UInt32.self))
     let createdAt = try reader.readTime()
     var history: [AttemptRecord] = []
     for _ in 0..<(try reader.readCount()) { history.append(try AttemptRecord(reading: &reader)) }
     self.init(
       mapping: mapping, mappingName: mappingName, streamName: streamName, address: address,
-      shardCreatedAtSeconds: seconds, firstIndex: first, lastIndex: last, firstArrival: firstArrival,
-      lastArrival: lastArrival, condition: condition, attempts: attempts, history: history, createdAt: createdAt)
+      shardCreatedAtSeconds: seconds, firstIndex: first, lastIndex: last, count: count,
+      firstArrival: firstArrival, lastArrival: lastArrival, condition: condition, attempts: attempts, history: history,
+      createdAt: createdAt)
     self.number = number
     redrives = Int(try reader.read(UInt32.self))
     if try reader.readFlag() {
@@ -80,7 +85,8 @@ extension AttemptRecord {
   }
 }
 
-/// The records of a failure entry: stretches that share a first arrival, each a head and its packed records.
+/// The records of a failure entry: stretches of consecutive records that share a first arrival, each a head and its
+/// packed records.
 struct FailurePayload: Sendable {
   private(set) var bytes: [UInt8]
 
@@ -91,7 +97,12 @@ struct FailurePayload: Sendable {
     while position < range.upperBound {
       let base = Self.firstArrival(of: run, at: position)
       var end = position + 1
-      while end < range.upperBound, Self.firstArrival(of: run, at: end) == base { end += 1 }
+      while end < range.upperBound, Self.firstArrival(of: run, at: end) == base,
+        run.index(at: end) == run.index(at: end - 1).advanced(by: 1)
+      {
+        end += 1
+      }
+      writer.write(run.index(at: position))
       writer.write(UInt32(end - position))
       writer.write(base)
       writer.write(unsafe Array(run.packedBytes(position..<end)))
@@ -113,11 +124,12 @@ struct FailurePayload: Sendable {
     var reader = reader
     var builder = RecordRunBuilder(firstIndex: firstIndex)
     while builder.count < count {
+      let index = try reader.readIndex()
       let stretch = Int(try reader.read(UInt32.self))
       let arrival = try reader.readTime()
       let packed = try reader.readBytes()
       let isWhole = unsafe packed.withUnsafeBytes {
-        unsafe builder.append(packed: $0, recordCount: stretch, firstArrival: arrival)
+        unsafe builder.append(packed: $0, recordCount: stretch, firstArrival: arrival, at: index)
       }
       guard isWhole, stretch > 0 else { throw reader.damaged }
     }

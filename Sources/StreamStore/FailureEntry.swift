@@ -11,6 +11,8 @@ public struct FailureSummary: Hashable, Sendable {
   public var shardCreatedAtSeconds: UInt64
   public var firstIndex: RecordIndex
   public var lastIndex: RecordIndex
+  /// The number of records: those of the mapping between the first and the last.
+  public var count: Int
   public var firstArrival: WallTime
   public var lastArrival: WallTime
   public var condition: FailureCondition
@@ -25,8 +27,9 @@ public struct FailureSummary: Hashable, Sendable {
 
   public init(
     mapping: MappingNumber, mappingName: String, streamName: String, address: ShardAddress,
-    shardCreatedAtSeconds: UInt64, firstIndex: RecordIndex, lastIndex: RecordIndex, firstArrival: WallTime,
-    lastArrival: WallTime, condition: FailureCondition, attempts: Int, history: [AttemptRecord], createdAt: WallTime
+    shardCreatedAtSeconds: UInt64, firstIndex: RecordIndex, lastIndex: RecordIndex, count: Int? = nil,
+    firstArrival: WallTime, lastArrival: WallTime, condition: FailureCondition, attempts: Int, history: [AttemptRecord],
+    createdAt: WallTime
   ) {
     self.mapping = mapping
     self.mappingName = mappingName
@@ -35,6 +38,7 @@ public struct FailureSummary: Hashable, Sendable {
     self.shardCreatedAtSeconds = shardCreatedAtSeconds
     self.firstIndex = firstIndex
     self.lastIndex = lastIndex
+    self.count = count ?? Int(firstIndex.distance(to: lastIndex)) + 1
     self.firstArrival = firstArrival
     self.lastArrival = lastArrival
     self.condition = condition
@@ -42,9 +46,6 @@ public struct FailureSummary: Hashable, Sendable {
     self.history = history
     self.createdAt = createdAt
   }
-
-  /// The number of records.
-  public var count: Int { Int(firstIndex.distance(to: lastIndex)) + 1 }
 }
 
 /// One delivery that failed.

@@ -61,7 +61,8 @@ public struct NewFailure: Sendable {
   /// An entry for the records `range` of `run`, which are copied here; they begin at `summary.firstIndex`.
   public init(summary: FailureSummary, run: RecordRun, range: Range<Int>) {
     precondition(
-      run.firstIndex.advanced(by: range.lowerBound) == summary.firstIndex && range.count == summary.count,
+      range.count == summary.count && run.index(at: range.lowerBound) == summary.firstIndex
+        && run.index(at: range.upperBound - 1) == summary.lastIndex,
       "a failure entry holds the records it names")
     self.summary = summary
     self.payload = FailurePayload(run: run, range: range)

@@ -12,13 +12,15 @@ struct RoomTests {
     "ShardCore": ["StreamModel"],
     "EventPattern": ["StreamModel"],
     "StreamStore": ["StreamModel", "LMDB", "Locks", "CXXHash"],
-    "StreamRuntime": ["StreamModel", "ShardCore", "StreamStore", "Locks"],
+    "StreamRuntime": ["StreamModel", "ShardCore", "EventPattern", "StreamStore", "Locks"],
     "LambdaRuntime": ["StreamModel", "Locks", "CSpawn"],
-    "Sluice": ["StreamModel", "ShardCore", "StreamStore", "StreamRuntime", "LambdaRuntime", "Locks"],
+    "Sluice": [
+      "StreamModel", "ShardCore", "EventPattern", "StreamStore", "StreamRuntime", "LambdaRuntime", "Locks",
+    ],
     "SluiceTesting": ["Sluice", "StreamModel", "ShardCore", "StreamRuntime"],
     "ShardSimulation": ["ShardCore", "StreamModel"],
     "SluiceService": [
-      "Sluice", "StreamModel", "ShardCore", "StreamStore", "StreamRuntime", "LambdaRuntime", "Locks",
+      "Sluice", "StreamModel", "ShardCore", "EventPattern", "StreamStore", "StreamRuntime", "LambdaRuntime", "Locks",
     ],
     "SluiceCommand": [
       "SluiceService", "Sluice", "ShardSimulation", "ShardCore", "EventPattern", "StreamModel", "StreamStore",

@@ -90,7 +90,7 @@ struct ConfigurationTests {
           ParallelizationFactor: 1
           BisectBatchOnFunctionError: true
           TumblingWindowInSeconds: 0
-          FilterCriteria: {}
+          FilterCriteria: { Filters: [{ Pattern: '{"data":{"carrier":["UA"]}}' }] }
           DestinationConfig: { OnFailure: {} }
       """)
     var expected = MappingConfiguration(name: "slow", stream: "flights", function: "delays")
@@ -102,6 +102,7 @@ struct ConfigurationTests {
     expected.maximumRecordAge = .seconds(8)
     expected.reportsItemFailures = true
     expected.bisectsBatchOnError = true
+    expected.filters = [#"{"data":{"carrier":["UA"]}}"#]
     #expect(try read(yaml).mappings == [expected])
   }
 
@@ -147,7 +148,10 @@ struct ConfigurationTests {
       ("ParallelizationFactor: 2", #"ParallelizationFactor: "2": is not supported yet (only 1)"#),
       ("BisectBatchOnFunctionError: maybe", #"BisectBatchOnFunctionError: "maybe": must be true or false"#),
       ("TumblingWindowInSeconds: 10", #"TumblingWindowInSeconds: "10": is not supported yet (only 0)"#),
-      ("FilterCriteria: { Filters: [] }", "FilterCriteria: a mapping: is not supported yet"),
+      (
+        #"FilterCriteria: { Filters: [{ Pattern: '{"data":{"a":1}}' }] }"#,
+        "FilterCriteria.Filters[0].Pattern"
+      ),
       (
         "DestinationConfig: { OnFailure: { Destination: arn } }",
         "DestinationConfig: a mapping: is not supported yet"

@@ -17,7 +17,8 @@ struct CodingTests {
     let moment = { (random: inout SplitMix64) in WallTime(milliseconds: Int64(random.next() >> 20)) }
     progress.failing = FailingBatch(
       extent: BatchExtent(
-        first: progress.next, count: 1 + number(10_000), firstArrival: moment(&random), lastArrival: moment(&random),
+        first: progress.next, last: progress.next.advanced(by: number(1 << 40)), count: 1 + number(10_000),
+        firstArrival: moment(&random), lastArrival: moment(&random),
         payloadBytes: number(6 << 20)),
       attempts: number(9_999), systemFailures: number(9_999),
       lastFailure: FailureKind.allCases[number(UInt64(FailureKind.allCases.count))], firstFailedAt: moment(&random),

@@ -1,3 +1,4 @@
+import EventPattern
 import Foundation
 import Logging
 import ShardCore
@@ -77,7 +78,7 @@ final class Stage: Sendable {
   /// whose wall time stands at a moment.
   func poller(
     _ policy: LanePolicy = .quick, start: StartingPosition = .trimHorizon, limits: PollerLimits = .init(),
-    at standing: WallTime? = nil, _ body: @escaping Body = { _, _ in .succeeded }
+    at standing: WallTime? = nil, filters: [String] = [], _ body: @escaping Body = { _, _ in .succeeded }
   ) async throws -> StreamPoller {
     let clock = clock
     let poller = StreamPoller(
@@ -89,8 +90,13 @@ final class Stage: Sendable {
       seen.withLock { $0.append(delivered) }
       announced.yield(delivered)
     }
-    try await poller.add(
-      MappingPlan(name: "test", stream: "orders", start: start, policy: policy, handler: handler, recordOverhead: 700))
+    var plan = MappingPlan(
+      name: "test", stream: "orders", start: start, policy: policy, handler: handler, recordOverhead: 700)
+    if !filters.isEmpty {
+      let filter = try EventFilter(filters, source: .kinesis)
+      plan.makeSelection = { FilterSelection(EventMatcher(filter)) }
+    }
+    try await poller.add(plan)
     return poller
   }
 
@@ -134,7 +140,8 @@ extension StreamPoller {
 
   func redrive(_ entry: FailureSummary) -> Bool {
     let extent = BatchExtent(
-      first: entry.firstIndex, count: entry.count, firstArrival: entry.firstArrival, lastArrival: entry.lastArrival,
+      first: entry.firstIndex, last: entry.lastIndex, count: entry.count, firstArrival: entry.firstArrival,
+      lastArrival: entry.lastArrival,
       payloadBytes: 0)
     return order(
       { .redriveRequested($0, Redrive(entry: entry.number, extent: extent)) }, mapping: "test",

@@ -172,7 +172,7 @@ public struct StoreOperator: Writing {
       guard consent.isApplied else { continue }
       try await audit(consent, "redrive", "entry \(entry.number)", "\(entry.mappingName) \(entry.address.shard)")
       let extent = BatchExtent(
-        first: entry.firstIndex, count: entry.count, firstArrival: entry.firstArrival,
+        first: entry.firstIndex, last: entry.lastIndex, count: entry.count, firstArrival: entry.firstArrival,
         lastArrival: entry.lastArrival, payloadBytes: 0)
       let isThere = poller?.order(
         { .redriveRequested($0, Redrive(entry: entry.number, extent: extent)) }, mapping: entry.mappingName,

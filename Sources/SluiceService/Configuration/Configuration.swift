@@ -126,6 +126,8 @@ public struct MappingConfiguration: Hashable, Sendable {
   public var reportsItemFailures = false
   /// `BisectBatchOnFunctionError`.
   public var bisectsBatchOnError = false
+  /// The patterns of `FilterCriteria`.
+  public var filters: [String] = []
 
   public init(name: String? = nil, stream: String, function: String) {
     self.name = name ?? "\(stream)-\(function)"

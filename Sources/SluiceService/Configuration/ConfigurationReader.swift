@@ -1,3 +1,4 @@
+import EventPattern
 import Foundation
 import StreamModel
 import Yams
@@ -202,7 +203,7 @@ public struct ConfigurationReader {
     section.notSupportedYet("ParallelizationFactor", unless: ["1"])
     mapping.bisectsBatchOnError = section.boolean("BisectBatchOnFunctionError", default: false)
     section.notSupportedYet("TumblingWindowInSeconds", unless: ["0"])
-    section.notSupportedYet("FilterCriteria", unless: [])
+    mapping.filters = readFilters(section.section("FilterCriteria"))
     readDestination(&section)
     section.finish()
     guard stream != nil, function != nil else { return }
@@ -273,6 +274,34 @@ public struct ConfigurationReader {
         path: section.path(key), value: reports ? "[ReportBatchItemFailures]" : "[]",
         origin: section.value(key).map { line($0) } ?? .standard))
     return reports
+  }
+
+  /// `{Filters: [{Pattern: '…'}]}`. All patterns are compiled, to tell all that is wrong with them.
+  private func readFilters(_ section: ConfigurationSection) -> [String] {
+    var section = section
+    var patterns: [String] = []
+    var places: [(node: Node, path: String)] = []
+    for item in section.items("Filters") {
+      var filter = ConfigurationSection(item.node, path: item.path, findings: findings)
+      if let pattern = filter.requiredText("Pattern", rule: "must be a filter pattern, a JSON text") {
+        patterns.append(pattern)
+        places.append(item)
+      }
+      filter.finish()
+    }
+    section.finish()
+    do {
+      _ = try EventFilter(patterns, source: .kinesis)
+    } catch {
+      for problem in error.problems {
+        let place = problem.pattern.map { places[$0] }
+        let position = problem.path.isEmpty ? "" : " at \(problem.path)"
+        findings.report(
+          place?.node ?? section.node, (place?.path).map { $0 + ".Pattern" } ?? section.path("Filters"),
+          value: problem.value.isEmpty ? nil : problem.value, "\(problem.rule)\(position)")
+      }
+    }
+    return patterns
   }
 
   /// Failures stay in our own store; `{"OnFailure": {}}` is what AWS shows for none.

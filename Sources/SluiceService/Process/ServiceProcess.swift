@@ -191,6 +191,7 @@ extension EventSourceMapping {
     retry = .init(
       attempts: mapping.maximumRetryAttempts, recordAge: mapping.maximumRecordAge,
       bisects: mapping.bisectsBatchOnError)
+    filters = mapping.filters
     timeout = function.timeout
     // A lane that waits for a process must not use up its handler's time.
     concurrency = function.concurrency

@@ -1,0 +1,45 @@
+public import EventPattern
+public import StreamModel
+
+/// Which records of a shard are delivered by a lane. The lane has its own, which may keep memory to work in.
+///
+/// A selection is a pure function of the record: the same record is judged alike whenever it is read.
+public protocol RecordSelecting: Sendable {
+  mutating func verdict(on record: borrowing RecordView) -> SelectionVerdict
+}
+
+/// What becomes of a record that was read.
+public enum SelectionVerdict: Hashable, Sendable {
+  case taken
+  /// `FilterCriteria` hold it back.
+  case filteredOut
+  /// `FilterCriteria` hold it back because they ask for fields of its data, and its data is not JSON.
+  case notJSON
+}
+
+/// Takes what `FilterCriteria` let through.
+public struct FilterSelection: RecordSelecting {
+  private var matcher: EventMatcher
+
+  public init(_ matcher: EventMatcher) {
+    self.matcher = matcher
+  }
+
+  public mutating func verdict(on record: borrowing RecordView) -> SelectionVerdict {
+    switch matcher.verdict(on: record) {
+    case .matched, .tooManyCombinations: .taken
+    case .notMatched: .filteredOut
+    case .notJSON: .notJSON
+    }
+  }
+}
+
+/// Records that a lane has read for the first time since it was opened.
+public struct ReadCounts: Hashable, Sendable {
+  public var polled = 0
+  public var filteredOut = 0
+  /// Those of `filteredOut` whose data is not JSON.
+  public var notJSON = 0
+
+  public init() {}
+}

@@ -1,0 +1,141 @@
+import ShardCore
+import StreamModel
+import StreamStore
+
+/// Reads of a lane that takes only some of its shard's records.
+///
+/// Blocks are read as they are and judged record by record; what is taken is copied together, so that a batch is as
+/// dense in memory as any other. A read goes on until the batch is full, the shard ends, or it has looked at
+/// `scanByteLimit`: a lane that takes one record of a million gives others their turn.
+extension StoreLaneSource {
+  /// What one read looks at, at most.
+  static let scanByteLimit = 4 << 20
+
+  func readSelected(
+    _ shard: ShardAddress, _ request: ReadRequest, selecting selection: inout any RecordSelecting,
+    into buffer: inout LaneBuffer, scanByteLimit: Int = Self.scanByteLimit
+  ) -> ReadAnswer {
+    let isForDelivery = request.purpose == .deliver
+    if isForDelivery, let answer = answerFromBuffer(request, &buffer) { return answer }
+    var scan = ShardScan(from: request.from, recycling: isForDelivery ? buffer.takeRun() : nil)
+    while scan.byteCount < scanByteLimit {
+      do {
+        let read = try store.read(
+          shard, from: scan.end, countLimit: 1, payloadByteLimit: 1, recordOverheadBytes: recordOverhead,
+          readAheadBytes: readAhead.bytesPerLane, recycling: buffer.takeRaw())
+        switch read {
+        case .caughtUp:
+          return found(by: scan, request, &buffer) ?? .caughtUp
+        case .shardEnd(let end):
+          return found(by: scan, request, &buffer) ?? .shardEnd(end: end)
+        case .records(let read):
+          let goesOn = scan.take(read.run, through: request.through, &selection, counting: &buffer)
+          buffer.raw = read.run
+          if !goesOn || measure(scan.builder.taken, from: 0, request).isFull {
+            return found(by: scan, request, &buffer) ?? .unavailable
+          }
+        }
+      } catch {
+        // What stands before a damaged block is delivered first.
+        return found(by: scan, request, &buffer) ?? answer(to: error, shard)
+      }
+    }
+    return found(by: scan, request, &buffer) ?? .unavailable
+  }
+
+  /// A full batch out of what was read before; `nil` if there is not enough of it.
+  private func answerFromBuffer(_ request: ReadRequest, _ buffer: inout LaneBuffer) -> ReadAnswer? {
+    guard request.through == nil, let run = buffer.run, buffer.scanned.contains(request.from) else { return nil }
+    let start = run.position(atOrAfter: request.from)
+    let batch = measure(run, from: start, request)
+    guard batch.isFull else { return nil }
+    buffer.range = start..<(start + batch.count)
+    return .records(
+      ReadResult(batch, of: run, from: start, begin: request.from, scannedEnd: buffer.scanned.upperBound))
+  }
+
+  private func measure(_ run: RecordRun, from position: Int, _ request: ReadRequest) -> BatchMeasure {
+    BatchMeasure.measure(
+      run, from: position, countLimit: request.countLimit, payloadByteLimit: request.payloadByteLimit,
+      recordOverheadBytes: recordOverhead, expiredBefore: request.expiredBefore)
+  }
+
+  /// What the scan found; `nil` if there was nothing to look at.
+  private func found(
+    by scan: borrowing ShardScan, _ request: ReadRequest, _ buffer: inout LaneBuffer
+  ) -> ReadAnswer? {
+    guard let begin = scan.begin else { return nil }
+    let run = scan.builder.taken
+    guard run.count > 0 else { return .nothingSelected(begin: begin, end: max(begin, scan.end)) }
+    let batch = measure(run, from: 0, request)
+    if request.purpose == .deliver {
+      buffer.run = run
+      buffer.range = 0..<batch.count
+      buffer.scanned = begin..<scan.end
+    }
+    return .records(ReadResult(batch, of: run, from: 0, begin: begin, scannedEnd: scan.end))
+  }
+}
+
+/// A walk through a shard that picks records.
+private struct ShardScan: ~Copyable {
+  var builder: RecordRunBuilder
+  /// Where it began; `nil` before the first block.
+  private(set) var begin: RecordIndex?
+  /// The index behind the last record that was looked at.
+  private(set) var end: RecordIndex
+  private(set) var byteCount = 0
+
+  init(from: RecordIndex, recycling old: consuming RecordRun?) {
+    builder = RecordRunBuilder(recycling: old, firstIndex: from)
+    end = from
+  }
+
+  /// Judges the records of a run. `false` if the walk is over: it has come to `through`, or retention has made a gap.
+  mutating func take(
+    _ run: RecordRun, through: RecordIndex?, _ selection: inout any RecordSelecting, counting buffer: inout LaneBuffer
+  ) -> Bool {
+    if begin == nil {
+      begin = run.firstIndex
+      end = run.firstIndex
+    }
+    guard run.firstIndex == end else { return false }
+    byteCount += run.packedByteCount(0..<run.count)
+    let batch = RecordBatch(origin: buffer.origin, run: run, range: 0..<run.count)
+    for position in 0..<run.count {
+      let index = run.index(at: position)
+      if let through, index > through { return false }
+      let verdict = selection.verdict(on: batch[position])
+      if verdict == .taken, !builder.append(recordAt: position, of: run) { return false }
+      buffer.count(verdict, at: index)
+      end = index.advanced(by: 1)
+    }
+    return true
+  }
+}
+
+extension LaneBuffer {
+  /// Counts a record once, however often it is read.
+  fileprivate mutating func count(_ verdict: SelectionVerdict, at index: RecordIndex) {
+    guard index >= countedEnd else { return }
+    countedEnd = index.advanced(by: 1)
+    counts.polled += 1
+    if verdict != .taken { counts.filteredOut += 1 }
+    if verdict == .notJSON { counts.notJSON += 1 }
+  }
+}
+
+extension ReadResult {
+  fileprivate init(
+    _ batch: BatchMeasure, of run: RecordRun, from start: Int, begin: RecordIndex, scannedEnd: RecordIndex
+  ) {
+    let next = start + batch.count
+    self.init(
+      extent: BatchExtent(
+        first: run.index(at: start), last: run.index(at: next - 1), count: batch.count,
+        firstArrival: batch.firstArrival, lastArrival: batch.lastArrival, payloadBytes: batch.payloadBytes),
+      begin: begin, scannedEnd: next < run.count ? run.index(at: next) : scannedEnd, isFull: batch.isFull,
+      expiredCount: batch.expiredCount, lastExpired: run.index(at: start + max(0, batch.expiredCount - 1)),
+      lastExpiredArrival: batch.lastExpiredArrival)
+  }
+}
