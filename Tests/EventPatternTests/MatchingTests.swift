@@ -115,6 +115,16 @@ struct MatchingTests {
     #expect(tryData(pattern, event) == .matches)
   }
 
+  @Test("long keys are compared to their end")
+  func longKeys() {
+    #expect(tryData(#"{"departure_time":[1]}"#, #"{"departure_date":1}"#) == .doesNot)
+    let both = #"{"departure_time":[1],"departure_date":[2]}"#
+    #expect(tryData(both, #"{"departure_date":2,"departure_time":1}"#) == .matches)
+    let long = String(repeating: "k", count: 100)
+    #expect(tryData(#"{"\#(long)":[1]}"#, #"{"\#(long)k":1}"#) == .doesNot)
+    #expect(tryData(#"{"\#(long)":[1],"\#(long)k":[2]}"#, #"{"\#(long)k":2,"\#(long)":1}"#) == .matches)
+  }
+
   @Test("texts are not normalised")
   func normalisation() {
     #expect(tryData(#"{"k":["é"]}"#, #"{"k":"e\u0301"}"#) == .doesNot)

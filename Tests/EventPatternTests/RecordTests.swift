@@ -108,12 +108,45 @@ struct RecordTests {
     #expect(matcher.verdict(on: PlainRecord(body: Array("{}".utf8))) == .notMatched)
   }
 
-  @Test("data is not read when the record's own fields rule every pattern out")
-  func ruledOut() throws {
+  @Test("data is not read when the record's own fields rule every pattern out, or the first possible one in")
+  func settledByOwnFields() throws {
     var matcher = EventMatcher(
-      try EventFilter([#"{"partitionKey":["p1"],"data":{"t":["x"]}}"#], source: .kinesis))
-    let other = PlainRecord(body: Array("not json".utf8), fields: [.partitionKey: "p2"])
-    #expect(matcher.verdict(on: other) == .notMatched)
+      try EventFilter(
+        [#"{"partitionKey":["p1"],"data":{"t":["x"]}}"#, #"{"partitionKey":["p2"]}"#], source: .kinesis))
+    let reads = Reads()
+    #expect(matcher.verdict(on: CountedRecord(key: "p3", reads: reads)) == .notMatched)
+    #expect(matcher.verdict(on: CountedRecord(key: "p2", reads: reads)) == .matched(pattern: 1))
+    #expect(reads.count == 0)
+    let verdict = matcher.verdict(on: CountedRecord(key: "p1", reads: reads))
+    #expect(verdict == .notJSON(JSONFault(kind: .unexpectedByte, offset: 1)))
+    #expect(reads.count == 1)
+  }
+
+  private final class Reads {
+    var count = 0
+  }
+
+  /// Counts how often its data, which is not JSON, is asked for.
+  private struct CountedRecord: FilterableRecord {
+    var key: String
+    var reads: Reads
+    private let data = Array("not json".utf8)
+
+    init(key: String, reads: Reads) {
+      self.key = key
+      self.reads = reads
+    }
+
+    var body: RawSpan {
+      @_lifetime(borrow self) get {
+        reads.count += 1
+        return data.span.bytes
+      }
+    }
+
+    func write(_ field: KinesisField, to value: inout FieldValue) {
+      if field == .partitionKey { value.append(key) }
+    }
   }
 
   @Test("without patterns every record passes")

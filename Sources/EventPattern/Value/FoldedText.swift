@@ -31,7 +31,7 @@ struct FoldedText: Sendable {
         start -= 1
       } while text.byte(start) & 0xc0 == 0x80
     }
-    return end(in: text, from: start) == text.byteCount
+    return end(in: text, from: start) != nil
   }
 
   /// Where this ends in `text` if it stands at `start`.

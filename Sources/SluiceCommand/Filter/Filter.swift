@@ -24,7 +24,7 @@ struct Filter: ParsableCommand {
 
     @Argument(help: "The pattern: JSON, a file, or - for standard input.") var pattern: String
     @Argument(help: "The event: JSON, a file, or - for standard input.") var event: String
-    @Option(help: "What the event is a record of: kinesis or dynamodb.") var source: FilterSource = .kinesis
+    @Option(help: "What the event is a record of: kinesis or dynamodb.") var source: EventSourceName = .kinesis
     @Option(help: "The partition key, when the event is the data alone.") var partitionKey: String?
     @OptionGroup var output: FormatOption
 
@@ -36,7 +36,7 @@ struct Filter: ParsableCommand {
     func run() throws {
       let filter = try compiled()
       let event = try FilteredEvent(
-        try InlineOrFile.read(self.event, "event"), source: source, partitionKey: partitionKey)
+        try InlineOrFile.read(self.event, "event"), source: source.source, partitionKey: partitionKey)
       let explanation = filter.explanation(of: event.record, constants: event.constants)
       if output.isJSON {
         try printJSON(FilterReport(explanation, filter.advice))
@@ -52,7 +52,7 @@ struct Filter: ParsableCommand {
         throw Problem(Exit.badInput, "the pattern is not UTF-8")
       }
       do {
-        return try EventFilter([text], source: source)
+        return try EventFilter([text], source: source.source)
       } catch {
         let lines = error.problems.map { [$0.path, $0.value, $0.rule].filter { !$0.isEmpty }.joined(separator: ": ") }
         throw Problem(Exit.badInput, "this is no filter pattern:\n  " + lines.joined(separator: "\n  "))
@@ -61,7 +61,18 @@ struct Filter: ParsableCommand {
   }
 }
 
-extension FilterSource: ExpressibleByArgument {}
+/// A ``FilterSource`` as an argument.
+enum EventSourceName: String, ExpressibleByArgument, CaseIterable {
+  case kinesis
+  case dynamodb
+
+  var source: FilterSource {
+    switch self {
+    case .kinesis: .kinesis
+    case .dynamodb: .dynamodb
+    }
+  }
+}
 
 /// An argument that is JSON itself, or names a file.
 enum InlineOrFile {
