@@ -1,4 +1,4 @@
-internal import Glibc
+package import Glibc
 
 /// A value behind a lock.
 ///
@@ -9,18 +9,26 @@ internal import Glibc
 package struct Mutex<Value>: ~Copyable, @unchecked Sendable {
   // Unchecked because of the pointers, which do not change. The first leads to what is made for many threads, the second
   // to the value, which is touched under the lock only.
-  private let lock: UnsafeMutablePointer<pthread_mutex_t>
-  private let value: UnsafeMutablePointer<Value>
+  @usableFromInline package let lock: UnsafeMutablePointer<pthread_mutex_t>
+  @usableFromInline package let value: UnsafeMutablePointer<Value>
 
+  @inlinable
   package init(_ value: consuming sending Value) {
     unsafe lock = .allocate(capacity: 1)
     unsafe self.value = .allocate(capacity: 1)
     unsafe lock.initialize(to: pthread_mutex_t())
     unsafe self.value.initialize(to: value)
-    let code = unsafe pthread_mutex_init(lock, nil)
-    precondition(code == 0, "a mutex of one process can always be made")
+    var attributes = pthread_mutexattr_t()
+    // Tries a little before it sleeps: the locks of a poller are held for less than a sleep and a wake take.
+    let kind = Int32(PTHREAD_MUTEX_ADAPTIVE_NP)
+    let codes = unsafe [
+      pthread_mutexattr_init(&attributes), pthread_mutexattr_settype(&attributes, kind),
+      pthread_mutex_init(lock, &attributes), pthread_mutexattr_destroy(&attributes),
+    ]
+    precondition(codes.allSatisfy { $0 == 0 }, "a mutex of one process can always be made")
   }
 
+  @inlinable
   deinit {
     unsafe pthread_mutex_destroy(lock)
     unsafe lock.deallocate()
@@ -29,6 +37,7 @@ package struct Mutex<Value>: ~Copyable, @unchecked Sendable {
   }
 
   /// Runs `body` alone.
+  @inlinable
   package borrowing func withLock<Result: ~Copyable, Failure: Error>(
     _ body: (inout sending Value) throws(Failure) -> sending Result
   ) throws(Failure) -> sending Result {

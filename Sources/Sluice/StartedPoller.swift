@@ -1,5 +1,5 @@
-import StreamRuntime
 import Locks
+import StreamRuntime
 
 /// Holds the poller that `run()` makes, for those who hold a copy of the processor.
 final class StartedPoller: Sendable {

@@ -1,9 +1,9 @@
 import CoreMetrics
+import Locks
 import Logging
 import ShardCore
 import StreamModel
 import StreamStore
-import Locks
 
 /// Carries out the reads and deliveries of one lane.
 ///

@@ -11,7 +11,6 @@ public struct MappingSettings: Hashable, Sendable {
     self.policy = policy
   }
 
-  /// The version that is written. The one before it lacks the last number.
   private static let version: UInt8 = 2
   /// Stands for `nil`: neither setting can be negative.
   private static let none: Int64 = -1
@@ -37,19 +36,17 @@ public struct MappingSettings: Hashable, Sendable {
     return writer.bytes
   }
 
-  /// `nil` if a newer version wrote it, or it is damaged.
+  /// `nil` if another version wrote it, or it is damaged.
   public init?(decoding bytes: [UInt8]) {
     var reader = ByteReader(bytes)
     do {
       let version: UInt8 = try reader.read()
-      guard (1...Self.version).contains(version) else { return nil }
+      guard version == Self.version else { return nil }
       stream = StreamNumber(try reader.read())
       policy = try LanePolicy(from: &reader)
-      if version >= 2 {
-        let limit: Int64 = try reader.read()
-        guard limit >= 1 else { return nil }
-        policy.unstoredBatchLimit = Int(clamping: limit)
-      }
+      let limit: Int64 = try reader.read()
+      guard limit >= 1 else { return nil }
+      policy.unstoredBatchLimit = Int(clamping: limit)
       guard reader.isAtEnd else { return nil }
     } catch {
       return nil

@@ -1,8 +1,8 @@
 import CoreMetrics
+import Locks
 import Logging
 import ShardCore
 import StreamModel
-import Locks
 
 /// Runs a poller: feeds it what happened and carries out what it orders, without an opinion of its own.
 ///

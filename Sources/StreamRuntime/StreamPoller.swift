@@ -1,8 +1,8 @@
+import Locks
 public import Logging
 public import ShardCore
 public import StreamModel
 public import StreamStore
-import Locks
 
 /// A mapping to run: a stream, a handler, and the rules between them.
 public struct MappingPlan: Sendable {

@@ -1,8 +1,8 @@
 import Foundation
 import LambdaRuntime
+import Locks
 import Logging
 import StreamModel
-import Locks
 import Testing
 
 @Suite("Handlers in warm processes", .timeLimit(.minutes(2)))

@@ -118,7 +118,8 @@ struct DiskTroubleTests {
       try await place.put("one")
       try await place.isDrained()
       #expect(await worker.drain() == 0)
-      try place.setFormat(7)
+      let former = try place.setFormat([200, 0, 0, 0, 0, 0, 0, 0])
+      let ours = try #require(former.first)
       let before = try Data(contentsOf: place.data.appending(path: "data.mdb"))
       try place.write("x\n", to: "line")
       for arguments in [
@@ -128,10 +129,11 @@ struct DiskTroubleTests {
         let ended = try await place.sluice(arguments, environment: [:])
         #expect(ended.code != 0, "\(arguments): \(ended)")
         #expect(
-          ended.errors.contains("the store has format 7 and this version reads up to 1"), "\(arguments): \(ended)")
+          ended.errors.contains("the store has format 200 and this version reads up to \(ours):"),
+          "\(arguments): \(ended)")
       }
       #expect(try Data(contentsOf: place.data.appending(path: "data.mdb")) == before)
-      try place.setFormat(1)
+      try place.setFormat(former)
       _ = try await place.start()
       try await place.put("two")
       try await place.isDrained()
@@ -153,12 +155,18 @@ extension Workplace {
     #expect(ended.code == 0, "\(ended)")
   }
 
-  /// Writes another format number into the store, which nobody may have open.
-  fileprivate func setFormat(_ format: UInt64) throws {
+  /// Writes another format into the store, which nobody may have open; the one that was there. Its first byte is the
+  /// number.
+  @discardableResult
+  fileprivate func setFormat(_ format: [UInt8]) throws -> [UInt8] {
     let environment = try Environment(path: data.path, options: EnvironmentOptions(mapBytes: 1 << 30))
     let meta = try #require(try environment.openTables(["meta"])[0])
-    try environment.write { transaction throws(LMDBError) in
-      try transaction.put(Key("format"), withUnsafeBytes(of: format.littleEndian) { Array($0) }, in: meta)
+    let former = try environment.read { transaction throws(LMDBError) in
+      try transaction.value(Key("format"), in: meta)?.withUnsafeBytes { Array($0) } ?? []
     }
+    try environment.write { transaction throws(LMDBError) in
+      try transaction.put(Key("format"), format, in: meta)
+    }
+    return former
   }
 }

@@ -16,15 +16,21 @@ struct KillTests {
   func killed() async throws {
     let setup = Setup {
       $0.shards = 4
-      // Slow enough that there is something in flight when the worker is killed.
-      $0.command = #"["python3", "handler.py", "4"]"#
+      // Slow enough that there is something in flight when a worker is killed.
+      $0.command = #"["python3", "handler.py", "20"]"#
     }
     try await Workplace.with(setup) { place in
       var dice = SplitMix64(seed: UInt64(Self.seed))
       let producer = Producer()
       var account = Account()
       for life in 0..<Self.kills {
-        let worker = try await place.start(life: life, early: true)
+        // A cold worker is killed while its lanes open and its handlers start, a warm one while they work.
+        let isWarm = Bool.random(using: &dice)
+        let worker = try await place.start(life: life, early: !isWarm)
+        if isWarm {
+          await producer.putOnce(through: worker)
+          try await place.isDrained()
+        }
         try await producer.put(through: worker, untilAcknowledged: Int.random(in: 0...25, using: &dice))
         account.note(try await place.ask(StatusReport.self, "status"), after: life)
       }
@@ -63,7 +69,8 @@ private final class Producer: Sendable {
   }
 
   /// Returns whether the worker still answers. What it did not answer counts as not acknowledged.
-  private func putOnce(through worker: Worker, goal: Int) async -> Bool {
+  @discardableResult
+  func putOnce(through worker: Worker, goal: Int = .max) async -> Bool {
     let numbers = state.withLock { state in
       defer { state.next += Self.recordsPerPut }
       return state.next..<(state.next + Self.recordsPerPut)

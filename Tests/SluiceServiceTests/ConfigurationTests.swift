@@ -63,14 +63,16 @@ struct ConfigurationTests {
     expected.retry.attempts = 7
     expected.timeout = .seconds(30)
     expected.concurrency = 4
+    expected.unstoredBatchLimit = EventSourceMapping.unstoredBatchLimitOfProcesses
     #expect(EventSourceMapping(mapping, function) == expected)
   }
 
-  @Test("a mapping that says nothing behaves as the library does by default, one process at a time")
+  @Test("a mapping that says nothing behaves as the library does by default, with the limits of one process")
   func policyDefaults() {
     let function = FunctionConfiguration(name: "f", command: ["true"])
     var expected = EventSourceMapping("s-f", stream: "s", from: .trimHorizon)
     expected.concurrency = 1
+    expected.unstoredBatchLimit = EventSourceMapping.unstoredBatchLimitOfProcesses
     #expect(EventSourceMapping(MappingConfiguration(stream: "s", function: "f"), function) == expected)
   }
 

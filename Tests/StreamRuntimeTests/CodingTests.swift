@@ -82,13 +82,6 @@ struct CodingTests {
     #expect(MappingSettings(decoding: bytes + [0]) == nil)
   }
 
-  @Test("settings of the first version come back, with the default for what it did not know")
-  func formerSettings() {
-    let settings = MappingSettings(stream: StreamNumber(5), policy: LanePolicy(batchSize: 7))
-    let former = [1] + settings.encoded().dropFirst().dropLast(8)
-    #expect(MappingSettings(decoding: former) == settings)
-  }
-
   @Test("a history keeps the first two attempts and the last eight, and counts the others")
   func bounds() {
     var history = AttemptHistory()

@@ -1,11 +1,11 @@
 import EventPattern
 import Foundation
+import Locks
 import Logging
 import ShardCore
 import StreamModel
 import StreamRuntime
 import StreamStore
-import Locks
 
 /// A delivery as the handler saw it.
 struct Delivered: Hashable, Sendable {

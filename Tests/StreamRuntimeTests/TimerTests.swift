@@ -1,5 +1,5 @@
-import StreamModel
 import Locks
+import StreamModel
 import Testing
 
 @testable import StreamRuntime

@@ -1,7 +1,7 @@
 import Foundation
+import Locks
 import Logging
 import StreamModel
-import Locks
 
 /// One warm process: takes an event line, gives an answer line, one at a time.
 ///

@@ -1,5 +1,5 @@
-public import StreamModel
 import Locks
+public import StreamModel
 
 /// A handler in other processes: each batch becomes one event line, each answer line an outcome.
 ///

@@ -1,6 +1,6 @@
+import Locks
 public import Logging
 public import StreamModel
-import Locks
 
 /// The warm processes of one function that speaks JSON lines: an event on standard input, an answer on standard output.
 ///

@@ -1,11 +1,11 @@
 import ArgumentParser
 import Foundation
 import LambdaRuntime
+import Locks
 import Logging
 import Sluice
 import StreamModel
 import StreamStore
-import Locks
 
 struct Demo: AsyncParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,5 +1,5 @@
-import ArgumentParser
-import EventPattern
+public import ArgumentParser
+public import EventPattern
 import Foundation
 
 struct Filter: ParsableCommand {

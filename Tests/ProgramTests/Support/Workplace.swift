@@ -109,7 +109,13 @@ final class Workplace: Sendable {
     let child = try Child(
       arguments, in: folder, environment: environment.merging(more) { $1 },
       output: output.handle, errors: errors.handle)
-    return Ended(code: await child.ended(), output: try output.take(), errors: try errors.take())
+    // At the test's time limit a program that should have ended goes with it.
+    let code = await withTaskCancellationHandler {
+      await child.ended()
+    } onCancel: {
+      child.send(SIGKILL)
+    }
+    return Ended(code: code, output: try output.take(), errors: try errors.take())
   }
 
   // MARK: Words of many stories
