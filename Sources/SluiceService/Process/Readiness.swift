@@ -1,4 +1,4 @@
-import Synchronization
+import Locks
 
 /// The moment at which a worker is of use: its port is bound and every lane is open, in whichever order that comes.
 final class Readiness: Sendable {
