@@ -128,10 +128,10 @@ struct DiskTroubleTests {
         let ended = try await place.sluice(arguments, environment: [:])
         #expect(ended.code != 0, "\(arguments): \(ended)")
         #expect(
-          ended.errors.contains("the store has format 7 and this version reads up to 1"), "\(arguments): \(ended)")
+          ended.errors.contains("the store has format 7 and this version reads up to 2"), "\(arguments): \(ended)")
       }
       #expect(try Data(contentsOf: place.data.appending(path: "data.mdb")) == before)
-      try place.setFormat(1)
+      try place.setFormat(2)
       _ = try await place.start()
       try await place.put("two")
       try await place.isDrained()
