@@ -61,3 +61,51 @@ struct RoomTests {
     for folder in folders { #expect(map.contains("`\(folder)`"), "ARCHITECTURE.md does not name \(folder)") }
   }
 
+  @Test("locks are those that the thread sanitizer follows: of Synchronization only atomics are used")
+  func locksAreFollowed() throws {
+    for file in try Repository.swiftFiles(below: "Sources") {
+      let text = try String(contentsOf: file, encoding: .utf8)
+      #expect(!text.contains("import struct Synchronization.Mutex"), "\(file.lastPathComponent)")
+      guard text.contains("import Synchronization") else { continue }
+      #expect(!text.contains("Mutex"), "\(file.lastPathComponent) may take Swift's Mutex for ours")
+    }
+  }
+
+  @Test("the core and the simulator read no clock and throw no dice of their own")
+  func coreIsPure() throws {
+    let words = ["ContinuousClock", "SuspendingClock", "SystemRandomNumberGenerator", ".random(in:", "clock_gettime"]
+    for room in ["StreamModel", "ShardCore", "ShardSimulation"] {
+      for file in try Repository.swiftFiles(below: "Sources/\(room)") {
+        let text = try String(contentsOf: file, encoding: .utf8)
+        for word in words where text.contains(word) {
+          // A generator that was handed in may be used; only the system's own may not.
+          #expect(word == ".random(in:" && text.contains("using:"), "\(file.lastPathComponent) uses \(word)")
+        }
+      }
+    }
+  }
+}
+
+enum Repository {
+  static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent()
+
+  static func swiftFiles(below path: String) throws -> [URL] {
+    let folder = root.appending(path: path)
+    let walker = try #require(FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil))
+    return walker.compactMap { $0 as? URL }.filter { $0.pathExtension == "swift" }
+  }
+
+  /// The modules that a file imports, whatever stands before and behind the word.
+  static func imports(of file: URL) throws -> Set<String> {
+    let text = try String(contentsOf: file, encoding: .utf8)
+    let names = text.split(separator: "\n").compactMap { line -> String? in
+      let words = line.split(separator: " ")
+      guard let position = words.firstIndex(of: "import"), position <= 2, position + 1 < words.count else { return nil }
+      let prefixes: Set<Substring> = ["public", "internal", "private", "fileprivate", "package", "@testable"]
+      guard words[..<position].allSatisfy({ prefixes.contains($0) }) else { return nil }
+      return words[position + 1].split(separator: ".").first.map(String.init)
+    }
+    return Set(names)
+  }
+}
