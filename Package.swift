@@ -104,7 +104,7 @@ let package = Package(
     .testTarget(
       name: "SluiceServiceTests",
       dependencies: [
-        "SluiceService", "Sluice", "StreamModel",
+        "SluiceService", "Sluice", "StreamModel", "Locks",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
       ],

@@ -22,6 +22,7 @@ struct Lane: Hashable {
   /// When the window of the next batch opened; `nil` while nothing waits.
   var windowOpenedAt: MonotonicTime?
   var lostToRetention: UInt64
+  var lostToDamage: UInt64
   var isPaused: Bool
   var isFinished: Bool
   /// An operator gave up the records up to and including this one.
@@ -147,6 +148,7 @@ struct Lane: Hashable {
     case .pauseRequested: pause(step, &effects)
     case .resumeRequested: resume(step, &effects)
     case .skipRequested(let index): skip(through: index, step, &effects)
+    case .damageSkipRequested(let block, let end): skipDamage(at: block, end: end, step, &effects)
     case .redriveRequested(let redrive): redriveLater(redrive, step, &effects)
 
     // Progress runs beside everything else.

@@ -13,6 +13,7 @@ extension Lane {
     self.next = progress.next
     self.head = .open
     self.lostToRetention = progress.lostToRetention
+    self.lostToDamage = progress.lostToDamage
     self.isPaused = progress.isPaused
     self.isFinished = progress.isFinished
     self.hasUnfinishedParents = hasUnfinishedParents

@@ -40,6 +40,23 @@ extension Lane {
     }
   }
 
+  /// Goes on behind the damaged block at which the lane stopped. There is nothing that a failure entry could hold: the
+  /// records before `end` that are not settled are counted as lost.
+  mutating func skipDamage(
+    at block: RecordIndex, end: RecordIndex, _ step: LaneStep, _ effects: inout [PollerEffect]
+  ) {
+    guard case .stopped(block: block) = phase, end > block, end > next, !step.isDraining else { return }
+    countLost(until: block, &effects)
+    let count = next.distance(to: end)
+    lostToDamage += count
+    next = end
+    head = .open
+    pieces.removeAll()
+    progressChanged(settlingBatch: false)
+    effects.append(.countLost(id, count))
+    goOn(step, &effects)
+  }
+
   /// Records skipped one batch's worth at a time; they leave with the attempts they had.
   mutating func giveUp(_ result: ReadResult, _ step: LaneStep, _ effects: inout [PollerEffect]) {
     let extent = result.extent

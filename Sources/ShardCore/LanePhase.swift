@@ -34,7 +34,7 @@ enum LanePhase: Hashable {
   case unavailable
   /// An operator paused the lane. Holds nothing. → goes on when resumed.
   case paused
-  /// A block is damaged. Holds nothing. → goes on when resumed.
+  /// A block is damaged. Holds nothing. → goes on when resumed, or behind the block when that is given up.
   case stopped(block: RecordIndex)
   /// The shard was closed and all of it is settled. Holds nothing. → `ready` for a redrive.
   case finished

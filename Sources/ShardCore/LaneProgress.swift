@@ -2,7 +2,7 @@ public import StreamModel
 
 /// What a lane must find again after a restart: one small value for each mapping and shard, stored as a whole.
 public struct LaneProgress: Hashable, Sendable {
-  /// The checkpoint: every record before it is settled (processed, handed over, or counted as lost to retention).
+  /// The checkpoint: every record before it is settled (processed, handed over, or counted as lost).
   public var next: RecordIndex
   /// The shard was closed and all of it is settled; its children may start.
   public var isFinished: Bool
@@ -15,10 +15,12 @@ public struct LaneProgress: Hashable, Sendable {
   public var pieces: [Int]
   /// Records that retention removed before this lane came to them.
   public var lostToRetention: UInt64
+  /// Records in damaged blocks that an operator gave up.
+  public var lostToDamage: UInt64
 
   public init(
     next: RecordIndex = .zero, isFinished: Bool = false, isPaused: Bool = false, failing: FailingBatch? = nil,
-    pieces: [Int] = [], lostToRetention: UInt64 = 0
+    pieces: [Int] = [], lostToRetention: UInt64 = 0, lostToDamage: UInt64 = 0
   ) {
     self.next = next
     self.isFinished = isFinished
@@ -26,6 +28,7 @@ public struct LaneProgress: Hashable, Sendable {
     self.failing = failing
     self.pieces = pieces
     self.lostToRetention = lostToRetention
+    self.lostToDamage = lostToDamage
   }
 }
 

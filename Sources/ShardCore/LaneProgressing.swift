@@ -5,7 +5,7 @@ extension Lane {
   var progress: LaneProgress {
     LaneProgress(
       next: next, isFinished: isFinished, isPaused: isPaused, failing: head.failing, pieces: frozenBatches,
-      lostToRetention: lostToRetention)
+      lostToRetention: lostToRetention, lostToDamage: lostToDamage)
   }
 
   /// The counts of the frozen batches, the nearest first and without the failing one.

@@ -70,6 +70,10 @@ extension Lane {
     case .shardEnd(let end):
       takeShardEnd(end, reading, step, &effects)
     case .corrupted(let block):
+      // What waits in the window stands before the block and can be read.
+      if case .measureMore(let seen, let from) = reading.purpose {
+        return wait(for: seen, scannedEnd: from, isFull: true, reading, step, &effects)
+      }
       skipThrough = nil
       enter(.stopped(block: block), step)
     case .unavailable:

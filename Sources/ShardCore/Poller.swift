@@ -81,6 +81,8 @@ public struct Poller: Hashable, Sendable {
       tell(lane, .retryRequested, now, jitter, &effects)
     case .skipRequested(let lane, let index):
       tell(lane, .skipRequested(through: index), now, jitter, &effects)
+    case .damageSkipRequested(let lane, let block, let end):
+      tell(lane, .damageSkipRequested(block: block, end: end), now, jitter, &effects)
     case .redriveRequested(let lane, let redrive):
       tell(lane, .redriveRequested(redrive), now, jitter, &effects)
     case .drainRequested:
@@ -211,7 +213,7 @@ extension PollerEvent {
     case .readAnswered(_, .records): true
     case .laneOpened, .shardChanged, .readAnswered, .progressStored, .progressRefused, .failureStored,
       .failureRefused, .timerFired, .pauseRequested, .resumeRequested, .retryRequested, .skipRequested,
-      .redriveRequested, .drainRequested, .stopRequested:
+      .damageSkipRequested, .redriveRequested, .drainRequested, .stopRequested:
       false
     }
   }

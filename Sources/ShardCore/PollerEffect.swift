@@ -26,7 +26,8 @@ public enum PollerEffect: Hashable, Sendable {
   case settleRedrive(LaneID, entry: UInt64, succeeded: Bool)
   /// Fire at this moment. Replaces the moment armed before.
   case armTimer(MonotonicTime)
-  /// So many records were gone before the lane came to them: retention had removed them.
+  /// So many records leave the lane for nowhere: retention had removed them before the lane came to them, or they stood
+  /// in a damaged block that an operator gave up.
   case countLost(LaneID, UInt64)
   /// Nothing is in flight and all progress is stored.
   case drained

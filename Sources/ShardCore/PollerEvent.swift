@@ -82,6 +82,9 @@ public enum PollerEvent: Hashable, Sendable {
   case retryRequested(LaneID)
   /// Give up the records up to and including this one: they leave the lane as failure entries.
   case skipRequested(LaneID, through: RecordIndex)
+  /// Give up the damaged block at which the lane stopped: nobody can read its records, up to `end`, and those that are
+  /// not settled are counted as lost.
+  case damageSkipRequested(LaneID, block: RecordIndex, end: RecordIndex)
   /// Deliver a failure entry again, between two batches of the lane, in the order of these requests.
   case redriveRequested(LaneID, Redrive)
   /// Start nothing new, let what is in flight end, store progress, then say `drained`.

@@ -9,7 +9,7 @@ public struct Coverage: Hashable, Sendable, CustomStringConvertible {
     case deadline, lateAnswer, repeatedAnswer, succeededAfterCancel
     case progressCommitted, progressRefused, failureCommitted, failureRefused, storeFull, staleStoreAnswer
     case bisected, exhausted, expired, expiredHeadOnly, skipped, lost
-    case pause, resume, skip, retry, redrive, redriveSucceeded, redriveFailed
+    case pause, resume, skip, skipDamage, retry, redrive, redriveSucceeded, redriveFailed
     case timer, earlyTimer, restoredFailing, finished
     case inWaitingForParents, inIdle, inWaitingForTurn, inReading, inWindowing, inDelivering, inCancelling
     case inBackingOff, inStoringFailure, inFailureRefused, inHolding, inUnavailable, inPaused, inStopped, inFinished

@@ -22,6 +22,8 @@ extension PollerEvent {
     case .resumeRequested(let lane): return "\(lane.name): an operator resumes it"
     case .retryRequested(let lane): return "\(lane.name): an operator wants its retry now"
     case .skipRequested(let lane, let index): return "\(lane.name): an operator skips through record \(index.rawValue)"
+    case .damageSkipRequested(let lane, let block, let end):
+      return "\(lane.name): an operator skips the damaged block \(block.rawValue)..<\(end.rawValue)"
     case .redriveRequested(let lane, let redrive): return "\(lane.name): an operator redrives entry \(redrive.entry)"
     case .drainRequested: return "the process shall drain"
     case .stopRequested: return "the process shall stop"
@@ -73,6 +75,7 @@ extension LaneProgress {
     if isPaused { remarks += ", paused" }
     if isFinished { remarks += ", finished" }
     if lostToRetention > 0 { remarks += ", \(lostToRetention) lost to retention" }
+    if lostToDamage > 0 { remarks += ", \(lostToDamage) lost to damage" }
     return remarks
   }
 }

@@ -12,8 +12,8 @@ public struct StoredLane: Hashable, Sendable {
     self.history = history
   }
 
-  /// Version 2: version, flags, next, lost; then the counts of frozen batches, if any; then, for a failing batch, its
-  /// numbers and its attempts. Little-endian; strings and lists carry their count in front.
+  /// Version 2: version, flags, next, lost to retention, lost to damage; then the counts of frozen batches, if any; then,
+  /// for a failing batch, its numbers and its attempts. Little-endian; strings and lists carry their count in front.
   public func encoded() -> [UInt8] {
     var writer = ByteWriter()
     writer.write(Self.version)
@@ -25,6 +25,7 @@ public struct StoredLane: Hashable, Sendable {
     writer.write(flags)
     writer.write(progress.next.rawValue)
     writer.write(progress.lostToRetention)
+    writer.write(progress.lostToDamage)
     if !progress.pieces.isEmpty {
       writer.write(UInt32(progress.pieces.count))
       for count in progress.pieces { writer.write(UInt32(count)) }
@@ -55,6 +56,7 @@ public struct StoredLane: Hashable, Sendable {
     guard flags & ~Flag.all == 0 else { throw .malformed }
     var progress = LaneProgress(next: try reader.readIndex())
     progress.lostToRetention = try reader.read()
+    progress.lostToDamage = try reader.read()
     progress.isFinished = flags & Flag.finished != 0
     progress.isPaused = flags & Flag.paused != 0
     if flags & Flag.pieces != 0 { progress.pieces = try reader.readPieces() }

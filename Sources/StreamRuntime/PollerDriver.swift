@@ -173,7 +173,7 @@ final class PollerDriver: Sendable {
         let lane = work.lanes[id.rawValue]
         lane.mapping.metrics.dropped.increment(by: Int(clamping: count))
         lane.mapping.logger.error(
-          "records were removed by retention before they could be delivered",
+          "records are lost: retention removed them, or they stood in a damaged block that was skipped",
           metadata: ["shard": "\(lane.shard.shard)", "records": "\(count)"])
       case .armTimer, .drained:
         continue

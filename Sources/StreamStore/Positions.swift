@@ -6,7 +6,8 @@ public struct ShardBounds: Hashable, Sendable {
   public var firstAvailable: RecordIndex
   /// The index behind the last record.
   public var end: RecordIndex
-  /// The arrivals of the first and the last record; `nil` for an empty shard.
+  /// The arrivals of the first and the last record; `nil` for an empty shard, and that of the first where the head of its
+  /// block is damaged.
   public var firstArrival: WallTime?
   public var lastArrival: WallTime?
   /// What the records take in the store: exact for shards of few blocks, estimated from the first and the last block
@@ -130,15 +131,16 @@ extension ReadTransaction {
       return bounds
     }
     bounds.firstAvailable = blocks.key.blockIndex
-    guard let first = blocks.blockHeader else { throw Self.damaged(blocks.key) }
+    // Without a head that can be read the first block does not say when its records arrived.
+    let first = blocks.blockHeader
     guard try blocks.seek(atOrBefore: Key(block: address, RecordIndex(.max))), let last = blocks.blockHeader else {
       throw Self.damaged(Key(block: address, bounds.firstAvailable))
     }
     bounds.end = last.endIndex
-    bounds.firstArrival = first.firstArrival
+    bounds.firstArrival = first?.firstArrival
     bounds.lastArrival = last.lastArrival
-    let sampledBytes = first.packedByteCount + last.packedByteCount
-    let sampledCount = first.count + last.count
+    let sampledBytes = (first?.packedByteCount ?? 0) + last.packedByteCount
+    let sampledCount = (first?.count ?? 0) + last.count
     bounds.estimatedBytes = UInt64(Double(bounds.count) * Double(sampledBytes) / Double(sampledCount))
     return bounds
   }

@@ -69,6 +69,9 @@ extension ReadTransaction {
   ) throws(LMDBError) -> BlocksFound {
     var blocks = try cursor(in: layout.blocks)
     guard try blocks.seekBlock(of: address, holding: from) else { return .nothing(try shard(address, layout)) }
+    if blocks.key.blockIndex > from, let hole = try blocks.hole(before: blocks.key.blockIndex, of: address) {
+      return .damaged(block: hole)
+    }
     var recycled: RecordRun?
     swap(&recycled, &old)
     var builder = RecordRunBuilder(recycling: recycled.take(), firstIndex: max(from, blocks.key.blockIndex))
@@ -108,6 +111,26 @@ extension Cursor {
       return try next() && key.isBlock(of: address)
     }
     return try seek(atOrAfter: Key(block: address, index)) && key.isBlock(of: address)
+  }
+}
+
+extension Cursor {
+  /// Where the records begin that are missing before the block `first` that the cursor stands on: behind a block that
+  /// ends too early, or with one whose head lies about its end. `nil` if nothing stands before it: retention has removed
+  /// that. The cursor comes back to where it was.
+  @_lifetime(self: copy self)
+  fileprivate mutating func hole(before first: RecordIndex, of address: ShardAddress) throws(LMDBError) -> RecordIndex?
+  {
+    var hole: RecordIndex?
+    if try previous(), key.isBlock(of: address) {
+      let former = key.blockIndex
+      let header = unsafe value.withUnsafeBytes {
+        unsafe BlockHeader(verifying: $0, address: address, firstIndex: former)
+      }
+      hole = header?.endIndex ?? former
+    }
+    _ = try seek(atOrAfter: Key(block: address, first))
+    return hole
   }
 }
 

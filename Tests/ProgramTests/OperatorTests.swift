@@ -156,16 +156,6 @@ struct OperatorTests {
     }
   }
 
-  @Test("a worker says that it is ready when its lanes are open, and not before")
-  func readyWithLanes() async throws {
-    try await Workplace.with(Setup { $0.shards = 1_000 }) { place in
-      let worker = try await place.start(early: true)
-      _ = try await worker.says("ready address=")
-      let answer = try await worker.get("/ready")
-      #expect(answer.status == 200, "\(answer.text)")
-    }
-  }
-
   @Test("the metrics have the names of AWS and the lanes")
   func metrics() async throws {
     try await Workplace.with(Setup { $0.retries = 0 }) { place in

@@ -111,6 +111,34 @@ struct StoreTroubleTests {
       #expect(await worker.drain() == 0)
     }
   }
+
+  @Test("a skip goes on behind a damaged block, says before what that costs, and is on record")
+  func skipDamage() async throws {
+    try await Workplace.with { place in
+      #expect(try await place.sluice("streams", "create", "numbers").code == 0)
+      for text in ["needle in a haystack", "behind"] { try await place.put(text) }
+      try place.damage("needle in a haystack")
+      let worker = try await place.start()
+      let damage = try #require(try await place.lane(is: .stopped).damage)
+      #expect(try await place.sluice("explain", "numbers-note").output.contains("$ sluice skip numbers-note --shard 0"))
+      let preview = try await place.ask(ActionReport.self, "skip", "numbers-note", "--shard", "0")
+      #expect(!preview.isApplied && preview.records == 1)
+      #expect(preview.effects.first?.contains(damage.firstSequenceNumber) == true)
+      #expect(try await place.ask([AuditReport].self, "audit").isEmpty)
+      #expect(try await place.lanes().map(\.state) == [.stopped])
+      #expect(try await place.sluice("skip", "numbers-note", "--shard", "0", "--yes").code == 0)
+      try await place.isDrained()
+      #expect(place.delivered.map(\.text) == ["behind"])
+      let audit = try #require(try await place.ask([AuditReport].self, "audit").first)
+      #expect(audit.action == "skip" && audit.detail == preview.effects.first)
+      #expect(try await worker.get("/metrics").text.contains("DroppedEventCount{mapping=\"numbers-note\"} 1"))
+      #expect(await worker.drain() == 0)
+      _ = try await place.start()
+      #expect(try await place.lanes().map(\.lostToDamage) == [1])
+      let explained = try await place.sluice("explain", "numbers-note").output
+      #expect(explained.contains("1 record in damaged blocks that were skipped"))
+    }
+  }
 }
 
 extension Workplace {

@@ -17,6 +17,8 @@ struct LaneHarness {
   private var payloads: [Int] = []
   private var answers: [PollerEvent] = []
   var base = 0
+  /// The records of a block that is damaged.
+  var damaged: Range<Int>?
   var isClosed = false
 
   /// Writes and reads wait for `answer…` while these are set.
@@ -114,6 +116,9 @@ struct LaneHarness {
   mutating func resume() { send(.resumeRequested(lane)) }
   mutating func retry() { send(.retryRequested(lane)) }
   mutating func skip(through index: UInt64) { send(.skipRequested(lane, through: RecordIndex(index))) }
+  mutating func skipDamage(_ block: UInt64, end: UInt64) {
+    send(.damageSkipRequested(lane, block: RecordIndex(block), end: RecordIndex(end)))
+  }
   mutating func redrive(_ entry: UInt64) {
     let extent = BatchExtent(first: .zero, count: 1, firstArrival: .zero, lastArrival: .zero, payloadBytes: 1)
     send(.redriveRequested(lane, Redrive(entry: entry, extent: extent)))
@@ -169,12 +174,14 @@ struct LaneHarness {
 
   func read(_ request: ReadRequest) -> ReadAnswer {
     let first = max(Int(request.from.rawValue), base)
+    if let damaged, damaged.contains(first) { return .corrupted(block: RecordIndex(UInt64(damaged.lowerBound))) }
     guard first < arrivals.count else {
       return isClosed ? .shardEnd(end: RecordIndex(UInt64(arrivals.count))) : .caughtUp
     }
     var count = 0
     var bytes = 0
-    let end = min(arrivals.count, request.through.map { Int($0.rawValue) + 1 } ?? .max)
+    let damage = damaged.map { first < $0.lowerBound ? $0.lowerBound : arrivals.count } ?? arrivals.count
+    let end = min(damage, request.through.map { Int($0.rawValue) + 1 } ?? .max)
     guard first < end else {
       return .nothingSelected(begin: RecordIndex(UInt64(first)), end: RecordIndex(UInt64(first)))
     }

@@ -17,6 +17,60 @@ struct LaneOperatorTests {
     #expect(lane.stored.last?.isPaused == false)
   }
 
+  @Test("a damaged block that is given up counts its records as lost, and the lane goes on behind it")
+  func skipDamage() {
+    var lane = LaneHarness(.plain(batchSize: 2), records: 0)
+    lane.damaged = 2..<5
+    lane.append(7)
+    lane.succeed()
+    #expect(lane.state == .stopped(block: RecordIndex(2)))
+    lane.skipDamage(2, end: 5)
+    #expect(lane.lost == [3])
+    #expect(lane.delivered.last == Batch(5, 2))
+    lane.succeed()
+    #expect(lane.stored.last == LaneProgress(next: RecordIndex(7), lostToDamage: 3))
+  }
+
+  @Test("what retention took before a damaged block is counted apart from what the block costs")
+  func skipDamageBehindLoss() {
+    var lane = LaneHarness(.plain(batchSize: 2), records: 0)
+    lane.base = 2
+    lane.damaged = 2..<5
+    lane.append(7)
+    lane.skipDamage(2, end: 5)
+    #expect(lane.lost == [2, 3])
+    #expect(lane.stored.last?.lostToRetention == 2)
+    #expect(lane.stored.last?.lostToDamage == 3)
+  }
+
+  @Test("a window ends before a damaged block: what waits in it is delivered and then the lane stops")
+  func damageBehindWindow() {
+    var lane = LaneHarness(.plain(batchSize: 10, window: 100), records: 0)
+    lane.damaged = 2..<5
+    lane.append(2)
+    #expect(lane.state == .windowing)
+    lane.append(3)
+    #expect(lane.delivered == [Batch(0, 2)])
+    lane.succeed()
+    #expect(lane.state == .stopped(block: RecordIndex(2)))
+    lane.skipDamage(2, end: 5)
+    #expect(lane.lost == [3])
+  }
+
+  @Test("only the block at which the lane stopped can be given up")
+  func skipOtherDamage() {
+    var lane = LaneHarness(.plain(batchSize: 2), records: 2)
+    lane.skipDamage(0, end: 2)
+    #expect(lane.state == .delivering)
+    lane.damaged = 2..<5
+    lane.append(5)
+    lane.succeed()
+    lane.skipDamage(0, end: 5)
+    lane.skipDamage(2, end: 2)
+    #expect(lane.state == .stopped(block: RecordIndex(2)))
+    #expect(lane.lost == [])
+  }
+
   @Test("a paused lane is paused after a restart")
   func pausedRestart() {
     let lane = LaneHarness(.plain(), progress: LaneProgress(isPaused: true), records: 2)

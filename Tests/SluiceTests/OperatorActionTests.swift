@@ -92,6 +92,60 @@ struct OperatorActionTests {
     await working.end()
   }
 
+  /// The report of the lane, as soon as it has stopped. The lane tells nobody: an operator finds it so.
+  private func stoppedLane(_ operations: StoreOperator) async throws -> LaneReport {
+    while true {
+      guard case .lanes(let lanes) = await operations.perform(.explain(mapping: "orders", shard: "0")) else {
+        throw Unexpected()
+      }
+      if let lane = lanes.first, lane.state == .stopped { return lane }
+      try Task.checkCancellation()
+    }
+  }
+
+  @Test("a skip of a damaged block says what it costs; applied, the lane goes on behind it and the loss is counted")
+  func skipDamage() async throws {
+    for text in ["a", "needle in a haystack", "behind"] { try await store.put(text) }
+    try store.damage("needle in a haystack")
+    let working = try await Working(on: store.store)
+    let operations = operations(working)
+    #expect(await working.next(1) == ["a"])
+    let lane = try await stoppedLane(operations)
+    let damage = try #require(lane.damage)
+    #expect(damage.block == 1 && damage.records == 1 && damage.lastSequenceNumber == damage.firstSequenceNumber)
+    #expect(lane.commands.first?.command == "sluice skip orders --shard 0")
+    let previewed = try action(await operations.perform(skipping(preview)))
+    #expect(!previewed.isApplied && previewed.records == 1)
+    for part in ["record 1,", damage.firstSequenceNumber, "1 record is lost to this mapping"] {
+      #expect(previewed.effects.first?.contains(part) == true, "\(part)")
+    }
+    #expect(try audit.isEmpty)
+    #expect(try await stoppedLane(operations).checkpoint == lane.checkpoint)
+    let number = SequenceNumber(damage.firstSequenceNumber)
+    #expect(try refusal(await operations.perform(skipping(apply, through: number))) == .badInput)
+    let applied = try action(await operations.perform(skipping(apply)))
+    #expect(applied.isApplied && applied.effects == previewed.effects)
+    #expect(await working.next(1) == ["behind"])
+    await working.end()
+    #expect(try audit == ["skip orders shardId-000000000000"])
+    #expect(try failures.isEmpty)
+    guard case .lanes(let after) = await operations.perform(.explain(mapping: "orders", shard: "0")) else {
+      throw Unexpected()
+    }
+    #expect(after.first?.lostToDamage == 1 && after.first?.damage == nil)
+  }
+
+  @Test("a failing batch whose block is damaged since is explained without its first record")
+  func damagedBatch() async throws {
+    try await fail(["needle in a haystack"], retries: nil)
+    try store.damage("needle in a haystack")
+    guard case .lanes(let lanes) = await operations().perform(.explain(mapping: "orders", shard: "0")) else {
+      throw Unexpected()
+    }
+    let batch = try #require(lanes.first?.batch)
+    #expect(batch.records == 1 && batch.preview == nil && batch.partitionKey == nil)
+  }
+
   // MARK: - Redrive
 
   @Test("a redrive needs a worker; previewed it delivers nothing, applied it delivers in order and empties the list")

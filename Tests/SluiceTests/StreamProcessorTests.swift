@@ -1,5 +1,6 @@
 import Sluice
 import StreamModel
+import StreamRuntime
 import StreamStore
 import Testing
 
@@ -30,6 +31,22 @@ struct StreamProcessorTests {
       #expect(error.problems[8].contains("does not exist"))
     }
     #expect(try store.store.catalog().mappings.isEmpty)
+  }
+
+  @Test("the lanes are said to be open when the poller has all of them")
+  func lanesAreOpen() async throws {
+    let store = try TestStore()
+    let (opened, announce) = AsyncStream<Void>.makeStream()
+    var processor = StreamProcessor(store: store.store)
+    processor.logger = .silent
+    processor.map(EventSourceMapping("first", stream: "orders", from: .latest)) { _ in .succeeded }
+    processor.map(EventSourceMapping("second", stream: "orders", from: .latest)) { _ in .succeeded }
+    processor.lanesAreOpen = { announce.yield() }
+    let running = Task { [processor] in try await processor.run() }
+    for await _ in opened { break }
+    for name in ["first", "second"] { #expect(processor.poller?.look(at: name)?.count == 1) }
+    running.cancel()
+    try await running.value
   }
 
   @Test("cancelling drains: what is in flight ends and its progress is stored")

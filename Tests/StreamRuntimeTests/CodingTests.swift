@@ -11,7 +11,8 @@ struct CodingTests {
     func number(_ limit: UInt64) -> Int { Int(random.next() % limit) }
     var progress = LaneProgress(
       next: RecordIndex(random.next() >> 1), isFinished: number(2) == 0, isPaused: number(2) == 0,
-      pieces: (0..<number(4)).map { _ in 1 + number(9_999) }, lostToRetention: random.next())
+      pieces: (0..<number(4)).map { _ in 1 + number(9_999) }, lostToRetention: random.next(),
+      lostToDamage: random.next())
     var history = AttemptHistory()
     guard number(4) > 0 else { return StoredLane(progress: progress, history: history) }
     let moment = { (random: inout SplitMix64) in WallTime(milliseconds: Int64(random.next() >> 20)) }

@@ -89,6 +89,28 @@ struct OperatingTests {
     #expect(try stage.stored()?.progress.next == RecordIndex(1))
   }
 
+  @Test("a lane that stopped at a damaged block goes on behind it when the block is given up")
+  func skipDamage() async throws {
+    let stage = try Stage()
+    for text in ["a", "needle in a haystack", "b"] { try await stage.put([text]) }
+    try stage.damage("needle in a haystack")
+    let poller = try await stage.poller()
+    #expect(await stage.next()?.data == ["a"])
+    // The lane tells nobody that it stopped: an operator finds it so.
+    let stopped = LaneSnapshot.State.stopped(block: RecordIndex(1))
+    while poller.look(at: "test")?[shard]?.snapshot.state != stopped {
+      try Task.checkCancellation()
+      await Task.yield()
+    }
+    #expect(
+      poller.order(
+        { .damageSkipRequested($0, block: RecordIndex(1), end: RecordIndex(2)) }, mapping: "test", shard: shard))
+    #expect(await stage.next()?.data == ["b"])
+    await poller.end()
+    #expect(try stage.stored()?.progress == LaneProgress(next: RecordIndex(3), lostToDamage: 1))
+    #expect(try stage.store.failures(limit: 10).isEmpty)
+  }
+
   @Test("redriven entries come in the order of the requests and leave the list")
   func redrive() async throws {
     let stage = try await stage(withFailed: ["a", "b", "c"])

@@ -112,6 +112,21 @@ final class Stage: Sendable {
     return result
   }
 
+  /// Flips a bit of each place in the data file where this text stands.
+  func damage(_ text: String) throws {
+    let file = URL(filePath: path).appending(path: "data.mdb")
+    let bytes = try Data(contentsOf: file)
+    let handle = try FileHandle(forUpdating: file)
+    var start = bytes.startIndex
+    while let found = bytes.range(of: Data(text.utf8), in: start..<bytes.endIndex) {
+      try handle.seek(toOffset: UInt64(found.lowerBound))
+      try handle.write(contentsOf: Data([bytes[found.lowerBound] ^ 1]))
+      start = found.upperBound
+    }
+    try handle.close()
+    guard start != bytes.startIndex else { throw Refused() }
+  }
+
   /// What the store keeps of the lane.
   func stored(_ shard: UInt32 = 0) throws -> StoredLane? {
     let mapping = try store.catalog().mapping(named: "test").unwrapped

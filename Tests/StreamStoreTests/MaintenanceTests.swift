@@ -2,7 +2,7 @@ import StreamModel
 @testable import StreamStore
 import Testing
 
-@Suite("StreamStore: trimming, deleting, merging")
+@Suite("StreamStore: trimming, deleting, merging", .timeLimit(.minutes(1)))
 struct MaintenanceTests {
   let folder = TemporaryStore()
 

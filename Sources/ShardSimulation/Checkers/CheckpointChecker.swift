@@ -28,7 +28,11 @@ enum CheckpointChecker {
 
   static func checkCommit(_ progress: LaneProgress, in stored: ModelLane, of shard: ModelShard) -> StaticString? {
     if progress.next < stored.committed.next { return "the durable checkpoint went back" }
-    if progress.lostToRetention < stored.committed.lostToRetention { return "the durable count of losses went back" }
+    if progress.lostToRetention < stored.committed.lostToRetention
+      || progress.lostToDamage < stored.committed.lostToDamage
+    {
+      return "the durable count of losses went back"
+    }
     if stored.committed.isFinished, !progress.isFinished { return "a finished lane is unfinished again" }
     if progress.isFinished, !(shard.isClosed && Int(progress.next.rawValue) == shard.end) {
       return "a lane finished before its shard"

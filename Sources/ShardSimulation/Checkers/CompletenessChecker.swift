@@ -19,19 +19,22 @@ enum CompletenessChecker {
       if isItsOwn, fates[fatesOfLane + index] == 0 { return "a checkpoint passed a record of which nothing became" }
       index += 1
     }
-    if progress.lostToRetention > lane.lost { return "more records were counted lost than were" }
+    if progress.lostToRetention + progress.lostToDamage > lane.lost {
+      return "more records were counted lost than were"
+    }
     return nil
   }
 
   static func checkLost(_ count: Int, in lane: WorldLane, of shard: ModelShard) -> StaticString? {
     if count > lane.readBegin - lane.position { return "more records were counted lost than are" }
-    let left = max(lane.position, shard.base)
+    var left = max(lane.position, shard.base)
+    if lane.damage.contains(left) { left = lane.damage.upperBound }
     guard left < lane.readBegin else { return nil }
     return shard.firstSelected(in: left..<lane.readBegin, lane.selection) == nil
       ? nil : "records were counted lost that are there"
   }
 
   static func check(_ progress: LaneProgress, in lane: WorldLane) -> StaticString? {
-    progress.lostToRetention == lane.lost ? nil : "the count of losses is wrong"
+    progress.lostToRetention + progress.lostToDamage == lane.lost ? nil : "the count of losses is wrong"
   }
 }

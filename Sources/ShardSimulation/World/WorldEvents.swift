@@ -229,6 +229,7 @@ extension World {
       lanes[lane].turnsOfOthers = 0
       send(.pauseRequested(LaneID(lane)))
     case 1, 2, 3:
+      if case .stopped(let block) = poller.lane(LaneID(lane)).state, skipDamage(at: block, lane) { break }
       coverage.count(.resume)
       send(.resumeRequested(LaneID(lane)))
     case 4:
@@ -240,6 +241,18 @@ extension World {
     default:
       return redrive(lane)
     }
+    return true
+  }
+
+  /// Gives up the damaged block, which is as long as chance wants. `false` if nothing of it is there, or chance is against it.
+  private mutating func skipDamage(at block: RecordIndex, _ lane: Int) -> Bool {
+    let end = min(Int(block.rawValue) + random.within(1...6), store.shards[lanes[lane].shard].end)
+    guard end > Int(block.rawValue), random.chance(500) else { return false }
+    coverage.count(.skipDamage)
+    lanes[lane].damage = Int(block.rawValue)..<end
+    lanes[lane].readBegin = end
+    send(.damageSkipRequested(LaneID(lane), block: block, end: RecordIndex(UInt64(end))))
+    lanes[lane].damage = 0..<0
     return true
   }
 

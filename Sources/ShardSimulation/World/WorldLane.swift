@@ -24,6 +24,8 @@ struct WorldLane: Hashable {
   var pieces: [Int] = []
   /// Records given up by an operator, as an end; 0: none.
   var skipEnd = 0
+  /// The damaged block that an operator gives up in this step; empty: none.
+  var damage = 0..<0
   var settledBatches = 0
   var storedBatches = 0
 
@@ -105,13 +107,14 @@ struct WorldLane: Hashable {
   /// What a new process finds.
   mutating func restart(from committed: LaneProgress) {
     position = Int(committed.next.rawValue)
-    lost = committed.lostToRetention
+    lost = committed.lostToRetention + committed.lostToDamage
     failingCount = committed.failing?.extent.count ?? 0
     failingFirst = position
     attempts = committed.failing?.attempts ?? 0
     pieces = committed.pieces.reversed()
     frozenCount = isFailing ? failingCount : pieces.popLast() ?? 0
     skipEnd = 0
+    damage = 0..<0
     retryNotBefore = 0
     settledBatches = 0
     storedBatches = 0

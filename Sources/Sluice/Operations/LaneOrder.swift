@@ -27,6 +27,10 @@ struct LaneOrder {
       event = { .retryRequested($0) }
       sentence = "\(name) delivers its failing batch now"
     case .skip(let through):
+      if let damage = lane.damage {
+        self = try Self.skipping(damage, through, lane)
+        return
+      }
       guard let shard, let last = try Self.lastSkipped(through, lane, shard) else { return nil }
       guard let first = lane.checkpoint.flatMap({ SequenceNumber($0) })?.index, first <= last else { return nil }
       event = { .skipRequested($0, through: last) }
@@ -35,6 +39,38 @@ struct LaneOrder {
         "\(name) gives up \(records) record\(records == 1 ? "" : "s") through \(shard.sequenceNumber(of: last)); "
         + "they stay in the failures"
     }
+  }
+
+  private init(event: @escaping (LaneID) -> PollerEvent, sentence: String, records: UInt64) {
+    self.event = event
+    self.sentence = sentence
+    self.records = records
+  }
+
+  /// Going on behind a damaged block. What it holds cannot become a failure entry: nobody can read it.
+  private static func skipping(_ damage: DamageReport, _ through: String?, _ lane: LaneReport) throws -> LaneOrder {
+    guard through == nil else {
+      throw OperatorRefusal(
+        .badInput,
+        "\(lane.shard) stands before the damaged block at record \(damage.block). Leave out --through to skip the block."
+      )
+    }
+    guard let records = damage.records, let last = damage.lastSequenceNumber, let end = SequenceNumber(last)?.index
+    else {
+      throw OperatorRefusal(
+        .tryAgain,
+        "Where the damaged block at record \(damage.block) of \(lane.shard) ends can be known only when a record was put "
+          + "behind it. Put one, then say this again.")
+    }
+    return LaneOrder(
+      event: {
+        .damageSkipRequested($0, block: RecordIndex(damage.block), end: end.advanced(by: 1))
+      },
+      sentence:
+        "\(lane.mapping) \(lane.shard) goes on behind the damaged block at record \(damage.block), sequence numbers "
+        + "\(damage.firstSequenceNumber) through \(last); \(records) record\(records == 1 ? " is" : "s are") lost to this "
+        + "mapping for good",
+      records: records)
   }
 
   private static func lastSkipped(_ text: String?, _ lane: LaneReport, _ shard: ShardInfo) throws -> RecordIndex? {

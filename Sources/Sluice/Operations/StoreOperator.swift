@@ -103,7 +103,10 @@ public struct StoreOperator: Writing {
       }
       return [lane]
     }
-    let notable = all.filter { $0.state.isBlocked || $0.state == .paused || $0.lostToRetention > 0 }
+    let notable = all.filter {
+      $0.state.isBlocked || $0.state == .paused || $0.lostToRetention > 0
+        || $0.lostToDamage > 0
+    }
     return notable.isEmpty ? all : notable
   }
 

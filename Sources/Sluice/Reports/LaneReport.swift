@@ -36,6 +36,10 @@ public struct LaneReport: Codable, Hashable, Sendable {
   public var firstLossAt: Int64?
   /// Records that retention has removed already.
   public var lostToRetention: UInt64
+  /// Records in damaged blocks that were skipped.
+  public var lostToDamage: UInt64
+  /// The damaged block at which the lane stopped, if that is why.
+  public var damage: DamageReport?
   /// Parents that are not finished.
   public var waitingFor: [String]
   /// What one can do about it, as commands.
@@ -77,6 +81,17 @@ public struct BatchReport: Codable, Hashable, Sendable {
   public var preview: String?
 
   public static let previewByteLimit = 400
+}
+
+/// A damaged block, and what it costs a lane to go on behind it.
+public struct DamageReport: Codable, Hashable, Sendable {
+  /// The index of its first record, as `check-store` names it.
+  public var block: UInt64
+  public var firstSequenceNumber: String
+  /// `nil` where that can be known only when a record was put behind the block.
+  public var lastSequenceNumber: String?
+  /// Its records that this mapping has not settled. `nil` with the last sequence number.
+  public var records: UInt64?
 }
 
 public struct SuggestedCommand: Codable, Hashable, Sendable {

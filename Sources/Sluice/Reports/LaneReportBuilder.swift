@@ -35,7 +35,8 @@ struct LaneReportBuilder {
       oldestWaitingArrival: waiting > 0
         ? try store.arrival(of: behindBatch, in: shard.address)?.milliseconds : nil,
       firstLossAt: oldest?.adding(milliseconds: stream.retentionMilliseconds).milliseconds,
-      lostToRetention: progress.lostToRetention, waitingFor: [], commands: [])
+      lostToRetention: progress.lostToRetention, lostToDamage: progress.lostToDamage,
+      damage: try damage(look, next: next, in: shard), waitingFor: [], commands: [])
     if let failing, let age = policy.maximumRecordAgeMilliseconds {
       report.expiresAt = failing.extent.lastArrival.adding(milliseconds: age).milliseconds
     }
@@ -43,6 +44,16 @@ struct LaneReportBuilder {
     report.summary = LaneSummary.sentence(for: report, look: look)
     report.commands = LaneSummary.commands(for: report)
     return report
+  }
+
+  private func damage(_ look: LaneLook?, next: RecordIndex, in shard: ShardInfo) throws -> DamageReport? {
+    guard case .stopped(let stoppedAt) = look?.snapshot.state,
+      let block = try store.damagedBlock(holding: max(next, stoppedAt), in: shard.address)
+    else { return nil }
+    return DamageReport(
+      block: block.firstIndex.rawValue, firstSequenceNumber: shard.sequenceNumber(of: block.firstIndex).description,
+      lastSequenceNumber: block.endIndex.map { shard.sequenceNumber(of: RecordIndex($0.rawValue - 1)).description },
+      records: block.endIndex.map { max(next, block.firstIndex).distance(to: $0) })
   }
 
   private func storedLane(_ mapping: MappingInfo, _ shard: ShardInfo) throws -> StoredLane {
@@ -91,10 +102,7 @@ struct LaneReportBuilder {
       lastSequenceNumber: shard.sequenceNumber(of: extent.last).description, records: extent.count,
       partitionKey: nil, firstArrival: extent.firstArrival.milliseconds, lastArrival: extent.lastArrival.milliseconds,
       preview: nil)
-    let read = try store.read(
-      shard.address, from: extent.first, countLimit: 1, payloadByteLimit: .max, recordOverheadBytes: 0,
-      readAheadBytes: 0)
-    if case .records(let found) = read, found.run.firstIndex == extent.first {
+    if let found = try firstRecord(of: extent, in: shard.address) {
       let origin = BatchOrigin(
         stream: "", shard: shard.address.shard, shardCreatedAtSeconds: shard.createdAtSeconds, attempt: 1)
       let batch = RecordBatch(origin: origin, run: found.run, range: 0..<1)
@@ -102,6 +110,19 @@ struct LaneReportBuilder {
       report.preview = LaneSummary.preview(of: batch[0].dataBytes)
     }
     return report
+  }
+
+  /// `nil` if retention has removed it or its block is damaged.
+  private func firstRecord(of extent: BatchExtent, in address: ShardAddress) throws -> RecordsRead? {
+    do throws(StoreError) {
+      let read = try store.read(
+        address, from: extent.first, countLimit: 1, payloadByteLimit: .max, recordOverheadBytes: 0, readAheadBytes: 0)
+      guard case .records(let found) = read, found.run.firstIndex == extent.first else { return nil }
+      return found
+    } catch {
+      guard case .corruptedBlock = error else { throw error }
+      return nil
+    }
   }
 }
 

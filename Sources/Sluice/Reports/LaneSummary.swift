@@ -26,7 +26,8 @@ enum LaneSummary {
       return "An operator paused it. Nothing is delivered until it is resumed."
     case .stopped:
       if case .stopped(block: let block)? = look?.snapshot.state {
-        return "The block that begins at record \(block.rawValue) is damaged. See sluice check-store."
+        return
+          "The block that begins at record \(block.rawValue) is damaged. Nothing behind it moves until it is skipped."
       }
       return "The store does not take or give what the lane needs; it is tried again every second."
     case .finished:
@@ -48,7 +49,15 @@ enum LaneSummary {
     case .paused:
       return [SuggestedCommand(command: "sluice resume \(lane) --yes", effect: "go on")]
     case .stopped:
-      return [
+      let skip = report.damage.map { damage in
+        SuggestedCommand(
+          command: "sluice skip \(lane)",
+          effect: damage.records.map {
+            "preview going on behind the block: \($0) record\($0 == 1 ? " is" : "s are") lost"
+          }
+            ?? "go on behind the block, once a record was put behind it")
+      }
+      return (skip.map { [$0] } ?? []) + [
         SuggestedCommand(command: "sluice check-store DATA", effect: "find every damaged block"),
         SuggestedCommand(command: "sluice resume \(lane) --yes", effect: "try again"),
       ]

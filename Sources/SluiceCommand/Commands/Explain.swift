@@ -47,6 +47,14 @@ enum ExplainText {
       lines.append("             arrived \(Text.moment(batch.firstArrival, now: now))")
       if let preview = batch.preview { lines.append("             \(preview)") }
     }
+    if let damage = lane.damage {
+      lines.append("")
+      lines.append("  damaged    first \(damage.firstSequenceNumber)")
+      lines.append("             last  \(damage.lastSequenceNumber ?? "known when a record was put behind it")")
+      if let records = damage.records {
+        lines.append("             \(Text.records(records)) of it not settled: skipping the block loses them")
+      }
+    }
     if let attempt = lane.attempts.last {
       lines.append("")
       lines.append("  error      \(attempt.type): \(attempt.message)")
@@ -75,6 +83,9 @@ enum ExplainText {
     }
     if lane.lostToRetention > 0 {
       lines.append("  lost       \(Text.records(lane.lostToRetention)) removed by retention before delivery")
+    }
+    if lane.lostToDamage > 0 {
+      lines.append("  lost       \(Text.records(lane.lostToDamage)) in damaged blocks that were skipped")
     }
     if !lane.commands.isEmpty {
       lines.append("")

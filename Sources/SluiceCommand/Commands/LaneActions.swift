@@ -74,9 +74,10 @@ struct Retry: LaneActionCommand {
 
 struct Skip: LaneActionCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Give up the failing batch: it becomes a failure entry, and the shard goes on.",
+    abstract: "Give up the failing batch, or a damaged block, and go on behind it.",
     discussion: """
-      Nothing is lost: the records stay in the failures with their payload and can be redriven.
+      Nothing of a batch is lost: its records stay in the failures with their payload and can be redriven. A damaged \
+      block, at which the shard stopped, cannot be read by anyone: its records are lost to the mapping.
 
       Examples:
         sluice skip flights-delays --shard 3            what would be skipped

@@ -1,5 +1,5 @@
-public import ArgumentParser
-public import EventPattern
+import ArgumentParser
+import EventPattern
 import Foundation
 
 struct Filter: ParsableCommand {
