@@ -152,7 +152,7 @@ struct ConfigurationTests {
       ("TumblingWindowInSeconds: 10", #"TumblingWindowInSeconds: "10": is not supported yet (only 0)"#),
       (
         #"FilterCriteria: { Filters: [{ Pattern: '{"data":{"a":1}}' }] }"#,
-        "FilterCriteria.Filters[0].Pattern"
+        #"FilterCriteria.Filters[0].Pattern: 1: "a" must be an object or an array at $.data.a"#
       ),
       (
         "DestinationConfig: { OnFailure: { Destination: arn } }",

@@ -27,11 +27,13 @@ enum CompletenessChecker {
 
   static func checkLost(_ count: Int, in lane: WorldLane, of shard: ModelShard) -> StaticString? {
     if count > lane.readBegin - lane.position { return "more records were counted lost than are" }
-    var left = max(lane.position, shard.base)
-    if lane.damage.contains(left) { left = lane.damage.upperBound }
+    let left = max(lane.position, shard.base)
     guard left < lane.readBegin else { return nil }
-    return shard.firstSelected(in: left..<lane.readBegin, lane.selection) == nil
-      ? nil : "records were counted lost that are there"
+    var index = shard.firstSelected(in: left..<lane.readBegin, lane.selection)
+    while let lost = index, lane.damage.contains(lost) {
+      index = shard.firstSelected(in: lost + 1..<lane.readBegin, lane.selection)
+    }
+    return index == nil ? nil : "records were counted lost that are there"
   }
 
   static func check(_ progress: LaneProgress, in lane: WorldLane) -> StaticString? {
