@@ -11,6 +11,9 @@ struct Setup {
   var batchSize = 50
   /// `MaximumRetryAttempts`.
   var retries = -1
+  var responseTypes = "[ReportBatchItemFailures]"
+  /// More settings of the mapping, a line each.
+  var rules: [String] = []
 
   init(_ change: (inout Setup) -> Void = { _ in }) { change(&self) }
 
@@ -27,9 +30,9 @@ struct Setup {
         function: note
         BatchSize: \(batchSize)
         MaximumRetryAttempts: \(retries)
-        FunctionResponseTypes: [ReportBatchItemFailures]
+        FunctionResponseTypes: \(responseTypes)
 
-    """
+    """ + rules.map { "    \($0)\n" }.joined()
   }
 
   /// Notes every record before it answers: the life of its worker, the sequence numbers of the batch's first record and

@@ -1,0 +1,120 @@
+import Foundation
+import Sluice
+import Testing
+
+/// The rules of a mapping, invocation by invocation, on the real program with a handler in another process.
+@Suite("Rules of a mapping", .timeLimit(.minutes(3)))
+struct MappingRuleTests {
+  /// Notes the data of each invocation as a line of `invocations`. A batch with `bad` in it fails: with `report` as its
+  /// argument the handler names that record, otherwise it raises.
+  private static let handler = """
+    import base64, json, sys
+
+    for line in sys.stdin:
+        records = [record["kinesis"] for record in json.loads(line)["Records"]]
+        texts = [base64.b64decode(record["data"]).decode() for record in records]
+        with open("invocations", "a") as notes: notes.write(" ".join(texts) + "\\n")
+        answer = {}
+        if "bad" in texts and sys.argv[1] == "report":
+            number = records[texts.index("bad")]["sequenceNumber"]
+            answer = {"batchItemFailures": [{"itemIdentifier": number}]}
+        elif "bad" in texts:
+            answer = {"errorType": "E", "errorMessage": "told to"}
+        print(json.dumps(answer), flush=True)
+
+    """
+
+  struct Case: CustomTestStringConvertible {
+    var verdict: String
+    var bisects: Bool
+    var retries: Int
+    var invocations: [String]
+    /// The records of the failure entry.
+    var givenUp: [String]
+
+    var testDescription: String { "\(verdict), \(bisects ? "bisecting" : "whole"), \(retries) retries" }
+  }
+
+  static let cases = [
+    Case(verdict: "raise", bisects: false, retries: 0, invocations: ["a bad c d"], givenUp: ["a", "bad", "c", "d"]),
+    Case(
+      verdict: "raise", bisects: false, retries: 1, invocations: ["a bad c d", "a bad c d"],
+      givenUp: ["a", "bad", "c", "d"]),
+    Case(
+      verdict: "raise", bisects: true, retries: 0, invocations: ["a bad c d", "a bad", "a", "bad", "c d"],
+      givenUp: ["bad"]),
+    Case(
+      verdict: "raise", bisects: true, retries: 1, invocations: ["a bad c d", "a bad", "a", "bad", "bad", "c d"],
+      givenUp: ["bad"]),
+    Case(
+      verdict: "report", bisects: false, retries: 1, invocations: ["a bad c d", "bad c d", "bad c d"],
+      givenUp: ["bad", "c", "d"]),
+    Case(
+      verdict: "report", bisects: true, retries: 1, invocations: ["a bad c d", "bad c d", "bad", "bad", "c d"],
+      givenUp: ["bad"]),
+  ]
+
+  @Test("four records of which the second fails", arguments: cases)
+  func secondOfFour(example: Case) async throws {
+    let setup = Setup {
+      $0.command = #"["python3", "rules.py", "\#(example.verdict)"]"#
+      $0.retries = example.retries
+      $0.rules = ["BisectBatchOnFunctionError: \(example.bisects)"]
+    }
+    try await Workplace.with(setup) { place in
+      try place.write(Self.handler, to: "rules.py")
+      _ = try await place.start().drain()
+      try await place.put("a", "bad", "c", "d")
+      let worker = try await place.start()
+      let entry = try #require(try await place.failures().first)
+      try await place.isDrained()
+      #expect(await worker.drain() == 0)
+      #expect(try Self.invocations(at: place) == example.invocations)
+      let detail = try await place.ask(FailureDetail.self, "failures", "show", "\(entry.entry)")
+      #expect(detail.records.map(\.text) == example.givenUp)
+      #expect(detail.entry.attempts.count == example.retries + 1)
+    }
+  }
+
+  @Test("item failures mean nothing where FunctionResponseTypes does not ask for them")
+  func reportsNobodyAskedFor() async throws {
+    let setup = Setup {
+      $0.command = #"["python3", "rules.py", "report"]"#
+      $0.responseTypes = "[]"
+    }
+    try await Workplace.with(setup) { place in
+      try place.write(Self.handler, to: "rules.py")
+      _ = try await place.start()
+      try await place.put("a", "bad")
+      try await place.isDrained()
+      #expect(try Self.invocations(at: place) == ["a bad"])
+    }
+  }
+
+  @Test("what the filter holds back is not delivered, counted, and passed by the checkpoint")
+  func filtered() async throws {
+    let setup = Setup {
+      $0.command = #"["python3", "rules.py", "raise"]"#
+      $0.rules = [#"FilterCriteria: { Filters: [{ Pattern: '{"data":{"carrier":["UA"]}}' }] }"#]
+    }
+    try await Workplace.with(setup) { place in
+      try place.write(Self.handler, to: "rules.py")
+      _ = try await place.start().drain()
+      try await place.put(
+        #"{"carrier":"UA","n":1}"#, #"{"carrier":"DL","n":2}"#, "no JSON", #"{"carrier":"UA","n":3}"#,
+        #"{"carrier":"AA","n":4}"#)
+      let worker = try await place.start()
+      try await place.isDrained()
+      #expect(try Self.invocations(at: place) == [#"{"carrier":"UA","n":1} {"carrier":"UA","n":3}"#])
+      let metrics = try await worker.get("/metrics").text
+      #expect(metrics.contains(#"PolledEventCount{mapping="numbers-note"} 5"#), "\(metrics)")
+      #expect(metrics.contains(#"FilteredOutEventCount{mapping="numbers-note"} 3"#), "\(metrics)")
+      #expect(metrics.contains(#"FilteredOutNotJSONEventCount{mapping="numbers-note"} 1"#), "\(metrics)")
+    }
+  }
+
+  private static func invocations(at place: Workplace) throws -> [String] {
+    let text = try String(contentsOf: place.folder.appending(path: "invocations"), encoding: .utf8)
+    return text.split(separator: "\n").map(String.init)
+  }
+}
