@@ -66,14 +66,16 @@ final class LaneRunner: Sendable {
   /// Reads what the lane asks for.
   func read(_ request: ReadRequest) -> ReadAnswer {
     let (answer, counts) = state.withLock { state in
-      (mapping.source.read(shard, request, into: &state.buffer), state.buffer.takeCounts())
+      let answer = mapping.source.read(shard, request, into: &state.buffer)
+      if state.buffer.selection == nil, case .records(let result) = answer, request.purpose == .deliver {
+        state.buffer.countAll(of: result.extent)
+      }
+      return (answer, state.buffer.takeCounts())
     }
     if counts.polled > 0 {
       mapping.metrics.polled.increment(by: counts.polled)
-      mapping.metrics.filteredOut.increment(by: counts.filteredOut)
-      mapping.metrics.filteredOutNotJSON.increment(by: counts.notJSON)
-    } else if case .records(let result) = answer, request.purpose == .deliver {
-      mapping.metrics.polled.increment(by: result.extent.count)
+      if counts.filteredOut > 0 { mapping.metrics.filteredOut.increment(by: counts.filteredOut) }
+      if counts.notJSON > 0 { mapping.metrics.filteredOutNotJSON.increment(by: counts.notJSON) }
     }
     return answer
   }

@@ -74,6 +74,13 @@ public struct LaneBuffer: Sendable {
     return raw
   }
 
+  /// Counts the records of a batch in which none was left out, each one once.
+  mutating func countAll(of extent: BatchExtent) {
+    guard extent.end > countedEnd else { return }
+    counts.polled += Int(max(extent.first, countedEnd).distance(to: extent.end))
+    countedEnd = extent.end
+  }
+
   mutating func takeCounts() -> ReadCounts {
     defer { counts = ReadCounts() }
     return counts

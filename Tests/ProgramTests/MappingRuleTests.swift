@@ -68,6 +68,9 @@ struct MappingRuleTests {
       let worker = try await place.start()
       let entry = try #require(try await place.failures().first)
       try await place.isDrained()
+      // However often a batch is read again for its retries and its halves.
+      let metrics = try await worker.get("/metrics").text
+      #expect(metrics.contains(#"PolledEventCount{mapping="numbers-note"} 4"# + "\n"), "\(metrics)")
       #expect(await worker.drain() == 0)
       #expect(try Self.invocations(at: place) == example.invocations)
       let detail = try await place.ask(FailureDetail.self, "failures", "show", "\(entry.entry)")
