@@ -80,11 +80,14 @@ public struct EventSourceMapping: Hashable, Sendable {
   var problems: [String] {
     var problems: [String] = []
     if name.isEmpty { problems.append("name is empty: a mapping needs a name to keep its progress under") }
-    if !(1...10_000).contains(batch.limit) { problems.append("batch.limit is \(batch.limit): allowed are 1 to 10,000") }
-    if !(Duration.zero ... .seconds(300)).contains(batch.window) {
+    if !MappingParameter.batchSize.range.contains(batch.limit) {
+      problems.append("batch.limit is \(batch.limit): allowed are 1 to 10,000")
+    }
+    let windows = MappingParameter.maximumBatchingWindow.range
+    if !(Duration.seconds(windows.lowerBound) ... .seconds(windows.upperBound)).contains(batch.window) {
       problems.append("batch.window is \(batch.window): allowed are 0 to 300 seconds")
     }
-    if let attempts = retry.attempts, !(0...10_000).contains(attempts) {
+    if let attempts = retry.attempts, !MappingParameter.maximumRetryAttempts.range.contains(attempts) {
       problems.append("retry.attempts is \(attempts): allowed are 0 to 10,000, or nil for no end")
     }
     if let age = retry.recordAge, !(Duration.milliseconds(1) ... .seconds(604_800)).contains(age) {

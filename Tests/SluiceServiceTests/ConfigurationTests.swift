@@ -127,7 +127,7 @@ struct ConfigurationTests {
       ),
       (
         "MaximumRetryAttempts: -2",
-        #"MaximumRetryAttempts: "-2": must be a whole number of retries (-1: without end) from -1 to 10000"#
+        #"MaximumRetryAttempts: "-2": must be -1 (without end) or a whole number of retries from 0 to 10000"#
       ),
       (
         "MaximumRecordAgeInSeconds: 59",
@@ -158,6 +158,30 @@ struct ConfigurationTests {
         "DestinationConfig: { OnFailure: { Destination: arn } }",
         "DestinationConfig: a mapping: is not supported yet"
       ),
+      (
+        "ParallelizationFactor: 11",
+        #"ParallelizationFactor: "11": must be a whole number of lanes from 1 to 10 (ValidationException: 1 validation "#
+          + "error detected: Value '11' at 'parallelizationFactor' failed to satisfy constraint: "
+          + "Member must have value less than or equal to 10)"
+      ),
+      ("MetricsConfig: { Metrics: [ErrorCount] }", #"MetricsConfig.Metrics[0]: "ErrorCount": must be EventCount"#),
+      ("MetricsConfig: { Metric: [] }", "MetricsConfig.Metric: unknown key; did you mean Metrics?"),
+      (
+        "DestinationConfig: { OnSuccess: { Destination: arn } }",
+        "DestinationConfig: a mapping: OnSuccess configuration is not supported for event source mappings. "
+          + "(InvalidParameterValueException)"
+      ),
+      (
+        "ScalingConfig: { MaximumConcurrency: 2 }",
+        "ScalingConfig: a mapping: belongs to queues, not to streams (InvalidParameterValueException: "
+          + "Unsupported ScalingConfig parameter for given event source mapping type.)"
+      ),
+      ("KMSKeyArn: arn", #"KMSKeyArn: "arn": is not used here: patterns are stored as they stand"#),
+      (
+        "StartingPosition: AT_TIMESTAMP\n    StartingPositionTimestamp: 99999999999",
+        #"StartingPositionTimestamp: "99999999999": must be Unix seconds or a time like 2026-01-31T12:00:00Z, "#
+          + "not in the future"
+      ),
       ("Batchsize: 10", "Batchsize: unknown key; did you mean BatchSize?"),
       (
         "EventSourceArn: arn", #"EventSourceArn: "arn": is not used here: name the stream with stream: NAME"#
@@ -166,7 +190,7 @@ struct ConfigurationTests {
   func badMapping(line: String, message: String) throws {
     let problems = problems(mapping(line))
     #expect(problems.count == 1)
-    #expect(problems.first?.hasSuffix(": mappings[0].\(message)") == true, "\(problems)")
+    #expect(problems.first?.contains(": mappings[0].\(message)") == true, "\(problems)")
     #expect(problems.first?.hasPrefix("test.yaml:") == true)
   }
 
@@ -223,9 +247,16 @@ struct ConfigurationTests {
       problems(yaml) == [
         #"test.yaml:2:15: mappings[0].stream: "fligths": there is no such stream; known are flights, trains"#,
         #"test.yaml:2:34: mappings[0].function: "delay": there is no such function; there are none"#,
-        #"test.yaml:2:52: mappings[0].BatchSize: "0": must be a whole number of records from 1 to 10000"#,
+        #"test.yaml:2:52: mappings[0].BatchSize: "0": must be a whole number of records from 1 to 10000 "#
+          + "(ValidationException: 1 validation error detected: Value '0' at 'batchSize' failed to satisfy constraint: "
+          + "Member must have value greater than or equal to 1)",
         #"test.yaml:3:22: store.durability: "never": must be one of commit, interval, system"#,
       ])
+  }
+
+  @Test("the table of parameters in the README is that of the rules")
+  func documentedParameters() throws {
+    #expect(try String(contentsOfFile: file("README.md"), encoding: .utf8).contains(ParameterTable.markdown))
   }
 
   @Test("two mappings of one stream to one function are one too many")

@@ -1,3 +1,5 @@
+public import Sluice
+
 /// Everything that is wrong with a configuration, in the order of the file.
 public struct ConfigurationError: Error, Hashable, Sendable, CustomStringConvertible {
   public var problems: [ConfigurationProblem]
@@ -20,11 +22,15 @@ public struct ConfigurationProblem: Hashable, Sendable, CustomStringConvertible 
   /// What should stand there.
   public var rule: String
 
+  /// What AWS answers to the same, where that is known.
+  public var aws: AWSAnswer?
+
   /// `sluice.yaml:12:14: mappings[0].BatchSize: 0: a whole number from 1 to 10000`
   public var description: String {
     var place = source
     if let line { place += ":\(line)" }
     if let column { place += ":\(column)" }
-    return [place, path.isEmpty ? nil : path, value, rule].compactMap(\.self).joined(separator: ": ")
+    let text = [place, path.isEmpty ? nil : path, value, rule].compactMap(\.self).joined(separator: ": ")
+    return text + (aws.map { $0.message == rule ? " (\($0.type))" : " (\($0))" } ?? "")
   }
 }

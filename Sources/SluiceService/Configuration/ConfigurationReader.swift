@@ -1,5 +1,6 @@
 import EventPattern
 import Foundation
+import Sluice
 import StreamModel
 import Yams
 
@@ -182,29 +183,35 @@ public struct ConfigurationReader {
 
   private mutating func readMapping(_ section: ConfigurationSection) {
     var section = section
-    section.instead("EventSourceArn", use: "name the stream with stream: NAME")
-    section.instead("FunctionName", use: "name the function with function: NAME")
+    for foreign in ForeignParameter.all { section.foreign(foreign) }
     let stream = section.requiredText("stream", rule: "must name a stream of this configuration")
     let function = section.requiredText("function", rule: "must name a function of this configuration")
     var mapping = MappingConfiguration(stream: stream ?? "", function: function ?? "")
     mapping.name = section.read("name", default: mapping.name, rule: Self.nameRule, show: \.self) {
       Self.isName($0) ? $0 : nil
     }
-    mapping.isEnabled = section.boolean("Enabled", default: true)
-    mapping.startingPosition = readStartingPosition(&section)
-    mapping.batchSize = section.integer("BatchSize", default: mapping.batchSize, in: 1...10_000, unit: "records")
-    mapping.batchingWindow = .seconds(
-      section.integer("MaximumBatchingWindowInSeconds", default: 0, in: 0...300, unit: "seconds"))
-    let attempts = section.integer(
-      "MaximumRetryAttempts", default: -1, in: -1...10_000, unit: "retries (-1: without end)")
+    var combination = ParameterCombination()
+    mapping.isEnabled = section.boolean(.enabled)
+    mapping.startingPosition = readStartingPosition(&section, &combination)
+    mapping.batchSize = section.integer(.batchSize)
+    mapping.batchingWindow = .seconds(section.integer(.maximumBatchingWindow))
+    let attempts = section.integer(.maximumRetryAttempts)
     mapping.maximumRetryAttempts = attempts < 0 ? nil : attempts
-    mapping.maximumRecordAge = readRecordAge(&section)
-    mapping.reportsItemFailures = readResponseTypes(&section)
+    mapping.maximumRecordAge = readRecordAge(&section, &combination)
+    mapping.reportsItemFailures = !section.choices(.functionResponseTypes).isEmpty
+    combination.parallelizationFactor = section.integer(.parallelizationFactor)
     section.notSupportedYet("ParallelizationFactor", unless: ["1"])
-    mapping.bisectsBatchOnError = section.boolean("BisectBatchOnFunctionError", default: false)
+    mapping.bisectsBatchOnError = section.boolean(.bisectsBatch)
+    combination.tumblingWindowSeconds = section.integer(.tumblingWindow)
     section.notSupportedYet("TumblingWindowInSeconds", unless: ["0"])
     mapping.filters = readFilters(section.section("FilterCriteria"))
-    readDestination(&section)
+    combination.filterCount = mapping.filters.count
+    readDestination(&section, &combination)
+    // Our counters count whether or not they are asked for.
+    var metrics = section.section(MappingParameter.metrics.rawValue)
+    _ = metrics.choices(.metrics, key: "Metrics")
+    metrics.finish()
+    section.report(combination.problems)
     section.finish()
     guard stream != nil, function != nil else { return }
     reportDuplicate(of: mapping.name, in: configuration.mappings.map(\.name), section, "mapping")
@@ -218,62 +225,33 @@ public struct ConfigurationReader {
   /// The mappings, for when all streams and functions are known: a file may name them in any order.
   private var references: [(section: ConfigurationSection, mapping: MappingConfiguration)] = []
 
-  private func readStartingPosition(_ section: inout ConfigurationSection) -> StartingPosition {
-    let name = section.read(
-      "StartingPosition", default: "TRIM_HORIZON", rule: "must be one of TRIM_HORIZON, LATEST, AT_TIMESTAMP",
-      show: \.self
-    ) { ["TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"].contains($0) ? $0 : nil }
-    let key = "StartingPositionTimestamp"
-    guard name == "AT_TIMESTAMP" else {
-      if let node = section.value(key) {
-        findings.report(
-          node, section.path(key), value: node.shortText, "is only valid with StartingPosition AT_TIMESTAMP")
-      }
-      return name == "LATEST" ? .latest : .trimHorizon
+  private func readStartingPosition(
+    _ section: inout ConfigurationSection, _ combination: inout ParameterCombination
+  ) -> StartingPosition {
+    let name = section.choice(.startingPosition)
+    combination.startingPosition = name
+    let key = MappingParameter.startingPositionTimestamp
+    combination.hasTimestamp = section.value(key.rawValue) != nil
+    guard name == "AT_TIMESTAMP" else { return name == "LATEST" ? .latest : .trimHorizon }
+    guard combination.hasTimestamp else { return .trimHorizon }
+    let now = Int64(Date().timeIntervalSince1970 * 1_000)
+    let milliseconds = section.read(key, default: 0, show: { "\(Double($0) / 1_000)" }) {
+      text throws(ParameterProblem) in
+      try key.moment(milliseconds: Self.milliseconds(text), now: now)
     }
-    guard section.value(key) != nil else {
-      findings.report(section.node, section.path(key), "is missing: StartingPosition AT_TIMESTAMP needs it")
-      return .trimHorizon
-    }
-    let milliseconds = section.read(
-      key, default: Int64(0), rule: "must be Unix seconds or a time like 2026-01-31T12:00:00Z, not in the future",
-      show: { "\(Double($0) / 1_000)" }
-    ) { Self.timestamp($0) }
     return .atTimestamp(WallTime(milliseconds: milliseconds))
   }
 
   /// `MaximumRecordAgeInSeconds` as on AWS, or our `maximumRecordAge`, which also takes less than a minute.
-  private func readRecordAge(_ section: inout ConfigurationSection) -> Duration? {
-    let seconds = section.read(
-      "MaximumRecordAgeInSeconds", default: -1,
-      rule: "must be -1 (forever) or a whole number of seconds from 60 to 604800",
-      show: { "\($0)" }
-    ) { Int($0).flatMap { $0 == -1 || 60...604_800 ~= $0 ? $0 : nil } }
-    guard let node = section.value("maximumRecordAge") else { return seconds < 0 ? nil : .seconds(seconds) }
-    if section.value("MaximumRecordAgeInSeconds") != nil {
-      findings.report(
-        node, section.path("maximumRecordAge"), value: node.shortText,
-        "must not stand beside MaximumRecordAgeInSeconds: they set the same")
-    }
+  private func readRecordAge(
+    _ section: inout ConfigurationSection, _ combination: inout ParameterCombination
+  ) -> Duration? {
+    let seconds = section.integer(.maximumRecordAge)
+    combination.hasMaximumRecordAge = section.value(MappingParameter.maximumRecordAge.rawValue) != nil
+    combination.hasOwnMaximumRecordAge = section.value(MappingParameter.ownMaximumRecordAge.rawValue) != nil
+    guard combination.hasOwnMaximumRecordAge else { return seconds < 0 ? nil : .seconds(seconds) }
     return section.duration(
       "maximumRecordAge", default: .seconds(604_800), in: .milliseconds(1)...(.seconds(604_800)))
-  }
-
-  private func readResponseTypes(_ section: inout ConfigurationSection) -> Bool {
-    let key = "FunctionResponseTypes"
-    var reports = false
-    for item in section.items(key) {
-      if item.node.scalar?.string == "ReportBatchItemFailures" {
-        reports = true
-      } else {
-        findings.report(item.node, item.path, value: item.node.shortText, "must be ReportBatchItemFailures")
-      }
-    }
-    findings.settings.append(
-      Setting(
-        path: section.path(key), value: reports ? "[ReportBatchItemFailures]" : "[]",
-        origin: section.value(key).map { line($0) } ?? .standard))
-    return reports
   }
 
   /// `{Filters: [{Pattern: '…'}]}`. All patterns are compiled, to tell all that is wrong with them.
@@ -298,17 +276,19 @@ public struct ConfigurationReader {
         let position = problem.path.isEmpty ? "" : " at \(problem.path)"
         findings.report(
           place?.node ?? section.node, (place?.path).map { $0 + ".Pattern" } ?? section.path("Filters"),
-          value: problem.value.isEmpty ? nil : problem.value, "\(problem.rule)\(position)")
+          value: problem.value.isEmpty ? nil : problem.value, "\(problem.rule)\(position)",
+          aws: .invalidFilterPattern)
       }
     }
     return patterns
   }
 
   /// Failures stay in our own store; `{"OnFailure": {}}` is what AWS shows for none.
-  private func readDestination(_ section: inout ConfigurationSection) {
+  private func readDestination(_ section: inout ConfigurationSection, _ combination: inout ParameterCombination) {
     guard let node = section.value("DestinationConfig") else { return }
+    combination.hasOnSuccess = node.mapping?["OnSuccess"].map { !($0.mapping?.isEmpty ?? $0.isEmptyValue) } ?? false
     let isEmpty = node.mapping?.allSatisfy { $0.value.mapping?.isEmpty ?? $0.value.isEmptyValue } ?? false
-    guard !isEmpty else { return }
+    guard !isEmpty, !combination.hasOnSuccess else { return }
     findings.report(node, section.path("DestinationConfig"), value: node.shortText, "is not supported yet")
   }
 
@@ -404,10 +384,10 @@ public struct ConfigurationReader {
     listen.host.contains(":") ? "[\(listen.host)]:\(listen.port)" : "\(listen.host):\(listen.port)"
   }
 
-  private static func timestamp(_ text: String) -> Int64? {
-    let now = Date().timeIntervalSince1970
+  /// A time as milliseconds since 1970. `nil` if it is none.
+  private static func milliseconds(_ text: String) -> Int64? {
     let seconds = Double(text) ?? (try? Date.ISO8601FormatStyle().parse(text))?.timeIntervalSince1970
-    guard let seconds, seconds >= 0, seconds <= now else { return nil }
+    guard let seconds, seconds.isFinite, abs(seconds) < 1e12 else { return nil }
     return Int64((seconds * 1_000).rounded())
   }
 

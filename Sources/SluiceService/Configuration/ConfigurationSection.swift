@@ -1,4 +1,5 @@
 import Foundation
+import Sluice
 import Yams
 
 /// What reading a file has found so far. One per file; the sections share it.
@@ -9,10 +10,11 @@ final class ConfigurationFindings {
 
   init(source: String) { self.source = source }
 
-  func report(_ node: Node?, _ path: String, value: String? = nil, _ rule: String) {
+  func report(_ node: Node?, _ path: String, value: String? = nil, _ rule: String, aws: AWSAnswer? = nil) {
     problems.append(
       ConfigurationProblem(
-        source: source, line: node?.mark?.line, column: node?.mark?.column, path: path, value: value, rule: rule))
+        source: source, line: node?.mark?.line, column: node?.mark?.column, path: path, value: value, rule: rule,
+        aws: aws))
   }
 }
 
@@ -140,17 +142,11 @@ struct ConfigurationSection {
 
   /// A key that exists on AWS, whose value must be what it is by default.
   mutating func notSupportedYet(_ key: String, unless allowed: Set<String>) {
-    guard let node = value(key) else { return }
+    guard let node = value(key), !findings.problems.contains(where: { $0.path == path(key) }) else { return }
     let isEmpty = node.sequence?.isEmpty ?? node.mapping?.isEmpty ?? false
     if isEmpty || allowed.contains(node.scalar?.string ?? "") { return }
     let exception = allowed.isEmpty ? "" : " (only \(allowed.sorted().joined(separator: ", ")))"
     findings.report(node, path(key), value: node.shortText, "is not supported yet\(exception)")
-  }
-
-  /// A key that means something elsewhere and has another name here.
-  mutating func instead(_ key: String, use other: String) {
-    guard let node = value(key) else { return }
-    findings.report(node, path(key), value: node.shortText, "is not used here: \(other)")
   }
 
   /// Reports the keys that nobody asked for.
