@@ -22,12 +22,15 @@ public struct EventSourceMapping: Hashable, Sendable {
   /// `FilterCriteria`: patterns, of which a record must match one to be delivered; the others are passed as done. Empty:
   /// every record is delivered. At most 5.
   public var filters: [String] = []
+  /// `ParallelizationFactor`: lanes that share each shard, 1 ... 10. Records of one partition key stay in one lane and in
+  /// order; a batch that fails holds up its lane alone. It may be another one each time the mapping runs.
+  public var parallelizationFactor = 1
   /// How long a handler may take for one batch; then it is cancelled. 1 ms or more.
   public var timeout: Duration = .seconds(60)
-  /// Deliveries in flight at once, over all shards. 1 or more.
+  /// Deliveries in flight at once, over all lanes. 1 or more.
   public var concurrency = 1_000
-  /// Batches of a shard that may be settled before the first of them is durable, 1 or more: after a crash at most so
-  /// many, and the one in flight, come again. At the limit the shard waits for the store, which costs a quick handler
+  /// Batches of a lane that may be settled before the first of them is durable, 1 or more: after a crash at most so
+  /// many, and the one in flight, come again. At the limit the lane waits for the store, which costs a quick handler
   /// some of its speed; below 128 progress is stored at once, which costs a trickle of records a sync for each batch.
   public var unstoredBatchLimit = 256
 
@@ -92,6 +95,9 @@ public struct EventSourceMapping: Hashable, Sendable {
     }
     if let age = retry.recordAge, !(Duration.milliseconds(1) ... .seconds(604_800)).contains(age) {
       problems.append("retry.recordAge is \(age): allowed are 1 ms to 7 days, or nil for none")
+    }
+    if !LaneSharing.factors.contains(parallelizationFactor) {
+      problems.append("parallelizationFactor is \(parallelizationFactor): allowed are 1 to 10 lanes for each shard")
     }
     if !(Duration.milliseconds(1) ... .seconds(86_400)).contains(timeout) {
       problems.append("timeout is \(timeout): allowed are 1 ms to one day")

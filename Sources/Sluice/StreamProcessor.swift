@@ -124,6 +124,7 @@ extension EventSourceMapping {
     var plan = MappingPlan(
       name: name, stream: stream, start: startingPosition, policy: policy, handler: handler,
       recordOverhead: EventWriter.recordOverhead(for: identity, stream: stream))
+    plan.parallelizationFactor = parallelizationFactor
     guard !filters.isEmpty else { return plan }
     let filter = try EventFilter(filters, source: .kinesis)
     let constants = KinesisConstants(

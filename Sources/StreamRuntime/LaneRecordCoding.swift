@@ -1,22 +1,42 @@
 public import ShardCore
-import StreamModel
-import StreamStore
+public import StreamModel
+public import StreamStore
 
 /// What the store keeps of a lane: its progress, and the failed attempts of the batch at its head in words.
 public struct StoredLane: Hashable, Sendable {
   public var progress: LaneProgress
   public var history: AttemptHistory
+  /// Which lanes work on the shard.
+  public var sharing: LaneSharing
 
-  public init(progress: LaneProgress, history: AttemptHistory) {
+  public init(progress: LaneProgress, history: AttemptHistory, sharing: LaneSharing = .whole) {
     self.progress = progress
     self.history = history
+    self.sharing = sharing
   }
 
+  /// What the store is told of the lane. It forgets of former lanes what this one is beyond.
+  public func update(of mapping: MappingNumber, _ shard: ShardAddress, slot: Int) -> LaneUpdate {
+    var lane = self
+    lane.sharing = sharing.beyond(progress.next)
+    return LaneUpdate(
+      key: LaneKey(mapping: mapping, address: shard, slot: UInt8(slot)),
+      record: LaneRecord(next: progress.next, payload: lane.encoded()))
+  }
+
+  /// Version 3 is for a lane that shares its shard, and is version 2 with the sharing behind the version: the factor;
+  /// how many former factors there are; for each of them the factor, and where its lanes had come to, by slot.
+  ///
   /// Version 2: version, flags, next, lost to retention, lost to damage; then the counts of frozen batches, if any; then,
   /// for a failing batch, its numbers and its attempts. Little-endian; strings and lists carry their count in front.
   public func encoded() -> [UInt8] {
     var writer = ByteWriter()
-    writer.write(Self.version)
+    if sharing.isWhole {
+      writer.write(Self.version)
+    } else {
+      writer.write(Self.versionOfShares)
+      writer.write(sharing)
+    }
     var flags: UInt8 = 0
     if progress.isFinished { flags |= Flag.finished }
     if progress.isPaused { flags |= Flag.paused }
@@ -51,7 +71,8 @@ public struct StoredLane: Hashable, Sendable {
   public init(decoding bytes: [UInt8]) throws(LaneRecordError) {
     var reader = ByteReader(bytes)
     let version: UInt8 = try reader.read()
-    guard version == Self.version else { throw .unknownVersion(version) }
+    guard version == Self.version || version == Self.versionOfShares else { throw .unknownVersion(version) }
+    let sharing = version == Self.version ? .whole : try reader.readSharing()
     let flags: UInt8 = try reader.read()
     guard flags & ~Flag.all == 0 else { throw .malformed }
     var progress = LaneProgress(next: try reader.readIndex())
@@ -83,10 +104,11 @@ public struct StoredLane: Hashable, Sendable {
       history = try reader.readHistory()
     }
     guard reader.isAtEnd else { throw .malformed }
-    self.init(progress: progress, history: history)
+    self.init(progress: progress, history: history, sharing: sharing)
   }
 
   private static let version: UInt8 = 2
+  private static let versionOfShares: UInt8 = 3
 
   private enum Flag {
     static let finished: UInt8 = 1
@@ -115,6 +137,15 @@ struct ByteWriter {
   mutating func write(_ text: String) {
     write(UInt32(text.utf8.count))
     bytes.append(contentsOf: text.utf8)
+  }
+
+  mutating func write(_ sharing: LaneSharing) {
+    write(UInt8(sharing.factor))
+    write(UInt8(sharing.formerLanes.count))
+    for former in sharing.formerLanes {
+      write(UInt8(former.ends.count))
+      for end in former.ends { write(end.rawValue) }
+    }
   }
 
   mutating func write(_ history: AttemptHistory) {
@@ -156,6 +187,24 @@ struct ByteReader {
     let value: UInt64 = try read()
     guard value <= SequenceNumber.greatestIndex else { throw .malformed }
     return RecordIndex(value)
+  }
+
+  mutating func readSharing() throws(LaneRecordError) -> LaneSharing {
+    func factor(_ reader: inout ByteReader) throws(LaneRecordError) -> Int {
+      let factor: UInt8 = try reader.read()
+      guard LaneSharing.factors.contains(Int(factor)) else { throw .malformed }
+      return Int(factor)
+    }
+    let ownFactor = try factor(&self)
+    let count: UInt8 = try read()
+    var former: [LaneSharing.FormerLanes] = []
+    for _ in 0..<count {
+      var ends: [RecordIndex] = []
+      for _ in 0..<(try factor(&self)) { ends.append(try readIndex()) }
+      guard !former.contains(where: { $0.ends.count == ends.count }) else { throw .malformed }
+      former.append(LaneSharing.FormerLanes(ends: ends))
+    }
+    return LaneSharing(factor: ownFactor, formerLanes: former)
   }
 
   mutating func readPieces() throws(LaneRecordError) -> [Int] {

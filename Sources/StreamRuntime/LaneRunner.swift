@@ -11,7 +11,7 @@ import StreamStore
 /// lock hands it from task to task. Cancelling comes from other threads.
 final class LaneRunner: Sendable {
   let id: LaneID
-  let shard: ShardAddress
+  let place: LanePlace
   let shardCreatedAtSeconds: UInt64
   let mapping: MappingRunner
 
@@ -49,19 +49,21 @@ final class LaneRunner: Sendable {
   }
 
   init(
-    id: LaneID, shard: ShardAddress, shardCreatedAtSeconds: UInt64, mapping: MappingRunner,
-    history: AttemptHistory, failing: BatchExtent?, selection: (any RecordSelecting)? = nil
+    id: LaneID, place: LanePlace, shardCreatedAtSeconds: UInt64, mapping: MappingRunner,
+    history: AttemptHistory, failing: BatchExtent?
   ) {
     self.id = id
-    self.shard = shard
+    self.place = place
     self.shardCreatedAtSeconds = shardCreatedAtSeconds
     self.mapping = mapping
     var state = State(history: history, historyExtent: failing)
-    state.buffer.selection = selection
+    state.buffer.selection = place.selection(mapping.makeSelection)
     state.buffer.origin = BatchOrigin(
-      stream: mapping.streamName, shard: shard.shard, shardCreatedAtSeconds: shardCreatedAtSeconds, attempt: 0)
+      stream: mapping.streamName, shard: place.shard.shard, shardCreatedAtSeconds: shardCreatedAtSeconds, attempt: 0)
     self.state = Mutex(state)
   }
+
+  var shard: ShardAddress { place.shard }
 
   /// Reads what the lane asks for.
   func read(_ request: ReadRequest) -> ReadAnswer {
@@ -253,7 +255,8 @@ final class LaneRunner: Sendable {
     mapping.logger.warning(
       "delivery failed",
       metadata: [
-        "shard": "\(shard.shard)", "first": "\(delivery.extent.first.rawValue)", "count": "\(delivery.extent.count)",
+        "shard": "\(place.description)", "first": "\(delivery.extent.first.rawValue)",
+        "count": "\(delivery.extent.count)",
         "attempt": "\(delivery.attempt)", "kind": "\(failure.kind.name)", "type": "\(failure.type)",
         "message": "\(failure.message)",
       ])

@@ -16,13 +16,13 @@ public protocol LaneSource: Sendable {
 
   /// Stores the lane's progress with what is known of its failing batch. `stored` is called once, from any thread.
   func store(
-    _ progress: LaneProgress, history: AttemptHistory, of shard: ShardAddress,
+    _ progress: LaneProgress, history: AttemptHistory, of lane: LanePlace,
     stored: @escaping @Sendable (Bool) -> Void)
 
   /// Stores a failure entry with the records of its extent. `stored` is called once, from any thread, with the number
   /// of the entry or `nil` if the store refused it.
   func store(
-    _ failure: FailureOrder, history: AttemptHistory, of shard: ShardAddress,
+    _ failure: FailureOrder, history: AttemptHistory, of lane: LanePlace,
     stored: @escaping @Sendable (UInt64?) -> Void)
 
   /// Takes a redriven entry off the list if it was processed; otherwise it stays there.

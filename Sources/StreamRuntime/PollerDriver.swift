@@ -159,7 +159,7 @@ final class PollerDriver: Sendable {
       case .storeProgress(let id, let progress, let revision):
         let lane = work.lanes[id.rawValue]
         let history = progress.failing.map { lane.history(ofBatchAt: $0.extent.first) } ?? AttemptHistory()
-        lane.mapping.source.store(progress, history: history, of: lane.shard) { [self] isStored in
+        lane.mapping.source.store(progress, history: history, of: lane.place) { [self] isStored in
           post(isStored ? .progressStored(id, revision: revision) : .progressRefused(id, revision: revision))
         }
       case .storeFailure(let id, let order, let ticket):
@@ -171,10 +171,12 @@ final class PollerDriver: Sendable {
           of: entry, succeeded ? .succeeded : failure.map { .failed($0) } ?? .notDelivered)
       case .countLost(let id, let count):
         let lane = work.lanes[id.rawValue]
-        lane.mapping.metrics.dropped.increment(by: Int(clamping: count))
+        // The records of all the shard's lanes are among them.
+        let factor = UInt64(lane.place.sharing.factor)
+        lane.mapping.metrics.dropped.increment(by: Int(clamping: (count &+ factor &- 1) / factor))
         lane.mapping.logger.error(
           "records are lost: retention removed them, or they stood in a damaged block that was skipped",
-          metadata: ["shard": "\(lane.shard.shard)", "records": "\(count)"])
+          metadata: ["shard": "\(lane.place.description)", "records": "\(count)"])
       case .armTimer, .drained:
         continue
       }
@@ -186,7 +188,7 @@ final class PollerDriver: Sendable {
 
   private func storeFailure(_ order: FailureOrder, of lane: LaneRunner, id: LaneID, ticket: UInt64) {
     let history = lane.history(ofBatchAt: order.extent.first)
-    lane.mapping.source.store(order, history: history, of: lane.shard) { [self] entry in
+    lane.mapping.source.store(order, history: history, of: lane.place) { [self] entry in
       guard let entry else {
         post(.failureRefused(id, ticket: ticket))
         return
@@ -195,7 +197,8 @@ final class PollerDriver: Sendable {
       lane.mapping.logger.error(
         "batch gave up",
         metadata: [
-          "shard": "\(lane.shard.shard)", "first": "\(order.extent.first.rawValue)", "count": "\(order.extent.count)",
+          "shard": "\(lane.place.description)", "first": "\(order.extent.first.rawValue)",
+          "count": "\(order.extent.count)",
           "condition": "\(order.condition.name)", "attempts": "\(order.attempts)", "entry": "\(entry)",
         ])
       post(.failureStored(id, ticket: ticket))

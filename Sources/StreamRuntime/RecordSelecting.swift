@@ -11,6 +11,8 @@ public protocol RecordSelecting: Sendable {
 /// What becomes of a record that was read.
 public enum SelectionVerdict: Hashable, Sendable {
   case taken
+  /// Another lane of the shard delivers it, or has.
+  case anotherLane
   /// `FilterCriteria` hold it back.
   case filteredOut
   /// `FilterCriteria` hold it back because they ask for fields of its data, and its data is not JSON.

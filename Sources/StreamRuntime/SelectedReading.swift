@@ -119,9 +119,15 @@ extension LaneBuffer {
   fileprivate mutating func count(_ verdict: SelectionVerdict, at index: RecordIndex) {
     guard index >= countedEnd else { return }
     countedEnd = index.advanced(by: 1)
+    switch verdict {
+    case .anotherLane: return
+    case .taken: break
+    case .filteredOut: counts.filteredOut += 1
+    case .notJSON:
+      counts.filteredOut += 1
+      counts.notJSON += 1
+    }
     counts.polled += 1
-    if verdict != .taken { counts.filteredOut += 1 }
-    if verdict == .notJSON { counts.notJSON += 1 }
   }
 }
 

@@ -87,32 +87,32 @@ struct StoreLaneSource: LaneSource {
   // MARK: - Storing
 
   func store(
-    _ progress: LaneProgress, history: AttemptHistory, of shard: ShardAddress,
+    _ progress: LaneProgress, history: AttemptHistory, of lane: LanePlace,
     stored: @escaping @Sendable (Bool) -> Void
   ) {
-    let record = LaneRecord(
-      next: progress.next, payload: StoredLane(progress: progress, history: history).encoded())
-    let update = LaneUpdate(key: LaneKey(mapping: mapping.number, address: shard), record: record)
+    let update = StoredLane(progress: progress, history: history, sharing: lane.sharing)
+      .update(of: mapping.number, lane.shard, slot: lane.slot)
     store.submit(.storeLanes([update]), isPatient: progressIsPatient) { result in
       switch result {
       case .success: stored(true)
       case .failure(let error):
-        logger.error("progress was refused", metadata: ["shard": "\(shard.shard)", "error": "\(error)"])
+        logger.error("progress was refused", metadata: ["shard": "\(lane.description)", "error": "\(error)"])
         stored(false)
       }
     }
   }
 
   func store(
-    _ failure: FailureOrder, history: AttemptHistory, of shard: ShardAddress,
+    _ failure: FailureOrder, history: AttemptHistory, of lane: LanePlace,
     stored: @escaping @Sendable (UInt64?) -> Void
   ) {
     let entry: NewFailure
     do {
-      entry = try makeEntry(failure, history, shard)
+      entry = try makeEntry(failure, history, lane)
     } catch {
       logger.error(
-        "the records of a failure entry could not be read", metadata: ["shard": "\(shard.shard)", "error": "\(error)"])
+        "the records of a failure entry could not be read",
+        metadata: ["shard": "\(lane.description)", "error": "\(error)"])
       stored(nil)
       return
     }
@@ -121,7 +121,7 @@ struct StoreLaneSource: LaneSource {
       case .success(.number(let number)): stored(number)
       case .success: preconditionFailure("storing a failure answers with its number")
       case .failure(let error):
-        logger.error("a failure entry was refused", metadata: ["shard": "\(shard.shard)", "error": "\(error)"])
+        logger.error("a failure entry was refused", metadata: ["shard": "\(lane.description)", "error": "\(error)"])
         stored(nil)
       }
     }
@@ -129,15 +129,15 @@ struct StoreLaneSource: LaneSource {
 
   /// The entry with its records, read once more: the lane keeps none while it waits.
   private func makeEntry(
-    _ failure: FailureOrder, _ history: AttemptHistory, _ shard: ShardAddress
+    _ failure: FailureOrder, _ history: AttemptHistory, _ lane: LanePlace
   ) throws(StoreError) -> NewFailure {
-    let info = try store.shard(shard)
+    let info = try store.shard(lane.shard)
     let extent = failure.extent
-    let found = try records(of: extent, shard, info)
+    let found = try records(of: extent, lane, info)
     guard let found, found.range.count == extent.count, found.run.index(at: found.range.lowerBound) == extent.first
     else { throw .failed("retention removed records of the batch while it was given up") }
     let summary = FailureSummary(
-      mapping: mapping.number, mappingName: mapping.name, streamName: stream.name, address: shard,
+      mapping: mapping.number, mappingName: mapping.name, streamName: stream.name, address: lane.shard,
       shardCreatedAtSeconds: info.createdAtSeconds, firstIndex: extent.first, lastIndex: extent.last,
       count: extent.count, firstArrival: extent.firstArrival, lastArrival: extent.lastArrival,
       condition: failure.condition, attempts: failure.attempts, history: history.attempts, createdAt: clock().wall)
@@ -145,9 +145,10 @@ struct StoreLaneSource: LaneSource {
   }
 
   private func records(
-    of extent: BatchExtent, _ shard: ShardAddress, _ info: ShardInfo
+    of extent: BatchExtent, _ lane: LanePlace, _ info: ShardInfo
   ) throws(StoreError) -> (run: RecordRun, range: Range<Int>)? {
-    if var selection = makeSelection?() {
+    let shard = lane.shard
+    if var selection = lane.selection(makeSelection) {
       var buffer = LaneBuffer()
       buffer.origin = BatchOrigin(
         stream: stream.name, shard: shard.shard, shardCreatedAtSeconds: info.createdAtSeconds, attempt: 0)

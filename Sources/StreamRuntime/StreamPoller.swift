@@ -11,6 +11,8 @@ public struct MappingPlan: Sendable {
   /// Where to begin in shards that the mapping has never worked on. Shards that appear later begin at their first record.
   public var start: StartingPosition
   public var policy: LanePolicy
+  /// `ParallelizationFactor`: lanes that share each shard, 1 ... 10.
+  public var parallelizationFactor = 1
   public var handler: any BatchHandler
   /// What one record adds to the encoded event, in bytes, beyond its data in base64 and its key.
   public var recordOverhead: Int
@@ -74,7 +76,9 @@ public final class StreamPoller: Sendable {
     var id: MappingID
     var info: MappingInfo
     var stream: StreamNumber
-    var lanes: [ShardNumber: LaneID] = [:]
+    var factor: Int
+    /// By slot.
+    var lanes: [ShardNumber: [LaneID]] = [:]
   }
 
   /// `clock` is read once for each step, and for the times of what is stored. `seed` decides the jitter of waits.
@@ -105,9 +109,11 @@ public final class StreamPoller: Sendable {
         clock: clock,
         logger: logger),
       makeSelection: plan.makeSelection, logger: logger)
+    try await changeFactor(of: plan, info, stream)
     let id = driver.addMapping(plan.policy)
     try state.withLock { state in
-      var mapping = OpenMapping(runner: runner, id: id, info: info, stream: stream.number)
+      var mapping = OpenMapping(
+        runner: runner, id: id, info: info, stream: stream.number, factor: plan.parallelizationFactor)
       try openLanes(of: &mapping)
       state.mappings.append(mapping)
     }
@@ -134,24 +140,38 @@ public final class StreamPoller: Sendable {
   // MARK: - Operators
 
   /// Posts an operator's order to a lane. `false` if there is no such lane.
-  public func order(_ makeEvent: (LaneID) -> PollerEvent, mapping: String, shard: ShardNumber) -> Bool {
-    let lane = state.withLock { state in
-      state.mappings.first { $0.runner.name == mapping }?.lanes[shard]
+  public func order(
+    _ makeEvent: (LaneID) -> PollerEvent, mapping: String, shard: ShardNumber, slot: Int = 0
+  ) -> Bool {
+    let lane = state.withLock { state -> LaneID? in
+      guard let lanes = state.mappings.first(where: { $0.runner.name == mapping })?.lanes[shard] else { return nil }
+      return lanes.indices.contains(slot) ? lanes[slot] : nil
     }
     guard let lane else { return false }
     driver.post(makeEvent(lane))
     return true
   }
 
-  /// What the lanes of a mapping look like now, by shard. `nil` if the mapping does not run here.
-  public func look(at mapping: String) -> [ShardNumber: LaneLook]? {
-    state.withLock { state -> [ShardNumber: LaneLook]? in
+  /// Which of the mapping's lanes on the shard has the record: 0 where there is one. `nil` if the mapping does not work
+  /// on that shard here.
+  public func slot(ofPartitionKey hash: UInt64, mapping: String, shard: ShardNumber) -> Int? {
+    state.withLock { state in
+      guard let lanes = state.mappings.first(where: { $0.runner.name == mapping })?.lanes[shard] else { return nil }
+      return driver.look { _, runners in lanes.first.map { runners[$0.rawValue].place.sharing.slot(of: hash) } }
+    }
+  }
+
+  /// What the lanes of a mapping look like now, by shard and slot. `nil` if the mapping does not run here.
+  public func look(at mapping: String) -> [ShardNumber: [LaneLook]]? {
+    state.withLock { state -> [ShardNumber: [LaneLook]]? in
       guard let mapping = state.mappings.first(where: { $0.runner.name == mapping }) else { return nil }
       return driver.look { poller, runners in
-        mapping.lanes.mapValues { id in
-          LaneLook(
-            snapshot: poller.lane(id), progress: poller.progress(id), policy: mapping.runner.policy,
-            history: runners[id.rawValue].currentHistory)
+        mapping.lanes.mapValues { lanes in
+          lanes.map { id in
+            LaneLook(
+              place: runners[id.rawValue].place, snapshot: poller.lane(id), progress: poller.progress(id),
+              policy: mapping.runner.policy, history: runners[id.rawValue].currentHistory)
+          }
         }
       }
     }
@@ -169,48 +189,67 @@ public final class StreamPoller: Sendable {
       preconditionFailure("storing a mapping answers with the mapping")
     }
     // A mapping that is known but has no lanes ended before it had fixed its beginning.
-    if try known == nil || store.lanes(of: info.number).isEmpty { try await storeStart(plan.start, of: info, stream) }
+    if try known == nil || store.lanes(of: info.number).isEmpty { try await storeStart(plan, of: info, stream) }
     return info
   }
 
   /// Fixes where a new mapping begins, before anything can be delivered: shards that appear from now on are new
   /// and begin at their first record.
-  private func storeStart(_ start: StartingPosition, of info: MappingInfo, _ stream: StreamInfo) async throws {
-    guard start != .trimHorizon else { return }
-    let updates = try store.catalog().shards(of: stream.number).map { shard in
-      let next = try store.index(for: start, in: shard.address)
+  private func storeStart(_ plan: MappingPlan, of info: MappingInfo, _ stream: StreamInfo) async throws {
+    guard plan.start != .trimHorizon else { return }
+    let updates = try store.catalog().shards(of: stream.number).flatMap { shard in
+      let next = try store.index(for: plan.start, in: shard.address)
       // A closed shard that ends before the start has nothing to deliver; its children may begin.
       let isFinished = shard.closing.map { next >= $0.end } ?? false
-      let lane = StoredLane(progress: LaneProgress(next: next, isFinished: isFinished), history: AttemptHistory())
-      return LaneUpdate(
-        key: LaneKey(mapping: info.number, address: shard.address),
-        record: LaneRecord(next: next, payload: lane.encoded()))
+      return StoredShare(factor: plan.parallelizationFactor, from: next, isFinished: isFinished)
+        .updates(of: info.number, shard.address)
     }
     _ = try await store.perform(.storeLanes(updates))
   }
 
-  /// Opens a lane for each shard that has none, parents before children.
+  /// Where other lanes work on a shard than those that did, hands over what those had settled: see
+  /// ``ShardCore/LaneSharing``. Each shard is changed at once or not at all, and a shard that was changed stays so.
+  private func changeFactor(of plan: MappingPlan, _ info: MappingInfo, _ stream: StreamInfo) async throws {
+    for shard in try store.catalog().shards(of: stream.number) {
+      guard let share = try storedShare(of: info, shard) else { continue }
+      let updates = share.changing(to: plan.parallelizationFactor, of: info.number, shard.address)
+      guard !updates.isEmpty else { continue }
+      _ = try await store.perform(.storeLanes(updates))
+      logger.info(
+        "ParallelizationFactor changed",
+        metadata: [
+          "mapping": "\(info.name)", "shard": "\(shard.address.shard)", "from": "\(share.lanes.count)",
+          "to": "\(plan.parallelizationFactor)",
+        ])
+    }
+  }
+
+  /// `nil` if the mapping has never worked on the shard.
+  private func storedShare(of info: MappingInfo, _ shard: ShardInfo) throws -> StoredShare? {
+    let rows = try store.lanes(of: info.number, on: shard.address)
+    do {
+      return try StoredShare(rows, of: shard)
+    } catch {
+      throw PollerError.unreadableLane(mapping: info.name, shard: shard.address.shard, error)
+    }
+  }
+
+  /// Opens the lanes of each shard that has none, parents before children.
   private func openLanes(of mapping: inout OpenMapping) throws {
     for shard in try store.catalog().shards(of: mapping.stream) where mapping.lanes[shard.address.shard] == nil {
-      let key = LaneKey(mapping: mapping.info.number, address: shard.address)
-      var stored = StoredLane(progress: LaneProgress(next: shard.firstAvailable), history: AttemptHistory())
-      if let record = try store.lane(key) {
-        do {
-          stored = try StoredLane(decoding: record.payload)
-        } catch {
-          throw PollerError.unreadableLane(
-            mapping: mapping.runner.name, shard: shard.address.shard, error)
-        }
-      }
-      let lanes = mapping.lanes
-      let opening = LaneOpening(
-        mapping: mapping.id, parents: shard.parents.compactMap { lanes[$0] }, progress: stored.progress)
+      let share =
+        try storedShare(of: mapping.info, shard) ?? StoredShare(factor: mapping.factor, from: shard.firstAvailable)
       let runner = mapping.runner
-      readAhead.addLane()
-      mapping.lanes[shard.address.shard] = driver.open(opening) { id in
-        LaneRunner(
-          id: id, shard: shard.address, shardCreatedAtSeconds: shard.createdAtSeconds, mapping: runner,
-          history: stored.history, failing: stored.progress.failing?.extent, selection: runner.makeSelection?())
+      let parents = shard.parents.flatMap { mapping.lanes[$0] ?? [] }
+      mapping.lanes[shard.address.shard] = share.lanes.enumerated().map { slot, lane in
+        readAhead.addLane()
+        let opening = LaneOpening(mapping: mapping.id, parents: parents, progress: lane.progress)
+        return driver.open(opening) { id in
+          LaneRunner(
+            id: id, place: LanePlace(shard: shard.address, slot: slot, sharing: lane.sharing),
+            shardCreatedAtSeconds: shard.createdAtSeconds, mapping: runner, history: lane.history,
+            failing: lane.progress.failing?.extent)
+        }
       }
     }
   }
@@ -237,6 +276,7 @@ public final class StreamPoller: Sendable {
 
 /// One lane as a running poller sees it.
 public struct LaneLook: Hashable, Sendable {
+  public var place: LanePlace
   public var snapshot: LaneSnapshot
   public var progress: LaneProgress
   public var policy: LanePolicy

@@ -76,8 +76,12 @@ extension StoreWriter {
   @_lifetime(transaction: copy transaction)
   func putLanes(of draft: WriterDraft, in transaction: inout WriteTransaction) throws(LMDBError) {
     for key in draft.lanes.keys.sorted() {
-      guard let record = draft.lanes[key] else { continue }
-      try transaction.put(Key(lane: key.mapping, key.address), record.encoded(), in: layout.lanes)
+      guard let update = draft.lanes[key] else { continue }
+      if let record = update {
+        try transaction.put(Key(key), record.encoded(), in: layout.lanes)
+      } else {
+        try transaction.delete(Key(key), in: layout.lanes)
+      }
     }
   }
 

@@ -79,7 +79,7 @@ extension StoreWriter {
       }
       guard draft.catalog.shard(update.key.address) != nil else { return .failure(.noSuchShard(update.key.address)) }
     }
-    for update in updates { draft.lanes[update.key] = update.record }
+    for update in updates { draft.lanes.updateValue(update.record, forKey: update.key) }
     return .success(.done)
   }
 

@@ -1,7 +1,7 @@
 internal import LMDB
 public import StreamModel
 
-/// What is stored for one mapping and shard.
+/// What is stored for one lane of a mapping and shard.
 public struct LaneRecord: Hashable, Sendable {
   /// The checkpoint: every record before it is settled.
   public var next: RecordIndex
@@ -30,23 +30,27 @@ public struct LaneRecord: Hashable, Sendable {
 public struct LaneKey: Hashable, Comparable, Sendable {
   public var mapping: MappingNumber
   public var address: ShardAddress
+  /// Which of the mapping's lanes on the shard, from 0.
+  public var slot: UInt8
 
-  public init(mapping: MappingNumber, address: ShardAddress) {
+  public init(mapping: MappingNumber, address: ShardAddress, slot: UInt8 = 0) {
     self.mapping = mapping
     self.address = address
+    self.slot = slot
   }
 
   public static func < (left: LaneKey, right: LaneKey) -> Bool {
-    (left.mapping, left.address) < (right.mapping, right.address)
+    (left.mapping, left.address, left.slot) < (right.mapping, right.address, right.slot)
   }
 }
 
 /// A lane's progress to store.
 public struct LaneUpdate: Hashable, Sendable {
   public var key: LaneKey
-  public var record: LaneRecord
+  /// `nil`: the lane is no more.
+  public var record: LaneRecord?
 
-  public init(key: LaneKey, record: LaneRecord) {
+  public init(key: LaneKey, record: LaneRecord?) {
     self.key = key
     self.record = record
   }

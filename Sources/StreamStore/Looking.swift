@@ -6,22 +6,35 @@ extension StreamStore {
   /// What is stored for one lane; `nil` if nothing is.
   public func lane(_ key: LaneKey) throws(StoreError) -> LaneRecord? {
     try reading { transaction throws(LMDBError) in
-      guard let value = try transaction.value(Key(lane: key.mapping, key.address), in: layout.lanes) else { return nil }
+      guard let value = try transaction.value(Key(key), in: layout.lanes) else { return nil }
       return try LaneRecord(decoding: value)
     }
   }
 
-  /// What is stored for all lanes of a mapping.
-  public func lanes(of mapping: MappingNumber) throws(StoreError) -> [ShardAddress: LaneRecord] {
+  /// What is stored for the lanes of a mapping on one shard, by slot.
+  public func lanes(of mapping: MappingNumber, on address: ShardAddress) throws(StoreError) -> [UInt8: LaneRecord] {
     try reading { transaction throws(LMDBError) in
-      var lanes: [ShardAddress: LaneRecord] = [:]
+      var lanes: [UInt8: LaneRecord] = [:]
+      var cursor = try transaction.cursor(in: layout.lanes)
+      var isThere = try cursor.seek(atOrAfter: Key(lane: mapping, address))
+      while isThere {
+        let key = cursor.key.laneKey
+        guard key.mapping == mapping, key.address == address else { break }
+        lanes[key.slot] = try LaneRecord(decoding: try cursor.reader(in: layout.lanes))
+        isThere = try cursor.next()
+      }
+      return lanes
+    }
+  }
+
+  /// What is stored for all lanes of a mapping.
+  public func lanes(of mapping: MappingNumber) throws(StoreError) -> [LaneKey: LaneRecord] {
+    try reading { transaction throws(LMDBError) in
+      var lanes: [LaneKey: LaneRecord] = [:]
       var cursor = try transaction.cursor(in: layout.lanes)
       var isThere = try cursor.seek(atOrAfter: Key(mapping.rawValue, 0, UInt32(0)))
       while isThere, cursor.key.number(at: 0) == mapping.rawValue {
-        let key = cursor.key
-        let address = ShardAddress(
-          stream: StreamNumber(key.number(at: 4)), shard: ShardNumber(key.number(at: 8)))
-        lanes[address] = try LaneRecord(decoding: try cursor.reader(in: layout.lanes))
+        lanes[cursor.key.laneKey] = try LaneRecord(decoding: try cursor.reader(in: layout.lanes))
         isThere = try cursor.next()
       }
       return lanes

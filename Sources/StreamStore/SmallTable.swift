@@ -39,7 +39,7 @@ extension SmallTable.Kind {
     case .meta: []
     case .streams: [("stream", 4)]
     case .shards: [("stream", 4), ("shard", 4)]
-    case .lanes: [("mapping", 4), ("stream", 4), ("shard", 4)]
+    case .lanes: [("mapping", 4), ("stream", 4), ("shard", 4), ("lane", 1)]
     case .mappings: [("mapping", 4)]
     case .failures, .failurePayloads: [("failure entry", 8)]
     case .failureKeys: [("mapping", 4), ("stream", 4), ("shard", 4), ("first record", 8), ("last record", 8)]
@@ -52,8 +52,12 @@ extension SmallTable.Kind {
     var words = ["table \(name)"]
     var position = 0
     for field in keyFields where position + field.byteCount <= key.count {
-      let number =
-        field.byteCount == 4 ? UInt64(key.number(at: position, as: UInt32.self)) : key.number(at: position)
+      let number: UInt64 =
+        switch field.byteCount {
+        case 1: UInt64(key.number(at: position, as: UInt8.self))
+        case 4: UInt64(key.number(at: position, as: UInt32.self))
+        default: key.number(at: position)
+        }
       words.append("\(field.name) \(number)")
       position += field.byteCount
     }

@@ -11,7 +11,7 @@ internal import StreamModel
 /// | streams | stream u32 | ``StreamInfo`` |
 /// | shards | stream u32, shard u32 | ``ShardInfo`` |
 /// | blocks | stream u32, shard u32, first index u64 | ``BlockHeader``, then packed records |
-/// | lanes | mapping u32, stream u32, shard u32 | ``LaneRecord`` |
+/// | lanes | mapping u32, stream u32, shard u32; then slot u8, unless it is 0 | ``LaneRecord`` |
 /// | mappings | mapping u32 | ``MappingInfo`` |
 /// | failures | number u64 | ``FailureSummary`` |
 /// | failurePayloads | number u64 | ``FailurePayload`` |
@@ -79,6 +79,11 @@ extension Key {
     self.init(mapping.rawValue, address.stream.rawValue, address.shard.rawValue)
   }
 
+  init(_ lane: LaneKey) {
+    self.init(lane: lane.mapping, lane.address)
+    if lane.slot > 0 { append(lane.slot) }
+  }
+
   init(failure mapping: MappingNumber, _ address: ShardAddress, first: RecordIndex, last: RecordIndex) {
     self.init(lane: mapping, address)
     append(first.rawValue)
@@ -92,6 +97,14 @@ extension Key {
 
   /// The first record of a key of the blocks table.
   var blockIndex: RecordIndex { RecordIndex(number(at: 8)) }
+
+  /// The lane of a key of the lanes table.
+  var laneKey: LaneKey {
+    LaneKey(
+      mapping: MappingNumber(number(at: 0)),
+      address: ShardAddress(stream: StreamNumber(number(at: 4)), shard: ShardNumber(number(at: 8))),
+      slot: count > 12 ? number(at: 12) : 0)
+  }
 
   func isBlock(of address: ShardAddress) -> Bool { count == 16 && shardAddress == address }
 }

@@ -56,11 +56,25 @@ extension StoreWriter {
     return try environment.write { transaction throws(LMDBError) in
       guard try removeSomeBlocks(of: stream, in: &transaction) else { return false }
       for mapping in catalog.mappings.keys {
-        for shard in shards { try transaction.delete(Key(lane: mapping, shard.address), in: layout.lanes) }
+        try removeLanes(of: mapping, stream, in: &transaction)
       }
       for shard in shards { try transaction.delete(Key(shard: shard.address), in: layout.shards) }
       try transaction.delete(Key(stream: stream), in: layout.streams)
       return true
+    }
+  }
+
+  @_lifetime(transaction: copy transaction)
+  private func removeLanes(
+    of mapping: MappingNumber, _ stream: StreamNumber, in transaction: inout WriteTransaction
+  ) throws(LMDBError) {
+    var lanes = try transaction.cursor(in: layout.lanes)
+    var isThere = try lanes.seek(atOrAfter: Key(mapping.rawValue, stream.rawValue))
+    while isThere {
+      let key = lanes.key.laneKey
+      guard key.mapping == mapping, key.address.stream == stream else { return }
+      try lanes.delete()
+      isThere = try lanes.next()
     }
   }
 

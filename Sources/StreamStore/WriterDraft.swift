@@ -50,8 +50,8 @@ struct WriterDraft {
   /// The tails that changed, over those of the writer.
   var tails: [ShardAddress: ShardTail] = [:]
   var openBlocks: [ShardAddress: OpenBlock] = [:]
-  /// The last update of each lane.
-  var lanes: [LaneKey: LaneRecord] = [:]
+  /// The last update of each lane; `nil` for one that is no more.
+  var lanes: [LaneKey: LaneRecord?] = [:]
   /// Small blocks that came, by shard: see ``SmallBlocks``.
   var smallBlocks: [(ShardAddress, RecordIndex)] = []
   var closedShards: Set<ShardAddress> = []

@@ -89,7 +89,7 @@ struct ConfigurationTests {
           MaximumRetryAttempts: 0
           maximumRecordAge: 8s
           FunctionResponseTypes: [ReportBatchItemFailures]
-          ParallelizationFactor: 1
+          ParallelizationFactor: 10
           BisectBatchOnFunctionError: true
           TumblingWindowInSeconds: 0
           FilterCriteria: { Filters: [{ Pattern: '{"data":{"carrier":["UA"]}}' }] }
@@ -103,6 +103,7 @@ struct ConfigurationTests {
     expected.maximumRetryAttempts = 0
     expected.maximumRecordAge = .seconds(8)
     expected.reportsItemFailures = true
+    expected.parallelizationFactor = 10
     expected.bisectsBatchOnError = true
     expected.filters = [#"{"data":{"carrier":["UA"]}}"#]
     #expect(try read(yaml).mappings == [expected])
@@ -147,7 +148,6 @@ struct ConfigurationTests {
       ),
       ("Enabled: maybe", #"Enabled: "maybe": must be true or false"#),
       ("FunctionResponseTypes: [Bad]", #"FunctionResponseTypes[0]: "Bad": must be ReportBatchItemFailures"#),
-      ("ParallelizationFactor: 2", #"ParallelizationFactor: "2": is not supported yet (only 1)"#),
       ("BisectBatchOnFunctionError: maybe", #"BisectBatchOnFunctionError: "maybe": must be true or false"#),
       ("TumblingWindowInSeconds: 10", #"TumblingWindowInSeconds: "10": is not supported yet (only 0)"#),
       (

@@ -14,7 +14,8 @@ struct CodingTests {
       pieces: (0..<number(4)).map { _ in 1 + number(9_999) }, lostToRetention: random.next(),
       lostToDamage: random.next())
     var history = AttemptHistory()
-    guard number(4) > 0 else { return StoredLane(progress: progress, history: history) }
+    let sharing = Self.sharing(&random)
+    guard number(4) > 0 else { return StoredLane(progress: progress, history: history, sharing: sharing) }
     let moment = { (random: inout SplitMix64) in WallTime(milliseconds: Int64(random.next() >> 20)) }
     progress.failing = FailingBatch(
       extent: BatchExtent(
@@ -32,7 +33,17 @@ struct CodingTests {
           message: String(repeating: "é", count: number(30)),
           trace: (0..<number(4)).map { "line \($0)" }, requestID: RequestID.make()))
     }
-    return StoredLane(progress: progress, history: history)
+    return StoredLane(progress: progress, history: history, sharing: sharing)
+  }
+
+  /// Half of them that of a lane alone.
+  private static func sharing(_ random: inout SplitMix64) -> LaneSharing {
+    guard random.next() & 1 == 0 else { return .whole }
+    let factors = (1...10).filter { _ in random.next() % 4 == 0 }
+    let former = factors.map { factor in
+      LaneSharing.FormerLanes(ends: (0..<factor).map { _ in RecordIndex(random.next() >> 1) })
+    }
+    return LaneSharing(factor: 1 + Int(random.next() % 10), formerLanes: former)
   }
 
   @Test("a lane comes back as it was stored", arguments: UInt64(1)...200)
@@ -61,6 +72,24 @@ struct CodingTests {
       damaged[position] ^= 0xff
       if let lane = try? StoredLane(decoding: damaged) { _ = lane.progress.failing?.extent.end }
     }
+  }
+
+  @Test("a lane alone on its shard is stored as it was before lanes could share one")
+  func wholeFormat() {
+    let lane = StoredLane(progress: LaneProgress(next: RecordIndex(0x0102)), history: AttemptHistory())
+    let zeros = [UInt8](repeating: 0, count: 22)
+    #expect(lane.encoded() == [2, 0, 2, 1] + zeros)
+  }
+
+  @Test("a factor outside of its range, and two generations of as many lanes, are refused")
+  func damagedSharing() {
+    for bytes in [[3, 0, 0], [3, 11, 0], [3, 2, 1, 0]] as [[UInt8]] {
+      #expect(throws: LaneRecordError.malformed) { try StoredLane(decoding: bytes + [UInt8](repeating: 0, count: 64)) }
+    }
+    let end = [UInt8](repeating: 0, count: 8)
+    let twice: [UInt8] = [3, 2, 2, 1] + end + [1] + end
+    let progress = [UInt8](repeating: 0, count: 25)
+    #expect(throws: LaneRecordError.malformed) { try StoredLane(decoding: twice + progress) }
   }
 
   @Test("a lane of a newer version says so")

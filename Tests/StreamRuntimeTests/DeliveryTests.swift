@@ -58,7 +58,7 @@ struct DeliveryTests {
       return delivered.attempt == 1 ? .failed(at: number) : .succeeded
     }
     #expect(await stage.next(2).map(\.attempt) == [1, 2])
-    #expect(poller.look(at: "test")?[ShardNumber(0)]?.history.last?.kind == .invalidResponse)
+    #expect(poller.look(at: "test")?[ShardNumber(0)]?.first?.history.last?.kind == .invalidResponse)
     await poller.end()
   }
 

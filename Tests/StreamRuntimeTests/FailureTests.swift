@@ -63,7 +63,7 @@ struct FailureTests {
       if attempt > 1 {
         let rest = wait / 2 * hour
         stage.clock.advance(milliseconds: rest - 600_000)
-        #expect(poller.look(at: "test")?[ShardNumber(0)]?.snapshot.state == .backingOff)
+        #expect(poller.look(at: "test")?[ShardNumber(0)]?.first?.snapshot.state == .backingOff)
         stage.clock.advance(milliseconds: 600_000)
       }
       #expect(await stage.next()?.attempt == attempt)
@@ -164,7 +164,7 @@ struct FailureTests {
     await isTold.pass()
     try await stage.put(["other shard"], shard: 1, of: 2)
     #expect(await stage.next()?.data == ["other shard"])
-    #expect(poller.look(at: "test")?[ShardNumber(0)]?.snapshot.state == .cancelling)
+    #expect(poller.look(at: "test")?[ShardNumber(0)]?.first?.snapshot.state == .cancelling)
     #expect(stage.all.count == 2)
     mayEnd.open()
     #expect(await stage.next() == Delivered(shard: 0, data: ["stubborn"], attempt: 2))

@@ -29,6 +29,7 @@ struct FilterTests {
     let poller = try await stage.poller(.quick.with { $0.batchSize = 3 }, filters: Self.united)
     #expect(
       await stage.next(3).map(\.data) == [Self.united(0..<9), Self.united(9..<18), Self.united(18..<20)])
+    try await until { try stage.stored()?.progress.next == RecordIndex(20) }
     await poller.end()
     #expect(try stage.stored()?.progress == LaneProgress(next: RecordIndex(20)))
   }

@@ -61,6 +61,15 @@ final class Stage: Sendable {
     _ = try await store.append(request)
   }
 
+  /// Puts `count` records for each partition key in turn, each with `KEY NUMBER` as its text.
+  func put(keys: [String], _ numbers: Range<Int>) async throws {
+    var request = AppendRequest(to: try store.routing(of: "orders"))
+    for number in numbers {
+      for key in keys { try request.add(partitionKey: key, data: Array("\(key) \(number)".utf8)) }
+    }
+    _ = try await store.append(request)
+  }
+
   /// Another stream of one shard, beside the one that the mapping reads.
   func create(_ stream: String) throws {
     _ = try store.performBlocking(.createStream(NewStream(name: stream, shardCount: 1)))
@@ -78,7 +87,8 @@ final class Stage: Sendable {
   /// whose wall time stands at a moment.
   func poller(
     _ policy: LanePolicy = .quick, start: StartingPosition = .trimHorizon, limits: PollerLimits = .init(),
-    at standing: WallTime? = nil, filters: [String] = [], _ body: @escaping Body = { _, _ in .succeeded }
+    at standing: WallTime? = nil, filters: [String] = [], factor: Int = 1,
+    _ body: @escaping Body = { _, _ in .succeeded }
   ) async throws -> StreamPoller {
     let clock = clock
     let poller = StreamPoller(
@@ -92,6 +102,7 @@ final class Stage: Sendable {
     }
     var plan = MappingPlan(
       name: "test", stream: "orders", start: start, policy: policy, handler: handler, recordOverhead: 700)
+    plan.parallelizationFactor = factor
     if !filters.isEmpty {
       let filter = try EventFilter(filters, source: .kinesis)
       plan.makeSelection = { FilterSelection(EventMatcher(filter)) }
@@ -128,9 +139,9 @@ final class Stage: Sendable {
   }
 
   /// What the store keeps of the lane.
-  func stored(_ shard: UInt32 = 0) throws -> StoredLane? {
+  func stored(_ shard: UInt32 = 0, slot: UInt8 = 0) throws -> StoredLane? {
     let mapping = try store.catalog().mapping(named: "test").unwrapped
-    let record = try store.lane(LaneKey(mapping: mapping.number, address: try address(shard)))
+    let record = try store.lane(LaneKey(mapping: mapping.number, address: try address(shard), slot: slot))
     return try record.map { try StoredLane(decoding: $0.payload) }
   }
 }
@@ -153,14 +164,14 @@ extension StreamPoller {
     close()
   }
 
-  func redrive(_ entry: FailureSummary) -> Bool {
+  func redrive(_ entry: FailureSummary, slot: Int = 0) -> Bool {
     let extent = BatchExtent(
       first: entry.firstIndex, last: entry.lastIndex, count: entry.count, firstArrival: entry.firstArrival,
       lastArrival: entry.lastArrival,
       payloadBytes: 0)
     return order(
       { .redriveRequested($0, Redrive(entry: entry.number, extent: extent)) }, mapping: "test",
-      shard: entry.address.shard)
+      shard: entry.address.shard, slot: slot)
   }
 }
 
@@ -233,6 +244,14 @@ final class JumpingClock: Sendable {
 
   func observe(_ observer: @escaping @Sendable () -> Void) {
     state.withLock { $0.observers.append(observer) }
+  }
+}
+
+/// Waits until something holds that nobody announces.
+func until(_ holds: () throws -> Bool) async throws {
+  while try !holds() {
+    try Task.checkCancellation()
+    await Task.yield()
   }
 }
 

@@ -240,7 +240,7 @@ struct EntryTests {
     #expect(again.number == first.number)
     let key = LaneKey(mapping: first.number, address: .first(of: stream))
     try await store.perform(.storeLanes([LaneUpdate(key: key, record: LaneRecord(next: .zero, payload: [7]))]))
-    #expect(try store.lanes(of: first.number) == [key.address: LaneRecord(next: .zero, payload: [7])])
+    #expect(try store.lanes(of: first.number) == [key: LaneRecord(next: .zero, payload: [7])])
     try await store.perform(.deleteMapping(first.number))
     #expect(try store.lanes(of: first.number).isEmpty)
     #expect(try await store.storeMapping(name: "m", settings: []).number > first.number)

@@ -12,7 +12,7 @@ struct LaneOrder {
 
   /// `nil` if the action does not apply to the state the lane is in.
   init?(_ action: LaneAction, on lane: LaneReport, in shard: ShardInfo?) throws {
-    let name = "\(lane.mapping) \(lane.shard)"
+    let name = lane.subject
     switch action {
     case .pause:
       guard lane.state != .paused, lane.state != .finished else { return nil }
@@ -34,10 +34,14 @@ struct LaneOrder {
       guard let shard, let last = try Self.lastSkipped(through, lane, shard) else { return nil }
       guard let first = lane.checkpoint.flatMap({ SequenceNumber($0) })?.index, first <= last else { return nil }
       event = { .skipRequested($0, through: last) }
-      records = first.distance(to: last) + 1
+      let isBatch = lane.batch?.lastSequenceNumber == shard.sequenceNumber(of: last).description
+      let batch = isBatch ? lane.batch.map { UInt64($0.records) } : nil
+      records = batch ?? first.distance(to: last) + 1
+      // Between the two stand records of the shard's other lanes.
+      let isBound = batch == nil && lane.lane != nil
       sentence =
-        "\(name) gives up \(records) record\(records == 1 ? "" : "s") through \(shard.sequenceNumber(of: last)); "
-        + "they stay in the failures"
+        "\(name) gives up \(isBound ? "its own of " : "")\(records) record\(records == 1 ? "" : "s") through "
+        + "\(shard.sequenceNumber(of: last)); they stay in the failures"
     }
   }
 
@@ -67,10 +71,11 @@ struct LaneOrder {
         .damageSkipRequested($0, block: RecordIndex(damage.block), end: end.advanced(by: 1))
       },
       sentence:
-        "\(lane.mapping) \(lane.shard) goes on behind the damaged block at record \(damage.block), sequence numbers "
-        + "\(damage.firstSequenceNumber) through \(last); \(records) record\(records == 1 ? " is" : "s are") lost to this "
-        + "mapping for good",
-      records: records)
+        "\(lane.subject) goes on behind the damaged block at record \(damage.block), sequence numbers "
+        + "\(damage.firstSequenceNumber) through \(last); "
+        + (lane.lane == nil ? "" : "its own of ")
+        + "\(records) record\(records == 1 ? " is" : "s are") lost to this mapping for good",
+      records: LaneSharing.share(of: [records] + Array(repeating: 0, count: lane.laneCount - 1)))
   }
 
   private static func lastSkipped(_ text: String?, _ lane: LaneReport, _ shard: ShardInfo) throws -> RecordIndex? {

@@ -1,10 +1,11 @@
 /// What one can ask of a store, or of the worker that has it open. One JSON value on the wire.
 public enum OperatorRequest: Codable, Hashable, Sendable {
   case status
-  /// The lanes of a mapping; without a shard, those that are not in order, or all of them if all are.
-  case explain(mapping: String, shard: String?)
-  /// Acts on lanes; without a shard, on all lanes of the mapping.
-  case act(LaneAction, mapping: String, shard: String?, consent: Consent)
+  /// The lanes of a mapping, of one of its shards, or one of them; of several, those that are not in order, or all of
+  /// them if all are.
+  case explain(mapping: String, shard: String?, lane: Int? = nil)
+  /// Acts on lanes; without a shard, on all lanes of the mapping; without a lane, on all of the shard.
+  case act(LaneAction, mapping: String, shard: String?, lane: Int? = nil, consent: Consent)
   case listFailures(FailureQuery)
   case showFailure(entry: UInt64)
   case redrive(FailureQuery, consent: Consent)
@@ -35,7 +36,8 @@ public enum LaneAction: Codable, Hashable, Sendable {
   case resume
   /// Deliver the failing batch now instead of when it is due.
   case retry
-  /// Give up the records up to and including this sequence number; without one, the failing batch.
+  /// Give up the records up to and including this sequence number, in the lane that has it; without one, the failing
+  /// batch.
   case skip(through: String?)
 }
 

@@ -39,9 +39,9 @@ public struct StoreOperator: Writing {
   private func answer(_ request: OperatorRequest) async throws -> OperatorAnswer {
     switch request {
     case .status: .status(try status())
-    case .explain(let mapping, let shard): .lanes(try explain(mapping, shard))
-    case .act(let action, let mapping, let shard, let consent):
-      .action(try await act(action, mapping: mapping, shard: shard, consent))
+    case .explain(let mapping, let shard, let lane): .lanes(try explain(mapping, shard, lane))
+    case .act(let action, let mapping, let shard, let lane, let consent):
+      .action(try await act(action, mapping: mapping, shard: shard, lane: lane, consent))
     case .listFailures(let query): .failures(try failures(query).map(FailureReport.init))
     case .showFailure(let entry): try showFailure(entry)
     case .redrive(let query, let consent): .action(try await redrive(query, consent))
@@ -83,26 +83,19 @@ public struct StoreOperator: Writing {
         guard lane.state.isBlocked, let first = lane.attempts.first?.startedAt ?? lane.since, first < oldest else {
           return nil
         }
-        return "\(lane.mapping) \(lane.shard) is blocked: \(lane.summary)"
+        return "\(lane.subject) is blocked: \(lane.summary)"
       }
     } catch {
       return ["the store cannot be read: \(error)"]
     }
   }
 
-  private func explain(_ name: String, _ shard: String?) throws -> [LaneReport] {
+  private func explain(_ name: String, _ shard: String?, _ lane: Int?) throws -> [LaneReport] {
     let mapping = try mapping(named: name)
     guard let stream = try stream(of: mapping) else {
       throw OperatorRefusal(.badInput, "The stream of mapping \(name) was deleted.")
     }
-    let all = try lanes(of: mapping, stream)
-    if let shard {
-      let number = try shardNumber(shard)
-      guard let lane = all.first(where: { $0.shard == number.description }) else {
-        throw noShard(number, stream)
-      }
-      return [lane]
-    }
+    let all = try choose(try lanes(of: mapping, stream), shard, lane, stream)
     let notable = all.filter {
       $0.state.isBlocked || $0.state == .paused || $0.lostToRetention > 0
         || $0.lostToDamage > 0
@@ -110,11 +103,32 @@ public struct StoreOperator: Writing {
     return notable.isEmpty ? all : notable
   }
 
+  /// The lanes of one shard, or one of them; all if neither is named.
+  private func choose(
+    _ all: [LaneReport], _ shard: String?, _ lane: Int?, _ stream: StreamInfo
+  ) throws -> [LaneReport] {
+    guard let shard else {
+      guard lane == nil else {
+        throw OperatorRefusal(.badInput, "--lane needs --shard: each shard has lanes of its own.")
+      }
+      return all
+    }
+    let number = try shardNumber(shard)
+    let lanes = all.filter { $0.shard == number.description }
+    guard !lanes.isEmpty else { throw noShard(number, stream) }
+    guard let lane else { return lanes }
+    guard lanes.indices.contains(lane) else {
+      throw OperatorRefusal(
+        .badInput, "--lane is \(lane): the lanes of \(number) are 0 to \(lanes.count - 1).")
+    }
+    return [lanes[lane]]
+  }
+
   private func lanes(of mapping: MappingInfo, _ stream: StreamInfo) throws -> [LaneReport] {
     let looks = poller()?.look(at: mapping.name)
     let builder = LaneReportBuilder(store: store, now: clock())
-    return try store.catalog().shards(of: stream.number).map { shard in
-      try builder.report(mapping: mapping, stream: stream, shard: shard, look: looks?[shard.address.shard])
+    return try store.catalog().shards(of: stream.number).flatMap { shard in
+      try builder.reports(mapping: mapping, stream: stream, shard: shard, looks: looks?[shard.address.shard])
     }
   }
 
@@ -133,17 +147,18 @@ public struct StoreOperator: Writing {
 
   // MARK: - Acting on lanes
 
-  private func act(_ action: LaneAction, mapping name: String, shard: String?, _ consent: Consent) async throws
-    -> ActionReport
-  {
+  private func act(
+    _ action: LaneAction, mapping name: String, shard: String?, lane: Int?, _ consent: Consent
+  ) async throws -> ActionReport {
     let mapping = try mapping(named: name)
     guard let poller = poller(), poller.look(at: name) != nil else { throw needsWorker(mapping: name) }
     guard let stream = try stream(of: mapping) else {
       throw OperatorRefusal(.badInput, "The stream of mapping \(name) was deleted.")
     }
-    let wanted = try shard.map { try shardNumber($0) }
-    let lanes = try lanes(of: mapping, stream).filter { wanted == nil || $0.shard == wanted?.description }
-    guard !lanes.isEmpty else { throw noShard(wanted ?? ShardNumber(0), stream) }
+    var lanes = try choose(try lanes(of: mapping, stream), shard, lane, stream)
+    if case .skip(let through?) = action {
+      lanes = try owners(of: through, among: lanes, isNamed: lane != nil, stream, poller)
+    }
     var report = ActionReport(isApplied: consent.isApplied, effects: [], records: 0)
     for lane in lanes {
       guard let number = ShardNumber(lane.shard),
@@ -153,11 +168,55 @@ public struct StoreOperator: Writing {
       report.effects.append(order.sentence)
       report.records += order.records
       guard consent.isApplied else { continue }
-      try await audit(consent, action.name, "\(name) \(lane.shard)", order.sentence)
-      guard poller.order(order.event, mapping: name, shard: number) else { throw noShard(number, stream) }
+      try await audit(consent, action.name, lane.subject, order.sentence)
+      guard poller.order(order.event, mapping: name, shard: number, slot: lane.lane ?? 0) else {
+        throw noShard(number, stream)
+      }
     }
     if report.effects.isEmpty { report.effects = ["Nothing to do: no lane is in a state that this applies to."] }
     return report
+  }
+
+  /// Of the lanes that share a shard, the one that has the record: a position means nothing to the others.
+  private func owners(
+    of through: String, among lanes: [LaneReport], isNamed: Bool, _ stream: StreamInfo, _ poller: StreamPoller
+  ) throws -> [LaneReport] {
+    guard lanes.contains(where: { $0.lane != nil && $0.damage == nil }), let number = SequenceNumber(through) else {
+      return lanes
+    }
+    let address = ShardAddress(stream: stream.number, shard: number.shard)
+    guard let run = try record(number.index, in: address) else { return [] }
+    let owner = lanes.first.flatMap { lane in
+      poller.slot(ofPartitionKey: partitionKeyHash(of: run, address), mapping: lane.mapping, shard: number.shard)
+    }
+    let owners = lanes.filter { $0.shard == number.shard.description && $0.lane == owner }
+    if let owner, owners.isEmpty, isNamed {
+      throw OperatorRefusal(
+        .badInput, "--through is \(through): that record is of lane \(owner) of \(number.shard).")
+    }
+    return owners
+  }
+
+  /// A run that begins with the record; `nil` if it is not there.
+  private func record(_ index: RecordIndex, in address: ShardAddress) throws -> RecordRun? {
+    let read = try store.read(
+      address, from: index, countLimit: 1, payloadByteLimit: .max, recordOverheadBytes: 0, readAheadBytes: 0)
+    guard case .records(let found) = read, found.run.firstIndex == index else { return nil }
+    return found.run
+  }
+
+  private func partitionKeyHash(of run: RecordRun, _ address: ShardAddress) -> UInt64 {
+    let origin = BatchOrigin(stream: "", shard: address.shard, shardCreatedAtSeconds: 0, attempt: 1)
+    return RecordBatch(origin: origin, run: run, range: 0..<1)[0].partitionKeyHash
+  }
+
+  /// The lane that delivers an entry again: that of its first record. Since the factor may have changed, the keys of its
+  /// other records may be of other lanes now.
+  private func slot(of entry: FailureSummary, _ poller: StreamPoller?) throws -> Int {
+    guard let poller, let records = try store.failure(entry.number)?.records, records.count > 0 else { return 0 }
+    return poller.slot(
+      ofPartitionKey: partitionKeyHash(of: records, entry.address), mapping: entry.mappingName,
+      shard: entry.address.shard) ?? 0
   }
 
   private func redrive(_ query: FailureQuery, _ consent: Consent) async throws -> ActionReport {
@@ -179,7 +238,7 @@ public struct StoreOperator: Writing {
         lastArrival: entry.lastArrival, payloadBytes: 0)
       let isThere = poller?.order(
         { .redriveRequested($0, Redrive(entry: entry.number, extent: extent)) }, mapping: entry.mappingName,
-        shard: entry.address.shard)
+        shard: entry.address.shard, slot: try slot(of: entry, poller))
       guard isThere == true else {
         throw OperatorRefusal(.badInput, "Entry \(entry.number) belongs to \(entry.address.shard), which is gone.")
       }

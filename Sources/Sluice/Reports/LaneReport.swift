@@ -5,6 +5,10 @@ public struct LaneReport: Codable, Hashable, Sendable {
   public var mapping: String
   public var stream: String
   public var shard: String
+  /// Which of the shard's lanes, from 0. `nil` where there is only one.
+  public var lane: Int?
+  /// How many lanes share the shard.
+  public var laneCount: Int
   public var state: LaneState
   /// Since when it is in this state. `nil` if only the store was asked.
   public var since: Int64?
@@ -25,7 +29,8 @@ public struct LaneReport: Codable, Hashable, Sendable {
   public var expiresAt: Int64?
   /// Where it goes then.
   public var expiresTo: String
-  /// Records behind the batch, and all of them together with the batch.
+  /// Records behind the batch, and all of them together with the batch. Where several lanes share the shard, those of the
+  /// others are among them.
   public var waitingRecords: UInt64
   public var backlogRecords: UInt64
   /// The age of the oldest record that is not settled, in milliseconds of wall time. Zero when caught up.
@@ -34,7 +39,7 @@ public struct LaneReport: Codable, Hashable, Sendable {
   public var oldestWaitingArrival: Int64?
   /// When retention removes the first record that is not settled.
   public var firstLossAt: Int64?
-  /// Records that retention has removed already.
+  /// Records that retention has removed already. One of several lanes counts those of the others too.
   public var lostToRetention: UInt64
   /// Records in damaged blocks that were skipped.
   public var lostToDamage: UInt64
@@ -44,6 +49,11 @@ public struct LaneReport: Codable, Hashable, Sendable {
   public var waitingFor: [String]
   /// What one can do about it, as commands.
   public var commands: [SuggestedCommand]
+}
+
+extension LaneReport {
+  /// The lane's mapping, its shard, and which of the shard's lanes it is.
+  var subject: String { "\(mapping) \(shard)" + (lane.map { " lane \($0)" } ?? "") }
 }
 
 /// The states of a lane as people see them.

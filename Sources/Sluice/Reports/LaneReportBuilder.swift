@@ -8,9 +8,25 @@ struct LaneReportBuilder {
   let store: StreamStore
   let now: Now
 
-  /// A lane that runs, or, without `look`, one that only the store knows.
-  func report(mapping: MappingInfo, stream: StreamInfo, shard: ShardInfo, look: LaneLook?) throws -> LaneReport {
-    let stored = try look.map { StoredLane(progress: $0.progress, history: $0.history) } ?? storedLane(mapping, shard)
+  /// The lanes of a shard: those that run, or, without `looks`, those that the store knows.
+  func reports(
+    mapping: MappingInfo, stream: StreamInfo, shard: ShardInfo, looks: [LaneLook]?
+  ) throws -> [LaneReport] {
+    let lanes: [(StoredLane, LaneLook?)] =
+      try looks?.map { (StoredLane(progress: $0.progress, history: $0.history, sharing: $0.place.sharing), $0) }
+      ?? storedLanes(mapping, shard).map { ($0, nil) }
+    return try lanes.enumerated().map { slot, lane in
+      var report = try report(mapping: mapping, stream: stream, shard: shard, stored: lane.0, look: lane.1)
+      report.laneCount = lanes.count
+      report.lane = lanes.count > 1 ? slot : nil
+      report.commands = LaneSummary.commands(for: report)
+      return report
+    }
+  }
+
+  private func report(
+    mapping: MappingInfo, stream: StreamInfo, shard: ShardInfo, stored: StoredLane, look: LaneLook?
+  ) throws -> LaneReport {
     let policy = look?.policy ?? MappingSettings(decoding: mapping.settings)?.policy ?? LanePolicy()
     let progress = stored.progress
     let failing = progress.failing
@@ -23,7 +39,8 @@ struct LaneReportBuilder {
     let oldest = backlog > 0 ? try store.arrival(of: next, in: shard.address) : nil
     let state = state(look, progress)
     var report = LaneReport(
-      mapping: mapping.name, stream: stream.name, shard: "\(shard.address.shard)", state: state,
+      mapping: mapping.name, stream: stream.name, shard: "\(shard.address.shard)", lane: nil, laneCount: 1,
+      state: state,
       since: failing?.firstFailedAt.milliseconds ?? look.map { wall($0.snapshot.since) }, summary: "",
       checkpoint: backlog > 0 ? shard.sequenceNumber(of: next).description : nil,
       batch: try extent.map { try batch($0, of: shard) }, attempts: failing == nil ? [] : stored.history.reports,
@@ -42,7 +59,6 @@ struct LaneReportBuilder {
     }
     report.waitingFor = state == .waitingForParents ? shard.parents.map(\.description) : []
     report.summary = LaneSummary.sentence(for: report, look: look)
-    report.commands = LaneSummary.commands(for: report)
     return report
   }
 
@@ -56,11 +72,10 @@ struct LaneReportBuilder {
       records: block.endIndex.map { max(next, block.firstIndex).distance(to: $0) })
   }
 
-  private func storedLane(_ mapping: MappingInfo, _ shard: ShardInfo) throws -> StoredLane {
-    guard let record = try store.lane(LaneKey(mapping: mapping.number, address: shard.address)) else {
-      return StoredLane(progress: LaneProgress(next: shard.firstAvailable), history: AttemptHistory())
-    }
-    return try StoredLane(decoding: record.payload)
+  private func storedLanes(_ mapping: MappingInfo, _ shard: ShardInfo) throws -> [StoredLane] {
+    let rows = try store.lanes(of: mapping.number, on: shard.address)
+    return try StoredShare(rows, of: shard)?.lanes
+      ?? [StoredLane(progress: LaneProgress(next: shard.firstAvailable), history: AttemptHistory())]
   }
 
   private func state(_ look: LaneLook?, _ progress: LaneProgress) -> LaneState {

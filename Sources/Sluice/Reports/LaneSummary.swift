@@ -5,6 +5,8 @@ import StreamRuntime
 /// The words of a lane report.
 enum LaneSummary {
   static func sentence(for report: LaneReport, look: LaneLook?) -> String {
+    let isShared = (look?.place.sharing.factor ?? 1) > 1
+    let behind = isShared ? "Nothing of its partition keys" : "Nothing behind it"
     switch report.state {
     case .waitingForParents:
       return "Starts when \(report.waitingFor.joined(separator: " and ")) is drained."
@@ -17,9 +19,9 @@ enum LaneSummary {
     case .retrying:
       if look?.snapshot.delivery != nil {
         return
-          "The batch at the head failed and is being tried again. Nothing behind it moves until it succeeds or expires."
+          "The batch at the head failed and is being tried again. \(behind) moves until it succeeds or expires."
       }
-      return "The batch at the head fails. Nothing behind it moves until it succeeds or expires."
+      return "The batch at the head fails. \(behind) moves until it succeeds or expires."
     case .storingFailure:
       return "The batch gave up; its failure entry is being stored. If the disk is full, that waits for space."
     case .paused:
@@ -38,7 +40,8 @@ enum LaneSummary {
   }
 
   static func commands(for report: LaneReport) -> [SuggestedCommand] {
-    let lane = "\(report.mapping) --shard \(report.shard.shardDigits)"
+    let lane =
+      "\(report.mapping) --shard \(report.shard.shardDigits)" + (report.lane.map { " --lane \($0)" } ?? "")
     switch report.state {
     case .retrying, .storingFailure:
       return [

@@ -9,6 +9,7 @@ struct Explain: AsyncParsableCommand {
       Examples:
         sluice explain flights-delays                       every lane that is held up
         sluice explain flights-delays --shard 3
+        sluice explain flights-delays --shard 3 --lane 0    one of the lanes that share the shard
         sluice explain flights-delays --format json
       """)
 
@@ -18,11 +19,14 @@ struct Explain: AsyncParsableCommand {
   @Option(help: "One shard, as 3 or shardId-000000000003.")
   var shard: String?
 
+  @Option(help: "One of the shard's lanes, from 0.")
+  var lane: Int?
+
   @OptionGroup var store: DataOptions
 
   func run() async throws {
     let answer = try await Connection.look(at: store.dataDirectory).perform(
-      .explain(mapping: mapping, shard: shard))
+      .explain(mapping: mapping, shard: shard, lane: lane))
     guard case .lanes(let lanes) = answer else { throw Problem(answer) }
     if store.output.isJSON {
       try printJSON(lanes)
@@ -37,7 +41,8 @@ enum ExplainText {
   static func render(_ lane: LaneReport, now: Int64) -> String {
     var lines: [String] = []
     let since = lane.since.map { " for \(Text.duration(max(0, now - $0)))" } ?? ""
-    lines.append("\(lane.mapping) · \(lane.shard) · \(StatusText.label(lane.state))\(since)")
+    let place = lane.shard + (lane.lane.map { " · lane \($0) of \(lane.laneCount)" } ?? "")
+    lines.append("\(lane.mapping) · \(place) · \(StatusText.label(lane.state))\(since)")
     lines.append("  \(lane.summary)")
     if let batch = lane.batch {
       lines.append("")

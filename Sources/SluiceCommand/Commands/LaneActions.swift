@@ -7,6 +7,8 @@ protocol LaneActionCommand: AsyncParsableCommand {
   var mapping: String { get }
   /// `nil`: all shards.
   var target: String? { get }
+  /// `nil`: all lanes.
+  var lane: Int? { get }
   var store: DataOptions { get }
   var consent: ConsentOptions { get }
   var action: LaneAction { get }
@@ -14,7 +16,7 @@ protocol LaneActionCommand: AsyncParsableCommand {
 
 extension LaneActionCommand {
   func run() async throws {
-    let request = OperatorRequest.act(action, mapping: mapping, shard: target, consent: consent.value)
+    let request = OperatorRequest.act(action, mapping: mapping, shard: target, lane: lane, consent: consent.value)
     let answer = try await Connection.act(on: store.dataDirectory).perform(request)
     guard case .action(let report) = answer else { throw Problem(answer) }
     try report.print(isJSON: store.output.isJSON)
@@ -42,6 +44,7 @@ struct Pause: LaneActionCommand {
     discussion: "Example: sluice pause flights-delays --shard 3 --yes")
   @Argument(help: "The mapping.") var mapping: String
   @Option(help: "One shard; without it, all of them.") var shard: String?
+  @Option(help: "One of the shard's lanes, from 0; without it, all of them.") var lane: Int?
   @OptionGroup var store: DataOptions
   @OptionGroup var consent: ConsentOptions
   var action: LaneAction { .pause }
@@ -54,6 +57,7 @@ struct Resume: LaneActionCommand {
     discussion: "Example: sluice resume flights-delays --yes")
   @Argument(help: "The mapping.") var mapping: String
   @Option(help: "One shard; without it, all of them.") var shard: String?
+  @Option(help: "One of the shard's lanes, from 0; without it, all of them.") var lane: Int?
   @OptionGroup var store: DataOptions
   @OptionGroup var consent: ConsentOptions
   var action: LaneAction { .resume }
@@ -66,6 +70,7 @@ struct Retry: LaneActionCommand {
     discussion: "Example: sluice retry flights-delays --shard 3 --yes")
   @Argument(help: "The mapping.") var mapping: String
   @Option(help: "One shard; without it, all of them.") var shard: String?
+  @Option(help: "One of the shard's lanes, from 0; without it, all of them.") var lane: Int?
   @OptionGroup var store: DataOptions
   @OptionGroup var consent: ConsentOptions
   var action: LaneAction { .retry }
@@ -77,7 +82,8 @@ struct Skip: LaneActionCommand {
     abstract: "Give up the failing batch, or a damaged block, and go on behind it.",
     discussion: """
       Nothing of a batch is lost: its records stay in the failures with their payload and can be redriven. A damaged \
-      block, at which the shard stopped, cannot be read by anyone: its records are lost to the mapping.
+      block, at which the shard stopped, cannot be read by anyone: its records are lost to the mapping. Where several lanes \
+      share the shard, --through applies to the one that has the record.
 
       Examples:
         sluice skip flights-delays --shard 3            what would be skipped
@@ -86,6 +92,7 @@ struct Skip: LaneActionCommand {
       """)
   @Argument(help: "The mapping.") var mapping: String
   @Option(help: "The shard.") var shard: String
+  @Option(help: "One of the shard's lanes, from 0; without it, all that the skip applies to.") var lane: Int?
   @Option(help: "Skip up to and including this sequence number. Default: the failing batch.") var through: String?
   @OptionGroup var store: DataOptions
   @OptionGroup var consent: ConsentOptions

@@ -52,12 +52,12 @@ enum StatusText {
       let failures = mapping.failureEntries == 0 ? "" : " · \(Text.count(mapping.failureEntries)) in failures"
       lines.append("\(mapping.name)  (stream \(mapping.stream)\(failures))")
       var table = TextTable(["  shard", "state", "behind", "iterator age", "failed", "next"])
-      for lane in mapping.lanes {
+      for shard in mapping.shards {
         table.add([
-          "  \(lane.shard)", label(lane.state), Text.count(lane.backlogRecords),
-          lane.backlogRecords == 0 ? "-" : Text.duration(lane.iteratorAgeMilliseconds),
-          lane.attemptsMade == 0 ? "-" : "\(lane.attemptsMade)×",
-          lane.nextAttemptAt.map { Text.relative($0, now: report.generatedAt) } ?? "-",
+          "  \(shard.shard)", label(shard), Text.count(shard.backlogRecords),
+          shard.backlogRecords == 0 ? "-" : Text.duration(shard.iteratorAgeMilliseconds),
+          shard.attemptsMade == 0 ? "-" : "\(shard.attemptsMade)×",
+          shard.nextAttemptAt.map { Text.relative($0, now: report.generatedAt) } ?? "-",
         ])
       }
       lines.append(table.text)
@@ -68,6 +68,12 @@ enum StatusText {
       lines.append("streams without a mapping: \(idle.map(\.name).joined(separator: ", "))")
     }
     return lines.joined(separator: "\n")
+  }
+
+  private static func label(_ shard: ShardProgress) -> String {
+    let state = label(shard.worst.state)
+    guard shard.laneCount > 1, shard.blockedLaneCount > 0 else { return state }
+    return "\(state) (\(shard.blockedLaneCount) of \(shard.laneCount) lanes)"
   }
 
   static func label(_ state: LaneState) -> String {

@@ -124,6 +124,8 @@ public struct MappingConfiguration: Hashable, Sendable {
   public var maximumRecordAge: Duration?
   /// `FunctionResponseTypes` holds `ReportBatchItemFailures`.
   public var reportsItemFailures = false
+  /// `ParallelizationFactor`: lanes that share each shard.
+  public var parallelizationFactor = 1
   /// `BisectBatchOnFunctionError`.
   public var bisectsBatchOnError = false
   /// The patterns of `FilterCriteria`.

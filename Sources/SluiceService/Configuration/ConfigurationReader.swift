@@ -199,8 +199,8 @@ public struct ConfigurationReader {
     mapping.maximumRetryAttempts = attempts < 0 ? nil : attempts
     mapping.maximumRecordAge = readRecordAge(&section, &combination)
     mapping.reportsItemFailures = !section.choices(.functionResponseTypes).isEmpty
-    combination.parallelizationFactor = section.integer(.parallelizationFactor)
-    section.notSupportedYet("ParallelizationFactor", unless: ["1"])
+    mapping.parallelizationFactor = section.integer(.parallelizationFactor)
+    combination.parallelizationFactor = mapping.parallelizationFactor
     mapping.bisectsBatchOnError = section.boolean(.bisectsBatch)
     combination.tumblingWindowSeconds = section.integer(.tumblingWindow)
     section.notSupportedYet("TumblingWindowInSeconds", unless: ["0"])

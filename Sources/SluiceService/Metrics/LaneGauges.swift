@@ -1,6 +1,6 @@
 import Sluice
 
-/// What the state of each lane adds to the metrics, computed when somebody asks for them.
+/// What the state of the lanes of each shard adds to the metrics, computed when somebody asks for them.
 enum LaneGauges {
   static func render(_ report: StatusReport) -> String {
     var text = ""
@@ -8,8 +8,10 @@ enum LaneGauges {
     append("sluice_lane_iterator_age_seconds", "Age of the oldest record that is not settled.", report, to: &text) {
       "\(Double($0.iteratorAgeMilliseconds) / 1_000)"
     }
-    append("sluice_lane_blocked", "1 while a failing batch or a damaged block holds the shard up.", report, to: &text) {
-      $0.state.isBlocked ? "1" : "0"
+    append(
+      "sluice_lane_blocked", "Lanes of the shard that a failing batch or a damaged block holds up.", report, to: &text
+    ) {
+      "\($0.blockedLaneCount)"
     }
     append("sluice_lane_attempts", "Failed deliveries of the batch at the head.", report, to: &text) {
       "\($0.attemptsMade)"
@@ -22,11 +24,11 @@ enum LaneGauges {
   }
 
   private static func append(
-    _ name: String, _ help: String, _ report: StatusReport, to text: inout String, value: (LaneReport) -> String
+    _ name: String, _ help: String, _ report: StatusReport, to text: inout String, value: (ShardProgress) -> String
   ) {
     text += "# HELP \(name) \(help)\n# TYPE \(name) gauge\n"
-    for lane in report.mappings.flatMap(\.lanes) {
-      text += "\(name){mapping=\"\(escaped(lane.mapping))\",shard=\"\(lane.shard)\"} \(value(lane))\n"
+    for shard in report.mappings.flatMap(\.shards) {
+      text += "\(name){mapping=\"\(escaped(shard.mapping))\",shard=\"\(shard.shard)\"} \(value(shard))\n"
     }
   }
 

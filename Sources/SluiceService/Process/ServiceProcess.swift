@@ -192,6 +192,7 @@ extension EventSourceMapping {
       attempts: mapping.maximumRetryAttempts, recordAge: mapping.maximumRecordAge,
       bisects: mapping.bisectsBatchOnError)
     filters = mapping.filters
+    parallelizationFactor = mapping.parallelizationFactor
     timeout = function.timeout
     // A lane that waits for a process must not use up its handler's time.
     concurrency = function.concurrency
