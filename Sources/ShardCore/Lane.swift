@@ -145,6 +145,8 @@ struct Lane: Hashable {
         goOn(step, &effects)
       }
 
+    case .policyChanged: policyChanged(step, &effects)
+    case .reopened: reopened(step, &effects)
     case .pauseRequested: pause(step, &effects)
     case .resumeRequested: resume(step, &effects)
     case .skipRequested(let index): skip(through: index, step, &effects)
@@ -164,6 +166,8 @@ struct Lane: Hashable {
   mutating func goOn(_ step: LaneStep, _ effects: inout [PollerEffect]) {
     if step.isDraining {
       dropRedrives(&effects)
+      // Of records that come before the lane goes on, nobody has said that they are given up.
+      skipThrough = nil
       return enter(.resting, step)
     }
     if hasUnfinishedParents { return enter(.waitingForParents, step) }

@@ -21,8 +21,11 @@ enum LaneEvent {
   case skipRequested(through: RecordIndex)
   case damageSkipRequested(block: RecordIndex, end: RecordIndex)
   case redriveRequested(Redrive)
+  /// Of the whole poller or of the lane's mapping.
   case drainRequested
   case stopRequested
+  case policyChanged
+  case reopened
 }
 
 /// What one step of a lane may look at besides the lane.
@@ -32,6 +35,6 @@ struct LaneStep {
   let now: Now
   /// A random number; drawn only for events that can lead to a backoff, otherwise zero.
   let jitter: UInt64
-  /// The poller is draining: nothing new starts.
+  /// The poller is draining, or the mapping is closed: nothing new starts.
   let isDraining: Bool
 }

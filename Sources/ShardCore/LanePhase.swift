@@ -38,7 +38,7 @@ enum LanePhase: Hashable {
   case stopped(block: RecordIndex)
   /// The shard was closed and all of it is settled. Holds nothing. → `ready` for a redrive.
   case finished
-  /// The poller drains. Holds nothing, starts nothing, and goes nowhere.
+  /// The poller drains or the mapping is closed. Holds nothing, starts nothing. → goes on when the mapping is opened.
   case resting
 
   /// What a read is for.

@@ -51,7 +51,7 @@ public struct LaneSnapshot: Hashable, Sendable {
     /// The block that begins at this record is damaged.
     case stopped(block: RecordIndex)
     case finished
-    /// The poller drains or is drained.
+    /// The poller drains or is drained, or the mapping is closed.
     case resting
   }
 }

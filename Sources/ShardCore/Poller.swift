@@ -8,6 +8,11 @@ public struct Poller: Hashable, Sendable {
   public let limits: PollerLimits
   private var policies: [LanePolicy] = []
   private var rings: [ReadyRing] = []
+  /// By mapping.
+  private var doors: [Door] = []
+  private var busyLanesOfMapping: [Int] = []
+  /// Mappings whose door is closing.
+  private var closingCount = 0
   var lanes: [Lane] = []
   private var mappings: [Int] = []
   private var links: [ReadyLink] = []
@@ -19,6 +24,14 @@ public struct Poller: Hashable, Sendable {
   private var isDraining = false
   private var isDrained = false
 
+  /// Whether lanes of a mapping may start something.
+  private enum Door: Hashable {
+    case open
+    /// Nothing new starts; something is in flight still.
+    case closing
+    case closed
+  }
+
   public init(limits: PollerLimits = PollerLimits()) {
     self.limits = limits
   }
@@ -29,6 +42,8 @@ public struct Poller: Hashable, Sendable {
     precondition(policy.deliveriesInFlightLimit >= 1, "a mapping may deliver one batch at a time at least")
     policies.append(policy)
     rings.append(ReadyRing(permitLimit: policy.deliveriesInFlightLimit))
+    doors.append(.open)
+    busyLanesOfMapping.append(0)
     return MappingID(policies.count - 1)
   }
 
@@ -85,11 +100,18 @@ public struct Poller: Hashable, Sendable {
       tell(lane, .damageSkipRequested(block: block, end: end), now, jitter, &effects)
     case .redriveRequested(let lane, let redrive):
       tell(lane, .redriveRequested(redrive), now, jitter, &effects)
+    case .policyChanged(let mapping, let policy):
+      change(mapping.rawValue, to: policy, now, &effects)
+    case .mappingCloseRequested(let mapping, let isStopping):
+      close(mapping.rawValue, isStopping: isStopping, now, &effects)
+    case .mappingOpenRequested(let mapping):
+      open(mapping.rawValue, now, &effects)
     case .drainRequested:
       drain(.drainRequested, now, &effects)
     case .stopRequested:
       drain(.stopRequested, now, &effects)
     }
+    if closingCount > 0 { finishClosing(&effects) }
     arm(&effects)
     if isDraining, !isDrained, busyLaneCount == 0 {
       isDrained = true
@@ -145,7 +167,10 @@ public struct Poller: Hashable, Sendable {
     let index = lane.rawValue
     let mapping = mappings[index]
     let isBusy = lanes[index].isBusy
-    if isBusy != wasBusy { busyLaneCount += isBusy ? 1 : -1 }
+    if isBusy != wasBusy {
+      busyLaneCount += isBusy ? 1 : -1
+      busyLanesOfMapping[mapping] += isBusy ? 1 : -1
+    }
     let holdsPermit = lanes[index].phase.holdsPermit
     if holdsPermit != heldPermit { rings[mapping].permitsInUse += holdsPermit ? 1 : -1 }
     let isReady = lanes[index].phase == .ready
@@ -163,9 +188,9 @@ public struct Poller: Hashable, Sendable {
       let index = rings[mapping].first
       stepLane(LaneID(index), .turnGiven, now, 0, &effects)
       precondition(lanes[index].phase.holdsPermit, "a lane uses its turn")
+      precondition(
+        rings[mapping].permitsInUse <= rings[mapping].permitLimit, "no more deliveries in flight than permitted")
     }
-    precondition(
-      rings[mapping].permitsInUse <= rings[mapping].permitLimit, "no more deliveries in flight than permitted")
   }
 
   private mutating func freeChildren(of lane: LaneID, _ now: Now, _ effects: inout [PollerEffect]) {
@@ -199,9 +224,59 @@ public struct Poller: Hashable, Sendable {
     for index in lanes.indices { stepLane(LaneID(index), event, now, 0, &effects) }
   }
 
+  // MARK: Changing a mapping
+
+  /// Deliveries in flight above a lower limit end; until then no lane gets a turn.
+  private mutating func change(
+    _ mapping: Int, to policy: LanePolicy, _ now: Now, _ effects: inout [PollerEffect]
+  ) {
+    precondition(policies.indices.contains(mapping), "a mapping is added before it is changed")
+    precondition(policy.batchSize >= 1, "a batch has at least one record")
+    precondition(policy.deliveriesInFlightLimit >= 1, "a mapping may deliver one batch at a time at least")
+    guard !isDrained else { return }
+    policies[mapping] = policy
+    rings[mapping].permitLimit = policy.deliveriesInFlightLimit
+    tellLanes(of: mapping, .policyChanged, now, &effects)
+  }
+
+  private mutating func close(_ mapping: Int, isStopping: Bool, _ now: Now, _ effects: inout [PollerEffect]) {
+    precondition(doors.indices.contains(mapping), "a mapping is added before it is closed")
+    guard !isDrained else { return }
+    if doors[mapping] == .open {
+      doors[mapping] = .closing
+      closingCount += 1
+    }
+    tellLanes(of: mapping, isStopping ? .stopRequested : .drainRequested, now, &effects)
+  }
+
+  private mutating func open(_ mapping: Int, _ now: Now, _ effects: inout [PollerEffect]) {
+    precondition(doors.indices.contains(mapping), "a mapping is added before it is opened")
+    guard !isDrained, doors[mapping] != .open else { return }
+    if doors[mapping] == .closing { closingCount -= 1 }
+    doors[mapping] = .open
+    tellLanes(of: mapping, .reopened, now, &effects)
+  }
+
+  private mutating func finishClosing(_ effects: inout [PollerEffect]) {
+    for mapping in doors.indices where doors[mapping] == .closing && busyLanesOfMapping[mapping] == 0 {
+      doors[mapping] = .closed
+      closingCount -= 1
+      effects.append(.mappingClosed(MappingID(mapping)))
+    }
+  }
+
+  private mutating func tellLanes(
+    of mapping: Int, _ event: LaneEvent, _ now: Now, _ effects: inout [PollerEffect]
+  ) {
+    for index in lanes.indices where mappings[index] == mapping { stepLane(LaneID(index), event, now, 0, &effects) }
+    giveTurns(mapping, now, &effects)
+  }
+
   private func laneStep(_ lane: LaneID, _ now: Now, _ jitter: UInt64) -> LaneStep {
-    LaneStep(
-      policy: policies[mappings[lane.rawValue]], limits: limits, now: now, jitter: jitter, isDraining: isDraining)
+    let mapping = mappings[lane.rawValue]
+    return LaneStep(
+      policy: policies[mapping], limits: limits, now: now, jitter: jitter,
+      isDraining: isDraining || doors[mapping] != .open)
   }
 }
 
@@ -213,7 +288,8 @@ extension PollerEvent {
     case .readAnswered(_, .records): true
     case .laneOpened, .shardChanged, .readAnswered, .progressStored, .progressRefused, .failureStored,
       .failureRefused, .timerFired, .pauseRequested, .resumeRequested, .retryRequested, .skipRequested,
-      .damageSkipRequested, .redriveRequested, .drainRequested, .stopRequested:
+      .damageSkipRequested, .redriveRequested, .policyChanged, .mappingCloseRequested, .mappingOpenRequested,
+      .drainRequested, .stopRequested:
       false
     }
   }

@@ -29,6 +29,8 @@ public enum PollerEffect: Hashable, Sendable {
   /// So many records leave the lane for nowhere: retention had removed them before the lane came to them, or they stood
   /// in a damaged block that an operator gave up.
   case countLost(LaneID, UInt64)
+  /// Nothing of this mapping is in flight and all its progress is stored.
+  case mappingClosed(MappingID)
   /// Nothing is in flight and all progress is stored.
   case drained
 }

@@ -87,6 +87,13 @@ public enum PollerEvent: Hashable, Sendable {
   case damageSkipRequested(LaneID, block: RecordIndex, end: RecordIndex)
   /// Deliver a failure entry again, between two batches of the lane, in the order of these requests.
   case redriveRequested(LaneID, Redrive)
+  /// The mapping has other settings from now on.
+  case policyChanged(MappingID, LanePolicy)
+  /// Start nothing new for this mapping, let what is in flight end, store progress, then say `mappingClosed`. With
+  /// `isStopping`, cancel what is in flight.
+  case mappingCloseRequested(MappingID, isStopping: Bool)
+  /// The lanes of a closed mapping go on where they stood.
+  case mappingOpenRequested(MappingID)
   /// Start nothing new, let what is in flight end, store progress, then say `drained`.
   case drainRequested
   /// As `drainRequested`, and cancel what is in flight.

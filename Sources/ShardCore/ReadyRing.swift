@@ -3,7 +3,7 @@
 /// The links between lanes lie in the schedule, so that entering, leaving and taking cost the same at any length.
 struct ReadyRing: Hashable {
   /// Deliveries of the mapping in flight at once, with the reads that lead to them.
-  let permitLimit: Int
+  var permitLimit: Int
   var permitsInUse = 0
   fileprivate(set) var first = ReadyLink.none
   fileprivate var last = ReadyLink.none

@@ -10,6 +10,7 @@ public struct Coverage: Hashable, Sendable, CustomStringConvertible {
     case progressCommitted, progressRefused, failureCommitted, failureRefused, storeFull, staleStoreAnswer
     case bisected, exhausted, expired, expiredHeadOnly, skipped, lost
     case pause, resume, skip, skipDamage, retry, redrive, redriveSucceeded, redriveFailed
+    case policyChanged, closeRequested, closeStopped, mappingClosed, mappingOpened
     case timer, earlyTimer, restoredFailing, finished
     case inWaitingForParents, inIdle, inWaitingForTurn, inReading, inWindowing, inDelivering, inCancelling
     case inBackingOff, inStoringFailure, inFailureRefused, inHolding, inUnavailable, inPaused, inStopped, inFinished

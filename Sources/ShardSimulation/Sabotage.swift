@@ -25,6 +25,10 @@ public enum Sabotage: CaseIterable, Sendable {
   case floods
   /// A lane is sent to the back of its ring as often as it stands there.
   case sendsToTheBack
+  /// The poller is not told that a mapping was closed.
+  case ignoresClosing
+  /// The poller is not told of a lower limit on attempts.
+  case keepsFormerLimits
 
   /// The promise that is broken.
   public var promise: Promise {
@@ -40,6 +44,8 @@ public enum Sabotage: CaseIterable, Sendable {
     case .loosensStoreBound: .repeats
     case .floods: .bounds
     case .sendsToTheBack: .fairness
+    case .ignoresClosing: .settings
+    case .keepsFormerLimits: .expiry
     }
   }
 }

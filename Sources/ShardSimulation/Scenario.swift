@@ -22,6 +22,7 @@ struct Scenario {
   var trims = 0
   var reshards = 0
   var operators = 0
+  var changes = 0
   var drains = 0
   var clockSteps = 0
   var poison = 0
@@ -68,6 +69,7 @@ struct Scenario {
     let allEnd = policies.allSatisfy { $0.maximumRetryAttempts != nil || $0.maximumRecordAgeMilliseconds != nil }
     oversized = allEnd ? rate(30, &random) : 0
     pace = [200, 1_000, 5_000][random.below(3)]
+    changes = rate(40, &random)
     // Short ones too: what was forgotten shows only where nothing comes after it.
     steps = random.chance(600) ? random.within(20...400) : random.within(400...4_000)
   }
@@ -97,6 +99,18 @@ struct Scenario {
   }
 
   static let payloadLimit = 100
+
+  /// New settings for a mapping while it runs. The bound on what is not stored is no setting of a mapping, and what
+  /// keeps an oversized record from blocking its lane for ever stays.
+  mutating func changePolicy(of mapping: Int, _ random: inout SplitMix64) {
+    var policy = Self.policy(&random)
+    policy.unstoredBatchLimit = policies[mapping].unstoredBatchLimit
+    if policy.maximumRetryAttempts == nil, policy.maximumRecordAgeMilliseconds == nil {
+      policy.maximumRetryAttempts = policies[mapping].maximumRetryAttempts
+      policy.maximumRecordAgeMilliseconds = policies[mapping].maximumRecordAgeMilliseconds
+    }
+    policies[mapping] = policy
+  }
 
   private static func policy(_ random: inout SplitMix64) -> LanePolicy {
     LanePolicy(

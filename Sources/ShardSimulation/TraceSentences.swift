@@ -25,6 +25,10 @@ extension PollerEvent {
     case .damageSkipRequested(let lane, let block, let end):
       return "\(lane.name): an operator skips the damaged block \(block.rawValue)..<\(end.rawValue)"
     case .redriveRequested(let lane, let redrive): return "\(lane.name): an operator redrives entry \(redrive.entry)"
+    case .policyChanged(let mapping, _): return "mapping \(mapping.rawValue) has other settings"
+    case .mappingCloseRequested(let mapping, let isStopping):
+      return "mapping \(mapping.rawValue) shall \(isStopping ? "stop" : "drain")"
+    case .mappingOpenRequested(let mapping): return "mapping \(mapping.rawValue) is opened again"
     case .drainRequested: return "the process shall drain"
     case .stopRequested: return "the process shall stop"
     }
@@ -52,6 +56,7 @@ extension PollerEffect {
       return "\(lane.name): entry \(entry) \(succeeded ? "is off the list" : "stays on the list")"
     case .armTimer(let moment): return "set the timer to \(moment.nanoseconds / 1_000_000) ms"
     case .countLost(let lane, let count): return "\(lane.name): \(count) records are lost"
+    case .mappingClosed(let mapping): return "mapping \(mapping.rawValue) is closed"
     case .drained: return "drained"
     }
   }

@@ -151,8 +151,8 @@ public final class LaneHarness {
       pending.append(.failureStored(lane, ticket: ticket))
     case .armTimer(let moment):
       armed = moment
-    case .cancelHandler, .settleRedrive, .countLost, .drained:
-      // The handler has ended before anything else happens, and nobody redrives, trims or drains here.
+    case .cancelHandler, .settleRedrive, .countLost, .mappingClosed, .drained:
+      // The handler has ended before anything else happens, and nobody redrives, trims, closes or drains here.
       return
     }
   }

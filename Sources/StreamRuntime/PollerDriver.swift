@@ -27,6 +27,8 @@ final class PollerDriver: Sendable {
     var lanesOfShard: [ShardAddress: [LaneID]] = [:]
     var isDrained = false
     var drainWaiters: [CheckedContinuation<Void, Never>] = []
+    /// Those who wait for a mapping to be closed.
+    var closeWaiters: [MappingID: [CheckedContinuation<Void, Never>]] = [:]
   }
 
   /// What a lane's task does next.
@@ -129,7 +131,7 @@ final class PollerDriver: Sendable {
     state.poller.step(event, at: clock(), random: &state.random, effects: &work.effects)
     work.lanes = state.lanes
     switch event {
-    case .stopRequested: work.cause = .stop
+    case .stopRequested, .mappingCloseRequested(_, isStopping: true): work.cause = .stop
     case .skipRequested: work.cause = .skip
     default: work.cause = .deadline
     }
@@ -140,6 +142,8 @@ final class PollerDriver: Sendable {
         state.isDrained = true
         for waiter in state.drainWaiters { waiter.resume() }
         state.drainWaiters.removeAll()
+      case .mappingClosed(let mapping):
+        for waiter in state.closeWaiters.removeValue(forKey: mapping) ?? [] { waiter.resume() }
       case .read, .deliver, .cancelHandler, .storeProgress, .storeFailure, .settleRedrive, .countLost:
         continue
       }
@@ -177,7 +181,7 @@ final class PollerDriver: Sendable {
         lane.mapping.logger.error(
           "records are lost: retention removed them, or they stood in a damaged block that was skipped",
           metadata: ["shard": "\(lane.place.description)", "records": "\(count)"])
-      case .armTimer, .drained:
+      case .armTimer, .mappingClosed, .drained:
         continue
       }
     }

@@ -35,6 +35,7 @@ struct LaneHarness {
   private(set) var redrives: [Settled] = []
   private(set) var armed: [MonotonicTime] = []
   private(set) var drainedCount = 0
+  private(set) var closedCount = 0
   var heldReads: [ReadRequest] = []
   var heldProgress: [(progress: LaneProgress, revision: UInt64)] = []
   var heldFailures: [UInt64] = []
@@ -124,6 +125,14 @@ struct LaneHarness {
     send(.redriveRequested(lane, Redrive(entry: entry, extent: extent)))
   }
 
+  // MARK: The mapping
+
+  mutating func change(_ policy: LanePolicy) { send(.policyChanged(mapping, policy)) }
+  mutating func closeMapping(isStopping: Bool = false) {
+    send(.mappingCloseRequested(mapping, isStopping: isStopping))
+  }
+  mutating func openMapping() { send(.mappingOpenRequested(mapping)) }
+
   // MARK: Steps
 
   mutating func send(_ event: PollerEvent) {
@@ -167,6 +176,8 @@ struct LaneHarness {
       armed.append(moment)
     case .countLost(_, let count):
       lost.append(count)
+    case .mappingClosed:
+      closedCount += 1
     case .drained:
       drainedCount += 1
     }

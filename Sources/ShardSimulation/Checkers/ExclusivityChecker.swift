@@ -28,7 +28,7 @@ enum ExclusivityChecker {
     return nil
   }
 
-  static func checkPermits(inUse: Int, _ policy: LanePolicy) -> StaticString? {
-    inUse <= policy.deliveriesInFlightLimit ? nil : "more deliveries of a mapping in flight than its limit"
+  static func checkPermits(inUse: Int, limit: Int) -> StaticString? {
+    inUse <= limit ? nil : "more deliveries of a mapping in flight than its limit"
   }
 }

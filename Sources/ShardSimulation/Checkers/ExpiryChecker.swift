@@ -10,7 +10,7 @@ enum ExpiryChecker {
     guard delivery.source == .shard else { return delivery.attempt == 1 ? nil : "a redrive is one attempt" }
     if delivery.attempt != lane.attempts + 1 { return "the attempt is not the one after the last" }
     if let limit = policy.maximumRetryAttempts, delivery.attempt > limit + 1 { return "one delivery too many" }
-    if let age = policy.maximumRecordAgeMilliseconds {
+    if let age = lane.readAge {
       let first = Int(delivery.extent.first.rawValue)
       guard first < shard.end else { return "a record that is not there was delivered" }
       if shard.arrivals[first] < lane.readAt - age { return "a record was delivered that was too old" }
@@ -32,9 +32,10 @@ enum ExpiryChecker {
     switch order.condition {
     case .retryAttemptsExhausted:
       guard let limit = policy.maximumRetryAttempts else { return "endless retries were exhausted" }
-      return order.attempts == limit + 1 ? nil : "attempts were exhausted too early or too late"
+      let isLowered = order.attempts > limit + 1 && order.attempts <= lane.attemptsAtChange
+      return order.attempts == limit + 1 || isLowered ? nil : "attempts were exhausted too early or too late"
     case .recordAgeExceeded:
-      guard let age = policy.maximumRecordAgeMilliseconds else { return "records expired that never expire" }
+      guard let age = lane.readAge else { return "records expired that never expire" }
       let first = Int(order.extent.first.rawValue)
       let end = Int(order.extent.end.rawValue)
       guard end <= shard.end else { return "a record that is not there expired" }

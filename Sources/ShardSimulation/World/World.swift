@@ -32,6 +32,13 @@ struct World {
   var changed: UInt64 = 0
   var permits: UInt64 = 0
 
+  // By mapping.
+  var doors: [Door] = []
+  /// The limit before the last change, while more deliveries than the new one allows are in flight.
+  var formerPermitLimits: [Int] = []
+
+  /// The event that the poller is answering to is one of a whole mapping.
+  var changesMapping = false
   var isDraining = false
   var isDrained = false
   /// Faults happen.
@@ -85,6 +92,8 @@ struct World {
     store = ModelStore(lanesPerShard: 1)
     fates = [UInt8](repeating: 0, count: Scenario.recordLimit)
     mappingLanes = [0]
+    doors = [.open]
+    formerPermitLimits = [policy.deliveriesInFlightLimit]
     isFaulty = false
     monotonic = 1_000_000_000
     wallOffset = 1_000_000
@@ -156,6 +165,8 @@ struct World {
     armed = .max
     isDraining = false
     isDrained = false
+    doors = scenario.policies.map { _ in .open }
+    formerPermitLimits = scenario.policies.map(\.deliveriesInFlightLimit)
     poller = Poller(limits: scenario.limits)
     for var policy in scenario.policies {
       if sabotage == .loosensStoreBound { policy.unstoredBatchLimit += 3 }
@@ -224,7 +235,8 @@ struct World {
     var crashAt = Int.max
     if isFaulty, !isStarting, random.chance(scenario.crashes) { crashAt = random.below(count + 1) }
     violate(
-      .bounds, BoundsChecker.checkEffects(count, poller, scenario, ofAllLanes: isDraining), lastLane)
+      .bounds, BoundsChecker.checkEffects(count, poller, scenario, ofAllLanes: isDraining || changesMapping),
+      lastLane)
     violate(.bounds, BoundsChecker.checkTimers(poller), lastLane)
     let formerLife = life
     var place = 0
@@ -274,6 +286,9 @@ struct World {
     case .countLost(let lane, let count):
       note(8, lane, count)
       countLost(lane.rawValue, Int(count))
+    case .mappingClosed(let mapping):
+      note(10, LaneID(mapping.rawValue), 0)
+      takeClosed(mapping.rawValue)
     case .drained:
       note(9, LaneID(0), 0)
       violate(.liveness, isDrained ? "drained twice" : nil, 0)

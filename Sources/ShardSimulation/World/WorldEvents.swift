@@ -104,7 +104,8 @@ extension World {
 
   /// One of the rarer things. `false` if it did not come to it.
   private mutating func fault() -> Bool {
-    switch random.below(10) {
+    switch random.below(11) {
+    case 9: return random.chance(scenario.changes * 10) && changeMapping()
     case 0: return random.chance(scenario.trims * 10) && trim()
     case 1: return random.chance(scenario.reshards * 10) && reshard()
     case 2, 3: return random.chance(scenario.operators * 10) && operate()
@@ -258,7 +259,8 @@ extension World {
 
   private mutating func skip(_ lane: Int) -> Bool {
     let snapshot = poller.lane(LaneID(lane))
-    guard !isDraining, snapshot.state != .waitingForParents, !snapshot.isFinished else { return false }
+    guard !isDraining, doors[lanes[lane].mapping] == .open, snapshot.state != .waitingForParents, !snapshot.isFinished
+    else { return false }
     coverage.count(.skip)
     let end = lanes[lane].position + random.within(1...12)
     lanes[lane].skipEnd = max(lanes[lane].skipEnd, end)
@@ -299,6 +301,7 @@ extension World {
     isFaulty = false
     tell("faults end")
     for shard in 0..<store.shardCount { store.shards[shard].heal() }
+    for mapping in doors.indices where doors[mapping] != .open && !isDraining { openMapping(mapping) }
     for lane in lanes.indices {
       if lanes[lane].hangs, lanes[lane].isDelivering { delivering |= bit(lane) }
       lastLane = lane

@@ -14,6 +14,9 @@ extension World {
       lane)
     violate(.expiry, ExpiryChecker.checkWait(delivery, in: lanes[lane], at: monotonic), lane)
     violate(.exclusivity, ExclusivityChecker.check(delivery, in: lanes[lane]), lane)
+    violate(
+      .settings,
+      SettingsChecker.check(delivery, in: lanes[lane], isClosing: doors[lanes[lane].mapping] != .open), lane)
     violate(.repeats, RepeatsChecker.checkRestart(delivery, in: store.lanes[lane]), lane)
     if case .failureEntry(let entry) = delivery.source {
       violate(.order, OrderChecker.checkRedrive(entry: entry, in: lanes[lane]), lane)
@@ -27,7 +30,7 @@ extension World {
     lanes[lane].hangs = isFaulty && random.chance(scenario.hangs)
     if lanes[lane].hangs { coverage.count(.hung) } else { delivering |= bit(lane) }
     permits |= bit(lane)
-    checkPermits(lanes[lane].mapping, lane)
+    checkPermits(lanes[lane].mapping, lane, isNew: delivery.source != .shard)
   }
 
   mutating func cancel(_ lane: Int, _ delivery: DeliveryID) {

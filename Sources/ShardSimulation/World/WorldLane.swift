@@ -16,6 +16,8 @@ struct WorldLane: Hashable {
   var failingFirst = 0
   var failingCount = 0
   var attempts = 0
+  /// Attempts that the failing batch had, or was about to have, when settings changed: a lower limit lets it go with them.
+  var attemptsAtChange = 0
   /// The failing batch must not be delivered earlier, on the monotonic clock, unless age or an operator wants it.
   var retryNotBefore: Int64 = 0
   /// The next delivery has exactly so many records, if it begins at `position`; 0: as many as there are.
@@ -40,6 +42,8 @@ struct WorldLane: Hashable {
   var readBegin = 0
   /// The wall clock when the last read was asked for.
   var readAt: Int64 = 0
+  /// The age limit of the mapping then.
+  var readAge: Int64?
 
   var delivery = Delivery(
     id: DeliveryID(0), source: .shard,
@@ -53,6 +57,8 @@ struct WorldLane: Hashable {
   var lastRevision: UInt64 = 0
 
   var lastTicket: UInt64 = 0
+  /// The failure entry that the store refused last: it comes again, whatever settings have changed meanwhile.
+  var refused: FailureOrder?
 
   /// Redrives asked for and not settled, oldest first: entries `redriveFirst ..< redriveEnd`.
   var redriveFirst: UInt64 = 0
@@ -73,6 +79,7 @@ struct WorldLane: Hashable {
     position = end
     failingCount = 0
     attempts = 0
+    attemptsAtChange = 0
     frozenCount = rest > 0 ? rest : pieces.popLast() ?? 0
     retryNotBefore = 0
     settledBatches += 1
@@ -85,6 +92,7 @@ struct WorldLane: Hashable {
   mutating func bisect(_ extent: BatchExtent) {
     failingCount = 0
     attempts = 0
+    attemptsAtChange = 0
     retryNotBefore = 0
     frozenCount = extent.count / 2
     pieces.append(extent.count - frozenCount)
@@ -115,6 +123,9 @@ struct WorldLane: Hashable {
     frozenCount = isFailing ? failingCount : pieces.popLast() ?? 0
     skipEnd = 0
     damage = 0..<0
+    // Those above a limit that was lowered since are found again.
+    attemptsAtChange = attempts
+    refused = nil
     retryNotBefore = 0
     settledBatches = 0
     storedBatches = 0

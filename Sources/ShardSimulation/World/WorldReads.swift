@@ -11,13 +11,18 @@ extension World {
     lanes[lane].isReading = true
     lanes[lane].skipReads = skips
     lanes[lane].readAt = wall
+    lanes[lane].readAge = policy(of: lane).maximumRecordAgeMilliseconds
+    violate(
+      .settings,
+      SettingsChecker.checkRead(
+        request, in: lanes[lane], policy(of: lane), isClosing: doors[lanes[lane].mapping] != .open), lane)
     // A read may be answered from what the store was when it was asked for.
     lanes[lane].earlyAnswer = isFaulty && random.chance(300) ? answer(request, lane) : nil
     reading |= bit(lane)
     if request.purpose == .deliver, !skips {
       violate(.repeats, RepeatsChecker.check(lanes[lane], policy(of: lane)), lane)
       permits |= bit(lane)
-      checkPermits(lanes[lane].mapping, lane)
+      checkPermits(lanes[lane].mapping, lane, isNew: true)
       countTurn(of: lane)
     }
   }
@@ -50,9 +55,13 @@ extension World {
 
   func bit(_ lane: Int) -> UInt64 { 1 << UInt64(lane) }
 
-  mutating func checkPermits(_ mapping: Int, _ lane: Int) {
+  /// `isNew`: the lane has got its permit now. One that it has had since its read may be from before a change.
+  mutating func checkPermits(_ mapping: Int, _ lane: Int, isNew: Bool) {
     let inUse = (permits & mappingLanes[mapping]).nonzeroBitCount
-    violate(.exclusivity, ExclusivityChecker.checkPermits(inUse: inUse, scenario.policies[mapping]), lane)
+    let limit = scenario.policies[mapping].deliveriesInFlightLimit
+    if inUse <= limit { formerPermitLimits[mapping] = limit }
+    let allowed = isNew ? limit : max(limit, formerPermitLimits[mapping])
+    violate(.exclusivity, ExclusivityChecker.checkPermits(inUse: inUse, limit: allowed), lane)
   }
 
   mutating func answerRead(_ lane: Int) {

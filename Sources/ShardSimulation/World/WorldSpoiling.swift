@@ -15,7 +15,8 @@ extension World {
     case .floods:
       let all = effects
       for _ in 0..<100 { effects += all }
-    case .losesFailureEntries, .forgetsParents, .losesTimers, .losesChanges, .loosensStoreBound, .sendsToTheBack:
+    case .losesFailureEntries, .forgetsParents, .losesTimers, .losesChanges, .loosensStoreBound, .sendsToTheBack,
+      .ignoresClosing, .keepsFormerLimits:
       break
     }
   }
@@ -39,7 +40,8 @@ extension World {
     case .storeProgress(let lane, var progress, let revision):
       if sabotage == .movesCheckpointAhead { progress.next = progress.next.advanced(by: 1) }
       return .storeProgress(lane, progress, revision: revision)
-    case .read, .deliver, .cancelHandler, .storeFailure, .settleRedrive, .armTimer, .countLost, .drained:
+    case .read, .deliver, .cancelHandler, .storeFailure, .settleRedrive, .armTimer, .countLost, .mappingClosed,
+      .drained:
       return effect
     }
   }

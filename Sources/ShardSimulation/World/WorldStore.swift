@@ -21,8 +21,11 @@ extension World {
     lanes[lane].pass(to: Int(order.extent.first.rawValue), in: shard)
     violate(.order, OrderChecker.check(order, in: lanes[lane], of: shard), lane)
     violate(.blocking, BlockingChecker.check(order, in: lanes[lane]), lane)
-    violate(
-      .expiry, ExpiryChecker.check(order, in: lanes[lane], of: shard, scenario.policies[lanes[lane].mapping]), lane)
+    if order != lanes[lane].refused {
+      violate(
+        .expiry, ExpiryChecker.check(order, in: lanes[lane], of: shard, scenario.policies[lanes[lane].mapping]), lane)
+    }
+    lanes[lane].refused = nil
     switch order.condition {
     case .retryAttemptsExhausted: coverage.count(.exhausted)
     case .recordAgeExceeded:
@@ -80,6 +83,7 @@ extension World {
     lastLane = lane
     if refusesFailure {
       coverage.count(.failureRefused)
+      lanes[lane].refused = store.lanes[lane].failure
       store.endFailure(lane)
       updateWrites(lane)
       send(.failureRefused(LaneID(lane), ticket: store.lanes[lane].failureTicket))

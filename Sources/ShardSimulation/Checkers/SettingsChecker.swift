@@ -1,0 +1,18 @@
+import ShardCore
+import StreamModel
+
+/// Settings: while a mapping is closed, or about to be, none of its lanes starts anything; a batch that is formed after
+/// a change is formed by the new settings.
+enum SettingsChecker {
+  static func checkRead(
+    _ request: ReadRequest, in lane: WorldLane, _ policy: LanePolicy, isClosing: Bool
+  ) -> StaticString? {
+    if isClosing { return "a lane of a closed mapping reads" }
+    return lane.frozenCount == 0 && request.countLimit > policy.batchSize
+      ? "a batch is formed that is larger than it may be now" : nil
+  }
+
+  static func check(_ delivery: Delivery, in lane: WorldLane, isClosing: Bool) -> StaticString? {
+    isClosing ? "a lane of a closed mapping delivers" : nil
+  }
+}
