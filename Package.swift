@@ -104,7 +104,7 @@ let package = Package(
     .testTarget(
       name: "SluiceServiceTests",
       dependencies: [
-        "SluiceService", "Sluice", "StreamModel", "Locks",
+        "SluiceService", "Sluice", "StreamModel", "StreamRuntime", "ShardCore", "Locks",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
       ],

@@ -14,12 +14,16 @@ extension Lane {
           of: extent, count: result.expiredCount, last: result.lastExpired, lastArrival: result.lastExpiredArrival),
         because: .recordAgeExceeded, rest: extent.count - result.expiredCount, step, &effects)
     }
+    if let givenUp = head.failing?.givenUp {
+      // Restored, as the next one.
+      return leave(extent, givenUp, step, &effects)
+    }
     if let limit = step.policy.maximumRetryAttempts, head.attempts > limit {
       // Restored with all attempts used: the lane ended between the last failure and the failure entry.
       return leave(extent, because: .retryAttemptsExhausted, rest: 0, step, &effects)
     }
     if extent.count == 1, extent.payloadBytes > step.policy.payloadByteLimit {
-      return fail(extent, .payloadTooLarge, step, &effects)
+      return failByItself(extent, .payloadTooLarge, step, &effects)
     }
     begin(.shard, extent, attempt: head.attempts + 1, step, &effects)
   }
@@ -72,8 +76,11 @@ extension Lane {
     _ step: LaneStep, _ effects: inout [PollerEffect]
   ) {
     switch (cancellation, answer) {
+    case (.deadline, .faulted(.timedOut, rule: _)):
+      take(answer, to: delivery, step, &effects)
     case (.deadline, _):
-      take(.failed(.timedOut), to: delivery, step, &effects)
+      take(
+        .failed(.timedOut, rule: step.policy.retryRules?.rule(ofKind: .timedOut)), to: delivery, step, &effects)
     case (.skip, _), (.stop, .succeeded), (.stop, .failed(at: _, position: _)):
       take(answer, to: delivery, step, &effects)
     case (.stop, .faulted):
@@ -94,15 +101,15 @@ extension Lane {
     switch answer {
     case .succeeded:
       settle(upTo: extent.end, rest: 0, step, &effects)
-    case .faulted(let kind):
-      fail(extent, kind, step, &effects)
+    case .faulted(let kind, let rule):
+      fail(extent, kind, rule, step, &effects)
     case .failed(at: let index, position: let position):
       if index == extent.first {
-        fail(extent, .reportedNoProgress, step, &effects)
+        failByItself(extent, .reportedNoProgress, step, &effects)
       } else if index > extent.first, index <= extent.last, position > 0, position < extent.count {
         settle(upTo: index, rest: extent.count - position, step, &effects)
       } else {
-        fail(extent, .invalidResponse, step, &effects)
+        failByItself(extent, .invalidResponse, step, &effects)
       }
     }
   }

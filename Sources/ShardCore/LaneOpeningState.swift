@@ -23,9 +23,9 @@ extension Lane {
     // What was stored is the world's word: a batch that does not begin at the checkpoint is none.
     if let failing = progress.failing, failing.extent.first == progress.next, failing.extent.count >= 1 {
       head = .failing(failing)
-      let backoff = failing.lastFailure.usesAttempt ? policy.retryBackoff : policy.systemBackoff
+      let longest = policy.longestBackoffMilliseconds
       let (left, overflow) = failing.retryAt.milliseconds.subtractingReportingOverflow(now.wall.milliseconds)
-      let wait = overflow ? backoff.capMilliseconds : max(0, min(left, backoff.capMilliseconds))
+      let wait = overflow ? longest : max(0, min(left, longest))
       retryDue = now.monotonic.adding(milliseconds: wait)
     } else if let piece = pieces.popLast() {
       head = .cut(count: piece)

@@ -18,6 +18,8 @@ public struct LanePolicy: Hashable, Sendable {
   public var retryBackoff: Backoff
   /// Waits after throttles and system errors, which use up no attempt.
   public var systemBackoff: Backoff
+  /// What some failures lead to instead. `nil`: nothing else than what the other settings say.
+  public var retryRules: RetryRules?
   /// Deliveries of this mapping in flight at once, over all its lanes, 1 or more.
   public var deliveriesInFlightLimit: Int
   /// Batches that a lane may settle before the first of them is durable, 1 or more. At the limit the lane holds. After
@@ -32,7 +34,8 @@ public struct LanePolicy: Hashable, Sendable {
     batchSize: Int = 100, payloadByteLimit: Int = 6_291_456, windowMilliseconds: Int64 = 0,
     maximumRetryAttempts: Int? = nil, maximumRecordAgeMilliseconds: Int64? = nil,
     bisectsBatchOnError: Bool = false, handlerTimeoutMilliseconds: Int64 = 60_000, retryBackoff: Backoff = .retry,
-    systemBackoff: Backoff = .system, deliveriesInFlightLimit: Int = 1_000, unstoredBatchLimit: Int = 256
+    systemBackoff: Backoff = .system, retryRules: RetryRules? = nil,
+    deliveriesInFlightLimit: Int = 1_000, unstoredBatchLimit: Int = 256
   ) {
     precondition(unstoredBatchLimit >= 1, "a lane must be able to settle one batch before it is stored")
     self.batchSize = batchSize
@@ -44,22 +47,26 @@ public struct LanePolicy: Hashable, Sendable {
     self.handlerTimeoutMilliseconds = handlerTimeoutMilliseconds
     self.retryBackoff = retryBackoff
     self.systemBackoff = systemBackoff
+    self.retryRules = retryRules
     self.deliveriesInFlightLimit = deliveriesInFlightLimit
     self.unstoredBatchLimit = unstoredBatchLimit
   }
 }
 
-/// Exponential waits: `first · 2^(n−1)` for the n-th failure in a row, at most `cap`, spread by ± `jitterPercent`.
+/// Exponential waits: `first · growth^(n−1)` for the n-th failure in a row, at most `cap`, spread by ± `jitterPercent`.
 public struct Backoff: Hashable, Sendable {
   public var firstMilliseconds: Int64
   public var capMilliseconds: Int64
   /// 0 ... 100.
   public var jitterPercent: Int
+  /// How much longer each wait is than the one before, in percent of it: 200 doubles, 100 is always the same.
+  public var growthPercent: Int
 
-  public init(firstMilliseconds: Int64, capMilliseconds: Int64, jitterPercent: Int) {
+  public init(firstMilliseconds: Int64, capMilliseconds: Int64, jitterPercent: Int, growthPercent: Int = 200) {
     self.firstMilliseconds = firstMilliseconds
     self.capMilliseconds = capMilliseconds
     self.jitterPercent = jitterPercent
+    self.growthPercent = growthPercent
   }
 
   /// 250 ms doubling to 60 s, ± 20 %.

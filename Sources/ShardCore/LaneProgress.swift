@@ -44,10 +44,18 @@ public struct FailingBatch: Hashable, Sendable {
   public var lastFailedAt: WallTime
   /// When the next delivery is due.
   public var retryAt: WallTime
+  /// What a retry rule gave up and is on its way out. `nil`: nothing, the batch is delivered again.
+  public var givenUp: GivenUp?
+
+  public enum GivenUp: UInt8, Hashable, Sendable, CaseIterable {
+    case batch = 1
+    /// The handler named it; those behind it are delivered again.
+    case firstRecord = 2
+  }
 
   public init(
     extent: BatchExtent, attempts: Int, systemFailures: Int, lastFailure: FailureKind, firstFailedAt: WallTime,
-    lastFailedAt: WallTime, retryAt: WallTime
+    lastFailedAt: WallTime, retryAt: WallTime, givenUp: GivenUp? = nil
   ) {
     self.extent = extent
     self.attempts = attempts
@@ -56,5 +64,6 @@ public struct FailingBatch: Hashable, Sendable {
     self.firstFailedAt = firstFailedAt
     self.lastFailedAt = lastFailedAt
     self.retryAt = retryAt
+    self.givenUp = givenUp
   }
 }

@@ -4,10 +4,14 @@ import StreamModel
 extension Lane {
   /// A delivery failed. The batch is split, or frozen until its retry, or leaves when its attempts are used up.
   mutating func fail(
-    _ extent: BatchExtent, _ kind: FailureKind, _ step: LaneStep, _ effects: inout [PollerEffect]
+    _ extent: BatchExtent, _ kind: FailureKind, _ rule: RetryRuleID?, _ step: LaneStep,
+    _ effects: inout [PollerEffect]
   ) {
+    let decision = RetryDecision(kind, rule, step.policy)
     // Records that an operator gave up leave in any case.
-    if step.policy.bisectsBatchOnError, kind.usesAttempt, extent.count > 1, skipThrough == nil {
+    let isGivenUp = skipThrough == nil && decision.givesUp
+    let isNamed = isGivenUp && kind == .reportedNoProgress
+    if step.policy.bisectsBatchOnError, decision.splits, extent.count > 1, skipThrough == nil, !isNamed {
       return bisect(extent, step, &effects)
     }
     var batch =
@@ -15,14 +19,18 @@ extension Lane {
       ?? FailingBatch(
         extent: extent, attempts: 0, systemFailures: 0, lastFailure: kind, firstFailedAt: step.now.wall,
         lastFailedAt: step.now.wall, retryAt: step.now.wall)
-    let delay: Int64
-    if kind.usesAttempt {
+    var delay: Int64
+    if decision.usesAttempt {
       batch.attempts += 1
       batch.systemFailures = 0
-      delay = step.policy.retryBackoff.delayMilliseconds(failures: batch.attempts, jitter: step.jitter)
+      delay = decision.backoff.delayMilliseconds(failures: batch.attempts, jitter: step.jitter)
     } else {
       batch.systemFailures += 1
-      delay = step.policy.systemBackoff.delayMilliseconds(failures: batch.systemFailures, jitter: step.jitter)
+      delay = decision.backoff.delayMilliseconds(failures: batch.systemFailures, jitter: step.jitter)
+    }
+    if isGivenUp {
+      batch.givenUp = isNamed && extent.count > 1 ? .firstRecord : .batch
+      delay = 0
     }
     batch.lastFailure = kind
     batch.lastFailedAt = step.now.wall
@@ -31,11 +39,22 @@ extension Lane {
     head = .failing(batch)
     progressChanged(settlingBatch: false)
     // Records that an operator gave up leave as skipped, even if this was their last attempt.
-    if kind.usesAttempt, skipThrough == nil, let limit = step.policy.maximumRetryAttempts, batch.attempts > limit {
+    if let givenUp = batch.givenUp {
+      leave(extent, givenUp, step, &effects)
+    } else if decision.usesAttempt, skipThrough == nil, let limit = step.policy.maximumRetryAttempts,
+      batch.attempts > limit
+    {
       leave(extent, because: .retryAttemptsExhausted, rest: 0, step, &effects)
     } else {
       goOn(step, &effects)
     }
+  }
+
+  /// A failure that the core finds out by itself: nothing but its kind is known.
+  mutating func failByItself(
+    _ extent: BatchExtent, _ kind: FailureKind, _ step: LaneStep, _ effects: inout [PollerEffect]
+  ) {
+    fail(extent, kind, step.policy.retryRules?.rule(ofKind: kind), step, &effects)
   }
 
   /// The two halves are new batches with all their attempts, and the first goes without a wait. A batch that can be
@@ -88,6 +107,20 @@ extension Lane {
   ) {
     let order = FailureOrder(extent: extent, condition: condition, attempts: head.attempts)
     storeFailure(LanePhase.Leaving(order: order, rest: rest), step, &effects)
+  }
+
+  /// A retry rule gave up.
+  mutating func leave(
+    _ extent: BatchExtent, _ givenUp: FailingBatch.GivenUp, _ step: LaneStep, _ effects: inout [PollerEffect]
+  ) {
+    switch givenUp {
+    case .batch:
+      leave(extent, because: .givenUp, rest: 0, step, &effects)
+    case .firstRecord:
+      leave(
+        prefix(of: extent, count: 1, last: extent.first, lastArrival: extent.firstArrival), because: .givenUp,
+        rest: extent.count - 1, step, &effects)
+    }
   }
 
   mutating func storeFailure(

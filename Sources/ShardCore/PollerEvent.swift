@@ -51,11 +51,14 @@ public enum DeliveryAnswer: Hashable, Sendable {
   case succeeded
   /// The `position` records of the batch before this one are done. At the batch's first record nothing is.
   case failed(at: RecordIndex, position: Int)
-  /// There is no verdict, or none that can be used: nothing is done.
-  case faulted(FailureKind)
+  /// There is no verdict, or none that can be used: nothing is done. `rule` is the first retry rule that the failure
+  /// falls under, if it falls under one.
+  case faulted(FailureKind, rule: RetryRuleID?)
 
   /// Reads better where an answer is made. (Swift cannot match two cases of the same name.)
-  public static func failed(_ kind: FailureKind) -> DeliveryAnswer { .faulted(kind) }
+  public static func failed(_ kind: FailureKind, rule: RetryRuleID? = nil) -> DeliveryAnswer {
+    .faulted(kind, rule: rule)
+  }
 }
 
 /// Things that happened, as the poller hears of them.

@@ -29,6 +29,8 @@ public enum Sabotage: CaseIterable, Sendable {
   case ignoresClosing
   /// The poller is not told of a lower limit on attempts.
   case keepsFormerLimits
+  /// The poller does not know the retry rules of its mappings.
+  case forgetsRetryRules
 
   /// The promise that is broken.
   public var promise: Promise {
@@ -36,7 +38,7 @@ public enum Sabotage: CaseIterable, Sendable {
     case .deliversSettledRecord: .order
     case .deliversPastUnsettledRecord: .blocking
     case .deliversTwice: .exclusivity
-    case .miscountsAttempts: .expiry
+    case .miscountsAttempts, .forgetsRetryRules: .expiry
     case .movesCheckpointAhead: .checkpoint
     case .losesFailureEntries: .completeness
     case .forgetsParents: .family

@@ -45,6 +45,7 @@ struct Scenario {
   init(random: inout SplitMix64) {
     let mappingCount = random.within(1...Self.mappingLimit)
     for _ in 0..<mappingCount { policies.append(Self.policy(&random)) }
+    for position in policies.indices { policies[position].retryRules = Self.retryRules(&random) }
     // Drawn once, and a neighbour's differs: a lane must keep to the bound of its own mapping.
     let bound = random.within(0...3)
     for position in policies.indices { policies[position].unstoredBatchLimit = 1 + (bound + position) % 4 }
@@ -98,6 +99,29 @@ struct Scenario {
     scanLimit = random.within(1...24)
   }
 
+  /// Up to three rules, and which of them failures fall under that the core finds by itself.
+  private static func retryRules(_ random: inout SplitMix64) -> RetryRules? {
+    guard random.chance(400) else { return nil }
+    var rules: [RetryAction] = []
+    for _ in 0..<random.within(1...3) {
+      let backoff = Backoff(
+        firstMilliseconds: Int64(random.within(1...20)), capMilliseconds: 60, jitterPercent: random.within(0...50),
+        growthPercent: [100, 150, 200, 300][random.below(4)])
+      let usesAttempt: Bool? = [nil, false, true][random.below(3)]
+      rules.append(
+        random.chance(400)
+          ? .giveUp : .retry(usesAttempt: usesAttempt, random.chance(500) ? backoff : nil))
+    }
+    let draws = random.next()
+    return RetryRules(rules) { kind in
+      let draw = draws >> (4 * UInt64(kind.rawValue)) & 7
+      guard draw < rules.count else { return nil }
+      // A record that is too large must leave some time.
+      if kind == .payloadTooLarge, case .retry(usesAttempt: false, _) = rules[Int(draw)] { return nil }
+      return RetryRuleID(UInt8(draw))
+    }
+  }
+
   static let payloadLimit = 100
 
   /// New settings for a mapping while it runs. The bound on what is not stored is no setting of a mapping, and what
@@ -105,6 +129,8 @@ struct Scenario {
   mutating func changePolicy(of mapping: Int, _ random: inout SplitMix64) {
     var policy = Self.policy(&random)
     policy.unstoredBatchLimit = policies[mapping].unstoredBatchLimit
+    // Failures are matched against them outside: they change only while the mapping is closed.
+    policy.retryRules = policies[mapping].retryRules
     if policy.maximumRetryAttempts == nil, policy.maximumRecordAgeMilliseconds == nil {
       policy.maximumRetryAttempts = policies[mapping].maximumRetryAttempts
       policy.maximumRecordAgeMilliseconds = policies[mapping].maximumRecordAgeMilliseconds

@@ -104,7 +104,12 @@ public struct SmallWorlds: Sendable {
       var choices: [Choice] = []
       if lane.isReading { choices.append(.read) }
       if lane.isDelivering {
-        choices += [.answer(.succeeded), .answer(.faulted(.error)), .answer(.faulted(.throttled))]
+        choices += [.answer(.succeeded), .answer(.failed(.error)), .answer(.failed(.throttled))]
+        // A rule for each failure that some rule is about.
+        for rule in world.scenario.policies[0].retryRules?.actions.indices ?? 0..<0 {
+          choices.append(.answer(.failed(.error, rule: RetryRuleID(UInt8(rule)))))
+          choices.append(.answer(.failed(at: lane.delivery.extent.first, position: 0)))
+        }
         if lane.delivery.extent.count > 1 {
           choices.append(.answer(.failed(at: lane.delivery.extent.first.advanced(by: 1), position: 1)))
         }

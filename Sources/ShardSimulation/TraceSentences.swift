@@ -76,7 +76,14 @@ extension LaneProgress {
   /// What is out of the ordinary in it.
   fileprivate var remarks: String {
     var remarks = ""
-    if let failing { remarks += ", \(failing.extent.words) failed \(failing.attempts) times" }
+    if let failing {
+      remarks += ", \(failing.extent.words) failed \(failing.attempts) times"
+      switch failing.givenUp {
+      case .batch: remarks += " and is given up by its rule"
+      case .firstRecord: remarks += " and its first record is given up by its rule"
+      case nil: break
+      }
+    }
     if isPaused { remarks += ", paused" }
     if isFinished { remarks += ", finished" }
     if lostToRetention > 0 { remarks += ", \(lostToRetention) lost to retention" }
@@ -105,7 +112,7 @@ extension DeliveryAnswer {
     switch self {
     case .succeeded: "succeeded"
     case .failed(at: let index, position: _): "failed at record \(index.rawValue)"
-    case .faulted(let kind): "failed: \(kind)"
+    case .faulted(let kind, let rule): "failed: \(kind)" + (rule.map { ", retry rule \($0.rawValue)" } ?? "")
     }
   }
 }

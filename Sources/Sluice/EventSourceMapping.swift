@@ -2,6 +2,7 @@ import EventPattern
 import LambdaRuntime
 public import ShardCore
 public import StreamModel
+public import StreamRuntime
 
 /// Joins a stream to a handler: which records, in what batches, and what happens when they fail. A plain value.
 ///
@@ -64,6 +65,8 @@ public struct EventSourceMapping: Hashable, Sendable {
     public var bisects: Bool
     /// The waits between deliveries.
     public var backoff: Backoff
+    /// What some failures lead to instead, in order of precedence; at most 32.
+    public var rules: [RetryRule] = []
 
     public init(attempts: Int? = nil, recordAge: Duration? = nil, bisects: Bool = false, backoff: Backoff = .retry) {
       self.attempts = attempts
@@ -99,6 +102,10 @@ public struct EventSourceMapping: Hashable, Sendable {
     if !LaneSharing.factors.contains(parallelizationFactor) {
       problems.append("parallelizationFactor is \(parallelizationFactor): allowed are 1 to 10 lanes for each shard")
     }
+    if retry.rules.count > RetryRule.limit {
+      problems.append("retry.rules holds \(retry.rules.count): allowed are up to \(RetryRule.limit)")
+    }
+    problems += retry.rules.flatMap(\.problems)
     if !(Duration.milliseconds(1) ... .seconds(86_400)).contains(timeout) {
       problems.append("timeout is \(timeout): allowed are 1 ms to one day")
     }
@@ -122,6 +129,7 @@ public struct EventSourceMapping: Hashable, Sendable {
       maximumRetryAttempts: retry.attempts, maximumRecordAgeMilliseconds: retry.recordAge?.inMilliseconds,
       bisectsBatchOnError: retry.bisects,
       handlerTimeoutMilliseconds: timeout.inMilliseconds, retryBackoff: retry.backoff,
+      retryRules: RetryRuleMatcher(retry.rules)?.forCore,
       deliveriesInFlightLimit: concurrency, unstoredBatchLimit: unstoredBatchLimit)
   }
 }

@@ -49,6 +49,7 @@ public final class LaneHarness {
   }
 
   private let mapping: EventSourceMapping
+  private let retryRules: RetryRuleMatcher?
   private let handler: @Sendable (RecordBatch) async throws -> HandlerOutcome
   private var poller = Poller(limits: PollerLimits())
   private var random: SplitMix64
@@ -75,6 +76,7 @@ public final class LaneHarness {
     handler: @escaping @Sendable (RecordBatch) async throws -> HandlerOutcome
   ) {
     self.mapping = mapping
+    self.retryRules = RetryRuleMatcher(mapping.retry.rules)
     self.handler = handler
     self.random = SplitMix64(seed: seed)
     let id = poller.addMapping(mapping.policy)
@@ -209,9 +211,11 @@ public final class LaneHarness {
         return .failed(at: number.index, position: position)
       }
     } catch let failure as HandlerFailure {
-      return .failed(failure.kind)
+      return .failed(failure.kind, rule: retryRules?.rule(for: failure))
     } catch {
-      return .failed(.error)
+      let failure = HandlerFailure(
+        kind: .error, type: String(describing: type(of: error)), message: String(describing: error))
+      return .failed(.error, rule: retryRules?.rule(for: failure))
     }
   }
 }

@@ -57,4 +57,6 @@ public enum FailureCondition: UInt8, Hashable, Sendable, CaseIterable {
   case recordAgeExceeded = 1
   /// An operator skipped it.
   case skipped = 2
+  /// It failed in a way of which a retry rule says that nothing will help.
+  case givenUp = 3
 }

@@ -79,6 +79,7 @@ extension FailureCondition {
     case .retryAttemptsExhausted: "RetryAttemptsExhausted"
     case .recordAgeExceeded: "RecordAgeExceeded"
     case .skipped: "Skipped"
+    case .givenUp: "GivenUpByRule"
     }
   }
 }

@@ -28,7 +28,7 @@ public struct StoredLane: Hashable, Sendable {
   /// how many former factors there are; for each of them the factor, and where its lanes had come to, by slot.
   ///
   /// Version 2: version, flags, next, lost to retention, lost to damage; then the counts of frozen batches, if any; then,
-  /// for a failing batch, its numbers and its attempts. Little-endian; strings and lists carry their count in front.
+  /// for a failing batch, its numbers, what a rule gave up of it, if any, and its attempts. Little-endian; strings and lists carry their count in front.
   public func encoded() -> [UInt8] {
     var writer = ByteWriter()
     if sharing.isWhole {
@@ -42,6 +42,7 @@ public struct StoredLane: Hashable, Sendable {
     if progress.isPaused { flags |= Flag.paused }
     if progress.failing != nil { flags |= Flag.failing }
     if !progress.pieces.isEmpty { flags |= Flag.pieces }
+    if progress.failing?.givenUp != nil { flags |= Flag.givenUp }
     writer.write(flags)
     writer.write(progress.next.rawValue)
     writer.write(progress.lostToRetention)
@@ -63,6 +64,7 @@ public struct StoredLane: Hashable, Sendable {
       writer.write(failing.firstFailedAt.milliseconds)
       writer.write(failing.lastFailedAt.milliseconds)
       writer.write(failing.retryAt.milliseconds)
+      if let givenUp = failing.givenUp { writer.write(givenUp.rawValue) }
       writer.write(history)
     }
     return writer.bytes
@@ -74,7 +76,7 @@ public struct StoredLane: Hashable, Sendable {
     guard version == Self.version || version == Self.versionOfShares else { throw .unknownVersion(version) }
     let sharing = version == Self.version ? .whole : try reader.readSharing()
     let flags: UInt8 = try reader.read()
-    guard flags & ~Flag.all == 0 else { throw .malformed }
+    guard flags & ~Flag.all == 0, flags & (Flag.failing | Flag.givenUp) != Flag.givenUp else { throw .malformed }
     var progress = LaneProgress(next: try reader.readIndex())
     progress.lostToRetention = try reader.read()
     progress.lostToDamage = try reader.read()
@@ -101,6 +103,10 @@ public struct StoredLane: Hashable, Sendable {
         firstFailedAt: WallTime(milliseconds: try reader.read()),
         lastFailedAt: WallTime(milliseconds: try reader.read()),
         retryAt: WallTime(milliseconds: try reader.read()))
+      if flags & Flag.givenUp != 0 {
+        guard let givenUp = FailingBatch.GivenUp(rawValue: try reader.read()) else { throw .malformed }
+        progress.failing?.givenUp = givenUp
+      }
       history = try reader.readHistory()
     }
     guard reader.isAtEnd else { throw .malformed }
@@ -115,7 +121,8 @@ public struct StoredLane: Hashable, Sendable {
     static let paused: UInt8 = 2
     static let failing: UInt8 = 4
     static let pieces: UInt8 = 8
-    static let all = finished | paused | failing | pieces
+    static let givenUp: UInt8 = 16
+    static let all = finished | paused | failing | pieces | givenUp
   }
 }
 
@@ -154,12 +161,13 @@ struct ByteWriter {
     for attempt in history.attempts {
       write(attempt.startedAt.milliseconds)
       write(attempt.durationMilliseconds)
-      write(attempt.kind.rawValue)
+      write(attempt.kind.rawValue | (attempt.rule == nil ? 0 : AttemptRecord.ruleFlag))
       write(attempt.type)
       write(attempt.message)
       write(UInt32(attempt.trace.count))
       for line in attempt.trace { write(line) }
       write(attempt.requestID)
+      if let rule = attempt.rule { write(rule) }
     }
   }
 }
@@ -233,7 +241,7 @@ struct ByteReader {
       let startedAt: Int64 = try read()
       let duration: Int64 = try read()
       let kind: UInt8 = try read()
-      guard let failureKind = FailureKind(rawValue: kind) else { throw .malformed }
+      guard let failureKind = FailureKind(rawValue: kind & ~AttemptRecord.ruleFlag) else { throw .malformed }
       let type = try readString()
       let message = try readString()
       let lineCount: UInt32 = try read()
@@ -243,7 +251,8 @@ struct ByteReader {
         AttemptRecord(
           startedAt: WallTime(milliseconds: startedAt), durationMilliseconds: duration, kind: failureKind, type: type,
           message: message,
-          trace: trace, requestID: try readString()))
+          trace: trace, requestID: try readString(),
+          rule: kind & AttemptRecord.ruleFlag == 0 ? nil : try readString()))
     }
     return AttemptHistory(attempts: attempts, omitted: Int(omitted))
   }

@@ -127,10 +127,11 @@ final class LaneRunner: Sendable {
   ) async -> (answer: DeliveryAnswer, isSpent: Bool) {
     let begun = clock()
     guard let batch = batch(for: delivery) else {
-      note(
-        HandlerFailure(kind: .unavailable, type: "RecordsUnavailable", message: "The records could not be read."),
-        of: delivery, begun: begun, ended: begun)
-      return (.failed(.unavailable), isSpent: state.withLock { $0.cause(of: delivery.id) != nil })
+      let failure = HandlerFailure(
+        kind: .unavailable, type: "RecordsUnavailable", message: "The records could not be read.")
+      let rule = rule(for: failure, of: delivery)
+      note(failure, rule, of: delivery, begun: begun, ended: begun)
+      return (.failed(.unavailable, rule: rule), isSpent: state.withLock { $0.cause(of: delivery.id) != nil })
     }
     mapping.metrics.willInvoke(records: batch.count, age: delivery.extent.lastArrival.age(at: begun.wall))
     let result = await result(of: batch)
@@ -145,13 +146,14 @@ final class LaneRunner: Sendable {
     case .success(let answer):
       if case .failed = answer {
         mapping.metrics.failedRecords.increment(by: batch.count)
-        if case .failureEntry = delivery.source { note(.partial, of: delivery, begun: begun, ended: ended) }
+        if case .failureEntry = delivery.source { note(.partial, nil, of: delivery, begun: begun, ended: ended) }
       }
       return (answer, isSpent: cause != nil)
     case .failure(let failure):
       mapping.metrics.didFail(records: batch.count)
-      if cause != .stop { note(failure, of: delivery, begun: begun, ended: ended) }
-      return (.failed(failure.kind), isSpent: cause != nil)
+      let rule = rule(for: failure, of: delivery)
+      if cause != .stop { note(failure, rule, of: delivery, begun: begun, ended: ended) }
+      return (.failed(failure.kind, rule: rule), isSpent: cause != nil)
     }
   }
 
@@ -236,11 +238,21 @@ final class LaneRunner: Sendable {
     }
   }
 
-  private func note(_ failure: HandlerFailure, of delivery: Delivery, begun: Now, ended: Now) {
+  /// The retry rule that the failure falls under. A redrive is one attempt, whatever the rules say.
+  private func rule(for failure: HandlerFailure, of delivery: Delivery) -> RetryRuleID? {
+    guard let rules = mapping.retryRules, delivery.source == .shard else { return nil }
+    return rules.rule(for: failure)
+  }
+
+  private func note(
+    _ failure: HandlerFailure, _ rule: RetryRuleID?, of delivery: Delivery, begun: Now, ended: Now
+  ) {
+    let ruleName = rule.flatMap { mapping.retryRules?.rules[Int($0.rawValue)].name }
     var attempt = AttemptRecord(
       startedAt: begun.wall,
       durationMilliseconds: (ended.monotonic.nanoseconds - begun.monotonic.nanoseconds) / 1_000_000,
-      kind: failure.kind, type: failure.type, message: failure.message, trace: failure.trace, requestID: "")
+      kind: failure.kind, type: failure.type, message: failure.message, trace: failure.trace, requestID: "",
+      rule: ruleName)
     state.withLock { state in
       switch delivery.source {
       case .shard:
@@ -259,7 +271,7 @@ final class LaneRunner: Sendable {
         "count": "\(delivery.extent.count)",
         "attempt": "\(delivery.attempt)", "kind": "\(failure.kind.name)", "type": "\(failure.type)",
         "message": "\(failure.message)",
-      ])
+      ].merging(ruleName.map { ["rule": "\($0)"] } ?? [:]) { $1 })
   }
 
   /// Why the last delivery of this entry failed, once; `nil` if it was not delivered.

@@ -16,12 +16,15 @@ public struct MappingPlan: Sendable {
   public var handler: any BatchHandler
   /// What one record adds to the encoded event, in bytes, beyond its data in base64 and its key.
   public var recordOverhead: Int
+  /// What some failures lead to; the core's part of it is in the policy.
+  public private(set) var retryRules: RetryRuleMatcher?
   /// Makes the selection of each lane: which records are delivered. `nil`: all are.
   public var makeSelection: (@Sendable () -> any RecordSelecting)?
 
   public init(
     name: String, stream: String, start: StartingPosition, policy: LanePolicy, handler: any BatchHandler,
-    recordOverhead: Int, makeSelection: (@Sendable () -> any RecordSelecting)? = nil
+    recordOverhead: Int, retryRules: [RetryRule] = [],
+    makeSelection: (@Sendable () -> any RecordSelecting)? = nil
   ) {
     self.name = name
     self.stream = stream
@@ -30,6 +33,8 @@ public struct MappingPlan: Sendable {
     self.handler = handler
     self.recordOverhead = recordOverhead
     self.makeSelection = makeSelection
+    self.retryRules = RetryRuleMatcher(retryRules)
+    self.policy.retryRules = self.retryRules?.forCore
   }
 }
 
@@ -108,7 +113,7 @@ public final class StreamPoller: Sendable {
         readAhead: readAhead, makeSelection: plan.makeSelection, progressIsPatient: plan.policy.progressIsPatient,
         clock: clock,
         logger: logger),
-      makeSelection: plan.makeSelection, logger: logger)
+      retryRules: plan.retryRules, makeSelection: plan.makeSelection, logger: logger)
     try await changeFactor(of: plan, info, stream)
     let id = driver.addMapping(plan.policy)
     try state.withLock { state in

@@ -22,12 +22,13 @@ extension FailureSummary {
     for attempt in history {
       writer.write(attempt.startedAt)
       writer.write(attempt.durationMilliseconds)
-      writer.write(attempt.kind.rawValue)
+      writer.write(attempt.kind.rawValue | (attempt.rule == nil ? 0 : AttemptRecord.ruleFlag))
       writer.write(attempt.type)
       writer.write(attempt.message)
       writer.write(UInt32(attempt.trace.count))
       for line in attempt.trace { writer.write(line) }
       writer.write(attempt.requestID)
+      if let rule = attempt.rule { writer.write(rule) }
     }
     writer.write(UInt32(redrives))
     writer.write(lastRedrive != nil)
@@ -74,14 +75,15 @@ extension AttemptRecord {
   fileprivate init(reading reader: inout ByteReader) throws(LMDBError) {
     let startedAt = try reader.readTime()
     let duration: Int64 = try reader.read()
-    guard let kind = FailureKind(rawValue: try reader.read()) else { throw reader.damaged }
+    let byte: UInt8 = try reader.read()
+    guard let kind = FailureKind(rawValue: byte & ~Self.ruleFlag) else { throw reader.damaged }
     let type = try reader.readText()
     let message = try reader.readText()
     var trace: [String] = []
     for _ in 0..<(try reader.readCount()) { trace.append(try reader.readText()) }
     self.init(
       startedAt: startedAt, durationMilliseconds: duration, kind: kind, type: type, message: message, trace: trace,
-      requestID: try reader.readText())
+      requestID: try reader.readText(), rule: byte & Self.ruleFlag == 0 ? nil : try reader.readText())
   }
 }
 

@@ -57,10 +57,12 @@ public struct AttemptRecord: Hashable, Sendable {
   public var message: String
   public var trace: [String]
   public var requestID: String
+  /// The name of the retry rule that decided what follows. `nil`: none did.
+  public var rule: String?
 
   public init(
     startedAt: WallTime, durationMilliseconds: Int64, kind: FailureKind, type: String, message: String,
-    trace: [String], requestID: String
+    trace: [String], requestID: String, rule: String? = nil
   ) {
     self.startedAt = startedAt
     self.durationMilliseconds = durationMilliseconds
@@ -69,7 +71,13 @@ public struct AttemptRecord: Hashable, Sendable {
     self.message = message
     self.trace = trace
     self.requestID = requestID
+    self.rule = rule
   }
+}
+
+extension AttemptRecord {
+  /// Stands in the byte of the kind of a stored attempt when the name of a rule follows the other members.
+  public static let ruleFlag: UInt8 = 0x80
 }
 
 /// How a redrive ended.

@@ -79,6 +79,51 @@ struct MappingRuleTests {
     }
   }
 
+  @Test("retry rules: what is invalid is isolated and leaves at once, what is busy uses up no attempt")
+  func retryRules() async throws {
+    let setup = Setup {
+      $0.command = #"["python3", "moody.py"]"#
+      $0.retries = 0
+      $0.rules = [
+        "BisectBatchOnFunctionError: true",
+        #"retryRules: [{ name: bad input, when: { errorType: "Inval*" }, then: give-up }, "#
+          + #"{ when: { message: "*busy*" }, then: retry, counts: false, backoff: 10ms }]"#,
+      ]
+    }
+    let handler = """
+      import base64, json, sys
+
+      busy = 3
+      for line in sys.stdin:
+          texts = [base64.b64decode(record["kinesis"]["data"]).decode() for record in json.loads(line)["Records"]]
+          with open("invocations", "a") as notes: notes.write(" ".join(texts) + "\\n")
+          answer = {}
+          if "busy" in texts and busy > 0:
+              busy -= 1
+              answer = {"errorType": "E", "errorMessage": "downstream is busy now"}
+          elif "bad" in texts:
+              answer = {"errorType": "Invalid", "errorMessage": "told to"}
+          print(json.dumps(answer), flush=True)
+
+      """
+    try await Workplace.with(setup) { place in
+      try place.write(handler, to: "moody.py")
+      _ = try await place.start().drain()
+      try await place.put("busy", "b", "bad", "d")
+      let worker = try await place.start()
+      let entry = try #require(try await place.failures().first)
+      try await place.isDrained()
+      #expect(await worker.drain() == 0)
+      #expect(
+        try Self.invocations(at: place)
+          == Array(repeating: "busy b bad d", count: 4) + ["busy b", "bad d", "bad", "d"])
+      let detail = try await place.ask(FailureDetail.self, "failures", "show", "\(entry.entry)")
+      #expect(detail.entry.condition == "GivenUpByRule")
+      #expect(detail.records.map(\.text) == ["bad"])
+      #expect(detail.entry.attempts.map(\.rule) == ["bad input"])
+    }
+  }
+
   @Test("item failures mean nothing where FunctionResponseTypes does not ask for them")
   func reportsNobodyAskedFor() async throws {
     let setup = Setup {

@@ -11,10 +11,11 @@ struct SmallWorldTests {
     var age: Int64?
     var window: Int64 = 0
     var bisects = false
+    var rules: [RetryAction] = []
 
     var testDescription: String {
       "batches of \(batchSize), retries \(attempts.map(String.init) ?? "without end"), age \(age ?? 0), window \(window)"
-        + (bisects ? ", bisecting" : "")
+        + (bisects ? ", bisecting" : "") + (rules.isEmpty ? "" : ", \(rules.count) rules")
     }
   }
 
@@ -24,6 +25,9 @@ struct SmallWorldTests {
     Setting(batchSize: 2, attempts: nil, age: 150),
     Setting(batchSize: 2, attempts: 1, age: 150, window: 50),
     Setting(batchSize: 2, attempts: 0, age: nil, bisects: true),
+    Setting(batchSize: 2, attempts: nil, age: nil, rules: [.giveUp]),
+    Setting(batchSize: 2, attempts: 0, age: nil, bisects: true, rules: [.giveUp]),
+    Setting(batchSize: 2, attempts: 1, age: 150, rules: [.retry(usesAttempt: false, nil), .giveUp]),
   ]
 
   @Test("all worlds of a few records keep every promise", arguments: settings)
@@ -34,8 +38,15 @@ struct SmallWorldTests {
       maximumRetryAttempts: setting.attempts, maximumRecordAgeMilliseconds: setting.age,
       bisectsBatchOnError: setting.bisects, handlerTimeoutMilliseconds: 1_000, retryBackoff: backoff,
       systemBackoff: backoff, deliveriesInFlightLimit: 1, unstoredBatchLimit: 1)
+    var ruled = policy
+    if !setting.rules.isEmpty {
+      // What a handler reports falls under the last rule.
+      ruled.retryRules = RetryRules(setting.rules) { kind in
+        kind == .reportedNoProgress ? RetryRuleID(UInt8(setting.rules.count - 1)) : nil
+      }
+    }
     let report = SmallWorlds(
-      policy: policy, records: 2, laterRecords: 1, crashes: 1, refusals: 1, depth: 6
+      policy: ruled, records: 2, laterRecords: 1, crashes: 1, refusals: 1, depth: 6
     ).explore()
     #expect(report.violations == [])
     #expect(report.worlds > 1_000)

@@ -1,7 +1,9 @@
 import Foundation
+import ShardCore
 import Sluice
 @testable import SluiceService
 import StreamModel
+import StreamRuntime
 import Testing
 
 @Suite("Configuration")
@@ -107,6 +109,82 @@ struct ConfigurationTests {
     expected.bisectsBatchOnError = true
     expected.filters = [#"{"data":{"carrier":["UA"]}}"#]
     #expect(try read(yaml).mappings == [expected])
+  }
+
+  @Test("retry rules are read with their shorthands and defaults")
+  func retryRules() throws {
+    let rules = try read(
+      mapping(
+        """
+        retryRules:
+              - name: bad input
+                when: { errorType: [ValidationError, "Schema*"], message: "*not found*" }
+                then: give-up
+              - { when: { class: [throttle, transient] }, then: retry, counts: false, backoff: 5s }
+              - { when: { class: error }, then: retry, backoff: { initial: 2s, factor: 1.5, jitter: 0% } }
+              - { when: { class: any }, then: retry, backoff: { initial: 2m } }
+        """)
+    ).mappings.first?.retryRules
+    let fixed = Backoff(firstMilliseconds: 5_000, capMilliseconds: 5_000, jitterPercent: 0, growthPercent: 100)
+    let slow = Backoff(firstMilliseconds: 2_000, capMilliseconds: 60_000, jitterPercent: 0, growthPercent: 150)
+    let long = Backoff(firstMilliseconds: 120_000, capMilliseconds: 120_000, jitterPercent: 20)
+    #expect(
+      rules == [
+        RetryRule(
+          "bad input", errorTypes: ["ValidationError", "Schema*"], messages: ["*not found*"], then: .giveUp),
+        RetryRule(
+          "retryRules[1]", kinds: [.throttled, .timedOut, .exited, .unavailable],
+          then: .retry(usesAttempt: false, fixed)),
+        RetryRule("retryRules[2]", kinds: [.error], then: .retry(usesAttempt: nil, slow)),
+        RetryRule("retryRules[3]", kinds: Set(FailureKind.allCases), then: .retry(usesAttempt: nil, long)),
+      ])
+  }
+
+  @Test(
+    "a retry rule that breaks a rule is refused with its place",
+    arguments: [
+      ("{ then: give-up }", "when: is missing: which failures the rule is for (class, errorType, message)"),
+      (
+        "{ when: {}, then: give-up }",
+        "when: must name a class, an errorType or a message (class: any is every failure)"
+      ),
+      (
+        "{ when: { class: slow }, then: give-up }",
+        #"when.class: "slow": must be one of error, timeout, exit, invalid-response, payload-too-large, no-progress, throttle, unavailable, transient, permanent, system, any"#
+      ),
+      ("{ when: { class: any } }", "then: is missing: must be retry or give-up"),
+      ("{ when: { class: any }, then: stop }", #"then: "stop": must be retry or give-up"#),
+      (
+        "{ when: { class: any }, then: give-up, counts: false }",
+        #"counts: "false": says how to retry, and this rule gives up"#
+      ),
+      (
+        "{ when: { class: any }, then: retry, backoff: 5 }",
+        #"backoff: "5": must be a duration with a unit (ms, s, m, h, d) from 1ms to 24h"#
+      ),
+      (
+        "{ when: { class: any }, then: retry, backoff: { factor: 0.5 } }",
+        #"backoff.factor: "0.5": must be a number from 1 to 10 with up to two decimals"#
+      ),
+      (
+        "{ when: { class: any }, then: retry, backoff: { jitter: 20 } }",
+        #"backoff.jitter: "20": must be a percentage from 0% to 100%"#
+      ),
+      (
+        "{ when: { class: any }, then: retry, backoff: { initial: 2m, maximum: 1m } }",
+        "backoff.maximum: 1m: must not be less than initial, 2m"
+      ),
+      ("{ when: { clas: any, message: x }, then: retry }", "when.clas: unknown key; did you mean class?"),
+      (
+        "{ when: { class: any }, then: retry, wait: 5s }",
+        "wait: unknown key; known are backoff, counts, name, then, when"
+      ),
+    ])
+  func badRetryRule(rule: String, message: String) {
+    let problems = problems(mapping("retryRules: [\(rule)]"))
+    #expect(problems.count == 1, "\(problems)")
+    #expect(problems.first?.hasSuffix(": mappings[0].retryRules[0].\(message)") == true, "\(problems)")
+    #expect(problems.first?.hasPrefix("test.yaml:8:") == true)
   }
 
   @Test("-1 means without end")

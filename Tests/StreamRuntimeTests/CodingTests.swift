@@ -24,14 +24,16 @@ struct CodingTests {
         payloadBytes: number(6 << 20)),
       attempts: number(9_999), systemFailures: number(9_999),
       lastFailure: FailureKind.allCases[number(UInt64(FailureKind.allCases.count))], firstFailedAt: moment(&random),
-      lastFailedAt: moment(&random), retryAt: moment(&random))
+      lastFailedAt: moment(&random), retryAt: moment(&random),
+      givenUp: [nil, .batch, .firstRecord][number(3)])
     for attempt in 0..<number(14) {
       history.append(
         AttemptRecord(
           startedAt: moment(&random), durationMilliseconds: Int64(number(1 << 30)),
           kind: FailureKind.allCases[number(UInt64(FailureKind.allCases.count))], type: "Error\(attempt)",
           message: String(repeating: "é", count: number(30)),
-          trace: (0..<number(4)).map { "line \($0)" }, requestID: RequestID.make()))
+          trace: (0..<number(4)).map { "line \($0)" }, requestID: RequestID.make(),
+          rule: number(2) == 0 ? nil : "rule \(attempt)"))
     }
     return StoredLane(progress: progress, history: history, sharing: sharing)
   }

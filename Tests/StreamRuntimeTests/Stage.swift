@@ -87,7 +87,7 @@ final class Stage: Sendable {
   /// whose wall time stands at a moment.
   func poller(
     _ policy: LanePolicy = .quick, start: StartingPosition = .trimHorizon, limits: PollerLimits = .init(),
-    at standing: WallTime? = nil, filters: [String] = [], factor: Int = 1,
+    at standing: WallTime? = nil, filters: [String] = [], rules: [RetryRule] = [], factor: Int = 1,
     _ body: @escaping Body = { _, _ in .succeeded }
   ) async throws -> StreamPoller {
     let clock = clock
@@ -101,7 +101,8 @@ final class Stage: Sendable {
       announced.yield(delivered)
     }
     var plan = MappingPlan(
-      name: "test", stream: "orders", start: start, policy: policy, handler: handler, recordOverhead: 700)
+      name: "test", stream: "orders", start: start, policy: policy, handler: handler, recordOverhead: 700,
+      retryRules: rules)
     plan.parallelizationFactor = factor
     if !filters.isEmpty {
       let filter = try EventFilter(filters, source: .kinesis)

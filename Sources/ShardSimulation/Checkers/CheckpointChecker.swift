@@ -17,6 +17,7 @@ enum CheckpointChecker {
     if let failing = progress.failing {
       if failing.extent.first != progress.next { return "the failing batch does not begin at the checkpoint" }
       if failing.attempts != lane.attempts { return "stored attempts are not those that were" }
+      if (failing.givenUp != nil) != (lane.givenUpCount > 0) { return "what a rule gave up was not stored" }
     } else if lane.isFailing, lane.failingFirst == lane.position, lane.position >= shard.base {
       return "the attempts of a failing batch were not stored"
     }

@@ -9,6 +9,7 @@ enum ExpiryChecker {
   ) -> StaticString? {
     guard delivery.source == .shard else { return delivery.attempt == 1 ? nil : "a redrive is one attempt" }
     if delivery.attempt != lane.attempts + 1 { return "the attempt is not the one after the last" }
+    if lane.givenUpCount > 0 { return "a batch was delivered again that a retry rule had given up" }
     if let limit = policy.maximumRetryAttempts, delivery.attempt > limit + 1 { return "one delivery too many" }
     if let age = lane.readAge {
       let first = Int(delivery.extent.first.rawValue)
@@ -46,6 +47,8 @@ enum ExpiryChecker {
       return nil
     case .skipped:
       return Int(order.extent.end.rawValue) <= lane.skipEnd ? nil : "a record was skipped that nobody gave up"
+    case .givenUp:
+      return order.extent.count == lane.givenUpCount ? nil : "other records were given up than a retry rule said"
     }
   }
 }

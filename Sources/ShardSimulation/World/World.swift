@@ -170,12 +170,15 @@ struct World {
     poller = Poller(limits: scenario.limits)
     for var policy in scenario.policies {
       if sabotage == .loosensStoreBound { policy.unstoredBatchLimit += 3 }
+      if sabotage == .forgetsRetryRules { policy.retryRules = nil }
       _ = poller.addMapping(policy)
     }
     isStarting = true
     store.crash()
     for index in lanes.indices {
-      if store.lanes[index].committed.failing != nil { coverage.count(.restoredFailing) }
+      if let failing = store.lanes[index].committed.failing {
+        coverage.count(failing.givenUp == nil ? .restoredFailing : .restoredGivenUp)
+      }
       lanes[index].restart(from: store.lanes[index].committed)
     }
     for index in lanes.indices { openLane(index) }
@@ -319,12 +322,13 @@ struct World {
     lanes[lane].lost += UInt64(count)
     lanes[lane].failingCount = 0
     lanes[lane].attempts = 0
+    lanes[lane].givenUpCount = 0
     lanes[lane].frozenCount = 0
     lanes[lane].pieces.removeAll()
     lanes[lane].retryNotBefore = 0
     if let extent = oversizedBehindLoss {
       lanes[lane].pass(to: Int(extent.first.rawValue), in: store.shards[lanes[lane].shard])
-      lanes[lane].fail(extent, usesAttempt: true)
+      failOversized(extent, in: lane)
     }
   }
 

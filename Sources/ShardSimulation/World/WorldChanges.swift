@@ -33,6 +33,7 @@ extension World {
     formerPermitLimits[mapping] = max(inUse, former.deliveriesInFlightLimit)
     scenario.changePolicy(of: mapping, &random)
     var policy = scenario.policies[mapping]
+    if sabotage == .forgetsRetryRules { policy.retryRules = nil }
     if sabotage == .keepsFormerLimits { policy.maximumRetryAttempts = former.maximumRetryAttempts }
     forEachLane(of: mapping) { lane in
       lane.attemptsAtChange = lane.attempts + (lane.isDelivering ? 1 : 0)

@@ -68,7 +68,7 @@ extension World {
     let id = isOver ? last : last &- 1
     guard last > 0, id > 0 else { return }
     lastLane = lane
-    send(.handlerAnswered(LaneID(lane), DeliveryID(id), random.chance(500) ? .succeeded : .faulted(.error)))
+    send(.handlerAnswered(LaneID(lane), DeliveryID(id), random.chance(500) ? .succeeded : .failed(.error)))
   }
 
   private mutating func chooseAnswer(to delivery: Delivery, in lane: Int) -> DeliveryAnswer {
@@ -78,7 +78,7 @@ extension World {
     let selection = lanes[lane].selection
     if lanes[lane].cancellation != .none {
       coverage.count(.lateAnswer)
-      if random.chance(600) { return .faulted(.timedOut) }
+      if random.chance(600) { return .failed(.timedOut) }
     }
     if delivery.source == .shard, let poison = shard.firstPoison(in: extent, selection) {
       if poison > Int(extent.first.rawValue), random.chance(500) {
@@ -87,7 +87,7 @@ extension World {
         return .failed(at: RecordIndex(UInt64(poison)), position: position)
       }
       coverage.count(.error)
-      return .faulted(.error)
+      return .failed(.error, rule: drawRule(lane))
     }
     guard random.chance(scenario.failures) else {
       coverage.count(lanes[lane].cancellation == .none ? .succeeded : .succeededAfterCancel)
@@ -108,41 +108,83 @@ extension World {
         position: random.below(extent.count + 1))
     case 4, 5:
       coverage.count(.throttled)
-      return .faulted(random.chance(500) ? .throttled : .unavailable)
+      return .failed(random.chance(500) ? .throttled : .unavailable, rule: drawRule(lane))
     case 6:
-      return .faulted(.exited)
+      return .failed(.exited, rule: drawRule(lane))
     default:
       coverage.count(.error)
-      return .faulted(.error)
+      return .failed(.error, rule: drawRule(lane))
     }
+  }
+
+  /// The retry rule that a failure falls under, if the mapping has any.
+  private mutating func drawRule(_ lane: Int) -> RetryRuleID? {
+    guard let rules = scenario.policies[lanes[lane].mapping].retryRules, random.chance(600) else { return nil }
+    return RetryRuleID(UInt8(random.below(rules.actions.count)))
   }
 
   /// What the answer means for where the lane must stand, by the promises alone.
   private mutating func take(
     _ answer: DeliveryAnswer, to extent: BatchExtent, _ cancellation: WorldLane.Cancellation, in lane: Int
   ) {
-    let meant: DeliveryAnswer = cancellation == .deadline ? .faulted(.timedOut) : answer
+    let rules = scenario.policies[lanes[lane].mapping].retryRules
+    var meant = answer
+    if cancellation == .deadline {
+      if case .faulted(.timedOut, rule: _) = answer {
+      } else {
+        meant = .failed(.timedOut, rule: rules?.rule(ofKind: .timedOut))
+      }
+    }
     switch meant {
     case .succeeded:
       succeed(upTo: extent.end, rest: 0, in: lane)
     case .failed(at: let index, position: let position) where index > extent.first && index < extent.end:
       succeed(upTo: index, rest: extent.count - position, in: lane)
-    case .failed:
-      fail(extent, .invalidResponse, in: lane)
-    case .faulted(let kind):
-      if cancellation != .stop { fail(extent, kind, in: lane) }
+    case .failed(at: let index, position: _):
+      let kind: FailureKind = index == extent.first ? .reportedNoProgress : .invalidResponse
+      fail(extent, kind, rules?[rules?.rule(ofKind: kind)], in: lane)
+    case .faulted(let kind, let rule):
+      if cancellation != .stop { fail(extent, kind, rules?[rule], in: lane) }
     }
   }
 
-  private mutating func fail(_ extent: BatchExtent, _ kind: FailureKind, in lane: Int) {
+  private mutating func fail(_ extent: BatchExtent, _ kind: FailureKind, _ action: RetryAction?, in lane: Int) {
     let policy = scenario.policies[lanes[lane].mapping]
-    let isGivenUp = lanes[lane].skipEnd > lanes[lane].position
-    if policy.bisectsBatchOnError, kind.usesAttempt, extent.count > 1, !isGivenUp {
+    let isSkipped = lanes[lane].skipEnd > lanes[lane].position
+    var usesAttempt = kind.usesAttempt
+    var backoff: Backoff?
+    switch action {
+    case .giveUp?:
+      usesAttempt = true
+      if !isSkipped, giveUp(extent, kind, policy, in: lane) { return }
+    case .retry(let counts, let wait)?:
+      if counts == false, usesAttempt { coverage.count(.uncounted) }
+      usesAttempt = counts ?? usesAttempt
+      backoff = wait
+    case nil: break
+    }
+    if policy.bisectsBatchOnError, kind.usesAttempt, usesAttempt, extent.count > 1, !isSkipped {
       coverage.count(.bisected)
       return lanes[lane].bisect(extent)
     }
-    lanes[lane].fail(extent, usesAttempt: kind.usesAttempt)
-    let backoff = kind.usesAttempt ? policy.retryBackoff : policy.systemBackoff
+    lanes[lane].fail(extent, usesAttempt: usesAttempt)
+    let wait = backoff ?? (usesAttempt ? policy.retryBackoff : policy.systemBackoff)
+    setRetry(after: wait, policy, in: lane)
+  }
+
+  /// A rule says that nothing will help. `false` if the batch is bisected first.
+  private mutating func giveUp(
+    _ extent: BatchExtent, _ kind: FailureKind, _ policy: LanePolicy, in lane: Int
+  ) -> Bool {
+    let isNamed = kind == .reportedNoProgress
+    if policy.bisectsBatchOnError, kind.usesAttempt, extent.count > 1, !isNamed { return false }
+    coverage.count(isNamed && extent.count > 1 ? .gaveUpFirst : .gaveUp)
+    lanes[lane].fail(extent, usesAttempt: true)
+    lanes[lane].givenUpCount = isNamed ? 1 : extent.count
+    return true
+  }
+
+  private mutating func setRetry(after backoff: Backoff, _ policy: LanePolicy, in lane: Int) {
     // The least that jitter leaves of the shortest wait. A batch may be too old before.
     let wait = backoff.firstMilliseconds * Int64(100 - backoff.jitterPercent) / 100
     lanes[lane].retryNotBefore =

@@ -18,6 +18,8 @@ struct WorldLane: Hashable {
   var attempts = 0
   /// Attempts that the failing batch had, or was about to have, when settings changed: a lower limit lets it go with them.
   var attemptsAtChange = 0
+  /// So many records of the failing batch were given up by a retry rule, and leave; 0: none were.
+  var givenUpCount = 0
   /// The failing batch must not be delivered earlier, on the monotonic clock, unless age or an operator wants it.
   var retryNotBefore: Int64 = 0
   /// The next delivery has exactly so many records, if it begins at `position`; 0: as many as there are.
@@ -80,6 +82,7 @@ struct WorldLane: Hashable {
     failingCount = 0
     attempts = 0
     attemptsAtChange = 0
+    givenUpCount = 0
     frozenCount = rest > 0 ? rest : pieces.popLast() ?? 0
     retryNotBefore = 0
     settledBatches += 1
@@ -119,6 +122,12 @@ struct WorldLane: Hashable {
     failingCount = committed.failing?.extent.count ?? 0
     failingFirst = position
     attempts = committed.failing?.attempts ?? 0
+    givenUpCount =
+      switch committed.failing?.givenUp {
+      case .batch: failingCount
+      case .firstRecord: 1
+      case nil: 0
+      }
     pieces = committed.pieces.reversed()
     frozenCount = isFailing ? failingCount : pieces.popLast() ?? 0
     skipEnd = 0

@@ -112,6 +112,13 @@ extension World {
     oversizedBehindLoss = nil
   }
 
+  mutating func failOversized(_ extent: BatchExtent, in lane: Int) {
+    lanes[lane].fail(extent, usesAttempt: true)
+    guard lanes[lane].skipEnd <= lanes[lane].position else { return }
+    let rules = scenario.policies[lanes[lane].mapping].retryRules
+    if rules?[rules?.rule(ofKind: .payloadTooLarge)] == .giveUp { lanes[lane].givenUpCount = 1 }
+  }
+
   /// A record that is too large fails without a delivery; whether it came to that can only be seen on the poller,
   /// because orders of an operator may have come first.
   private mutating func countOversized(_ lane: Int, _ extent: BatchExtent) {
@@ -120,7 +127,7 @@ extension World {
     if !isBehindLoss {
       if failing.attempts == lanes[lane].attempts + 1, failing.lastFailure == .payloadTooLarge {
         lanes[lane].pass(to: Int(extent.first.rawValue), in: store.shards[lanes[lane].shard])
-        lanes[lane].fail(extent, usesAttempt: true)
+        failOversized(extent, in: lane)
       }
     } else if failing.attempts == 1 {
       oversizedBehindLoss = extent

@@ -16,7 +16,7 @@ extension World {
       let all = effects
       for _ in 0..<100 { effects += all }
     case .losesFailureEntries, .forgetsParents, .losesTimers, .losesChanges, .loosensStoreBound, .sendsToTheBack,
-      .ignoresClosing, .keepsFormerLimits:
+      .ignoresClosing, .keepsFormerLimits, .forgetsRetryRules:
       break
     }
   }

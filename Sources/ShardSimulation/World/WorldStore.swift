@@ -32,6 +32,7 @@ extension World {
       coverage.count(.expired)
       if order.extent.count < lanes[lane].readCount { coverage.count(.expiredHeadOnly) }
     case .skipped: coverage.count(.skipped)
+    case .givenUp: coverage.count(.givenUp)
     }
     store.storeFailure(order, ticket: ticket, lane)
     lanes[lane].lastTicket = ticket

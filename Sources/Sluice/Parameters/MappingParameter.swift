@@ -18,6 +18,8 @@ public enum MappingParameter: String, Hashable, Sendable, CaseIterable {
   case functionResponseTypes = "FunctionResponseTypes"
   case tumblingWindow = "TumblingWindowInSeconds"
   case destination = "DestinationConfig"
+  /// Ours: what some failures lead to instead.
+  case retryRules
   case filters = "FilterCriteria"
   case metrics = "MetricsConfig"
 

@@ -1,3 +1,5 @@
+import StreamRuntime
+
 /// What may stand in a parameter, what it is when nothing does, and when a change takes effect.
 public struct ParameterRule: Hashable, Sendable {
   public var values: Values
@@ -23,6 +25,8 @@ public struct ParameterRule: Hashable, Sendable {
     case duration(ClosedRange<Duration>)
     /// `{Filters: [{Pattern: TEXT}]}`
     case filters(limit: Int)
+    /// `[{when: …, then: …}]`
+    case retryRules(limit: Int)
     /// `{OnFailure: {Destination: TEXT}}`
     case destination(characterLimit: Int)
   }
@@ -106,6 +110,10 @@ extension MappingParameter {
       ParameterRule(
         values: .destination(characterLimit: 350), standard: "{OnFailure: {}}", change: .afterDraining,
         meaning: "where a document about given-up records goes")
+    case .retryRules:
+      ParameterRule(
+        values: .retryRules(limit: RetryRule.limit), standard: "[]", change: .afterDraining,
+        meaning: "ours: what some failures lead to instead; see [docs/retry-rules.md](../docs/retry-rules.md)")
     case .filters:
       ParameterRule(
         values: .filters(limit: 5), standard: "{}", change: .afterDraining,

@@ -32,6 +32,7 @@ extension ParameterRule.Values {
     case .moment: return "Unix seconds or `2026-01-31T12:00:00Z`"
     case .duration: return "`1ms` to `7d`"
     case .filters(let limit): return "`{Filters: [{Pattern: '…'}]}`, at most \(limit)"
+    case .retryRules(let limit): return "`[{when: …, then: …}]`, at most \(limit)"
     case .destination: return "`{OnFailure: {Destination: …}}`"
     }
   }

@@ -14,6 +14,8 @@ public struct AttemptReport: Codable, Hashable, Sendable {
   public var trace: [String]
   /// The id of the invocation; the same for all retries of an unchanged batch.
   public var requestID: String
+  /// The retry rule that decided what followed, if one did.
+  public var rule: String?
 
   public init(_ record: AttemptRecord) {
     startedAt = record.startedAt.milliseconds
@@ -23,5 +25,6 @@ public struct AttemptReport: Codable, Hashable, Sendable {
     message = record.message
     trace = record.trace
     requestID = record.requestID
+    rule = record.rule
   }
 }

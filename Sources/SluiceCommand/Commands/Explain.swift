@@ -64,6 +64,7 @@ enum ExplainText {
       lines.append("")
       lines.append("  error      \(attempt.type): \(attempt.message)")
       for line in attempt.trace { lines.append("             \(line)") }
+      if let rule = attempt.rule { lines.append("  rule       \(rule)") }
     }
     if lane.attemptsMade > 0 || lane.nextAttemptAt != nil {
       lines.append("")

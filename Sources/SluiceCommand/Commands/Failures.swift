@@ -116,6 +116,7 @@ enum FailureText {
         "  attempt \(position + 1) at \(Text.moment(attempt.startedAt, now: now)), \(attempt.durationMilliseconds) ms")
       lines.append("    \(attempt.type): \(attempt.message)")
       for line in attempt.trace { lines.append("    \(line)") }
+      if let rule = attempt.rule { lines.append("    rule \(rule)") }
     }
     if entry.attemptsOmitted > 0 { lines.append("  \(entry.attemptsOmitted) attempts between are not kept") }
     lines.append("")

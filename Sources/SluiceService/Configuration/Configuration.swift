@@ -1,4 +1,5 @@
 public import StreamModel
+public import StreamRuntime
 
 /// What a Sluice process does: the store, the address, and the streams, functions and mappings that it runs.
 public struct Configuration: Hashable, Sendable {
@@ -130,6 +131,8 @@ public struct MappingConfiguration: Hashable, Sendable {
   public var bisectsBatchOnError = false
   /// The patterns of `FilterCriteria`.
   public var filters: [String] = []
+  /// What some failures lead to instead.
+  public var retryRules: [RetryRule] = []
 
   public init(name: String? = nil, stream: String, function: String) {
     self.name = name ?? "\(stream)-\(function)"

@@ -205,6 +205,7 @@ public struct ConfigurationReader {
     combination.tumblingWindowSeconds = section.integer(.tumblingWindow)
     section.notSupportedYet("TumblingWindowInSeconds", unless: ["0"])
     mapping.filters = readFilters(section.section("FilterCriteria"))
+    mapping.retryRules = RetryRuleReading(findings: findings).rules("retryRules", of: &section)
     combination.filterCount = mapping.filters.count
     readDestination(&section, &combination)
     // Our counters count whether or not they are asked for.

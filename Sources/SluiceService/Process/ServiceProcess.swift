@@ -191,6 +191,7 @@ extension EventSourceMapping {
     retry = .init(
       attempts: mapping.maximumRetryAttempts, recordAge: mapping.maximumRecordAge,
       bisects: mapping.bisectsBatchOnError)
+    retry.rules = mapping.retryRules
     filters = mapping.filters
     parallelizationFactor = mapping.parallelizationFactor
     timeout = function.timeout
