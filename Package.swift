@@ -35,6 +35,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
   ],
   targets: [
@@ -63,9 +64,17 @@ let package = Package(
       ],
       swiftSettings: strict),
     .target(
+      name: "Destinations",
+      dependencies: [
+        "StreamModel", "StreamStore", "StreamRuntime", "LambdaRuntime",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+      ],
+      swiftSettings: strict),
+    .target(
       name: "Sluice",
       dependencies: [
-        "StreamModel", "ShardCore", "EventPattern", "StreamStore", "StreamRuntime", "LambdaRuntime", "Locks",
+        "StreamModel", "ShardCore", "EventPattern", "StreamStore", "StreamRuntime", "LambdaRuntime", "Destinations",
+        "Locks",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
@@ -100,6 +109,14 @@ let package = Package(
     .testTarget(
       name: "LambdaRuntimeTests",
       dependencies: ["LambdaRuntime", "StreamModel", "Locks", .product(name: "Logging", package: "swift-log")],
+      swiftSettings: common),
+    .testTarget(
+      name: "DestinationsTests",
+      dependencies: [
+        "Destinations", "LambdaRuntime", "StreamRuntime", "StreamStore", "ShardCore", "StreamModel", "Locks",
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
       swiftSettings: common),
     .testTarget(
       name: "SluiceServiceTests",

@@ -26,6 +26,10 @@ public struct EventSourceMapping: Hashable, Sendable {
   /// `ParallelizationFactor`: lanes that share each shard, 1 ... 10. Records of one partition key stay in one lane and in
   /// order; a batch that fails holds up its lane alone. It may be another one each time the mapping runs.
   public var parallelizationFactor = 1
+  /// `DestinationConfig.OnFailure`: where batches go that leave without success.
+  public var onFailure = OnFailure()
+  /// What failure documents call the function. The default is the mapping's name.
+  public var function: String?
   /// How long a handler may take for one batch; then it is cancelled. 1 ms or more.
   public var timeout: Duration = .seconds(60)
   /// Deliveries in flight at once, over all lanes. 1 or more.
@@ -114,6 +118,7 @@ public struct EventSourceMapping: Hashable, Sendable {
     } catch {
       problems += error.problems.map(\.description)
     }
+    problems += onFailure.problems
     if concurrency < 1 { problems.append("concurrency is \(concurrency): allowed is 1 or more") }
     if unstoredBatchLimit < 1 {
       problems.append("unstoredBatchLimit is \(unstoredBatchLimit): allowed is 1 or more")

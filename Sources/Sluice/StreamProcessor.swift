@@ -123,7 +123,8 @@ extension EventSourceMapping {
     let identity = EventIdentity()
     var plan = MappingPlan(
       name: name, stream: stream, start: startingPosition, policy: policy, handler: handler,
-      recordOverhead: EventWriter.recordOverhead(for: identity, stream: stream), retryRules: retry.rules)
+      recordOverhead: EventWriter.recordOverhead(for: identity, stream: stream), retryRules: retry.rules,
+      destination: destinationPlan(identity))
     plan.parallelizationFactor = parallelizationFactor
     guard !filters.isEmpty else { return plan }
     let filter = try EventFilter(filters, source: .kinesis)

@@ -12,10 +12,15 @@ struct MappingMetrics: Sendable {
   let invokedRecords: Counter
   /// Records of failed deliveries, and of those reported as failed.
   let failedRecords: Counter
-  /// Records whose failure entry is stored.
+  /// Records whose failure entry has come to the mapping's destination: the store, unless it has another.
   let deliveredToDestination: Counter
-  /// Records that left without a destination: lost to retention before the lane came to them.
+  /// Records whose failure entry could not be delivered. It stays in the store.
   let dropped: Counter
+  /// Failure entries that could not be delivered.
+  let destinationFailures: Counter
+  /// Records that were gone before the lane came to them: retention had removed them, or they stood in a damaged block
+  /// that an operator gave up. Our own: AWS does not tell.
+  let lost: Counter
   let invocations: Counter
   let errors: Counter
   let duration: Timer
@@ -31,6 +36,8 @@ struct MappingMetrics: Sendable {
     failedRecords = Counter(label: "FailedInvokeEventCount", dimensions: dimensions)
     deliveredToDestination = Counter(label: "OnFailureDestinationDeliveredEventCount", dimensions: dimensions)
     dropped = Counter(label: "DroppedEventCount", dimensions: dimensions)
+    destinationFailures = Counter(label: "DestinationDeliveryFailures", dimensions: dimensions)
+    lost = Counter(label: "LostEventCount", dimensions: dimensions)
     invocations = Counter(label: "Invocations", dimensions: dimensions)
     errors = Counter(label: "Errors", dimensions: dimensions)
     duration = Timer(label: "Duration", dimensions: dimensions)

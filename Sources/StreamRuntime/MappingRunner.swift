@@ -13,11 +13,14 @@ final class MappingRunner: Sendable {
   let retryRules: RetryRuleMatcher?
   let makeSelection: (@Sendable () -> any RecordSelecting)?
   let metrics: MappingMetrics
+  /// Takes failure entries out of the store; `nil` if that is where they stay.
+  let courier: FailureCourier?
   let logger: Logger
 
   init(
     name: String, streamName: String, policy: LanePolicy, handler: any BatchHandler, source: any LaneSource,
-    retryRules: RetryRuleMatcher?, makeSelection: (@Sendable () -> any RecordSelecting)?, logger: Logger
+    retryRules: RetryRuleMatcher?, makeSelection: (@Sendable () -> any RecordSelecting)?, metrics: MappingMetrics,
+    courier: FailureCourier? = nil, logger: Logger
   ) {
     self.name = name
     self.streamName = streamName
@@ -26,9 +29,17 @@ final class MappingRunner: Sendable {
     self.source = source
     self.retryRules = retryRules
     self.makeSelection = makeSelection
-    self.metrics = MappingMetrics(mapping: name)
-    var logger = logger
-    logger[metadataKey: "mapping"] = "\(name)"
+    self.metrics = metrics
+    self.courier = courier
     self.logger = logger
+  }
+
+  /// A failure entry is durable.
+  func failureStored(_ entry: UInt64, records: Int) {
+    if let courier {
+      courier.entryStored(entry)
+    } else {
+      metrics.deliveredToDestination.increment(by: records)
+    }
   }
 }

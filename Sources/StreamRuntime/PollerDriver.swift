@@ -177,7 +177,7 @@ final class PollerDriver: Sendable {
         let lane = work.lanes[id.rawValue]
         // The records of all the shard's lanes are among them.
         let factor = UInt64(lane.place.sharing.factor)
-        lane.mapping.metrics.dropped.increment(by: Int(clamping: (count &+ factor &- 1) / factor))
+        lane.mapping.metrics.lost.increment(by: Int(clamping: (count &+ factor &- 1) / factor))
         lane.mapping.logger.error(
           "records are lost: retention removed them, or they stood in a damaged block that was skipped",
           metadata: ["shard": "\(lane.place.description)", "records": "\(count)"])
@@ -197,7 +197,7 @@ final class PollerDriver: Sendable {
         post(.failureRefused(id, ticket: ticket))
         return
       }
-      lane.mapping.metrics.deliveredToDestination.increment(by: order.extent.count)
+      lane.mapping.failureStored(entry, records: order.extent.count)
       lane.mapping.logger.error(
         "batch gave up",
         metadata: [

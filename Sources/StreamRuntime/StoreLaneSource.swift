@@ -16,6 +16,8 @@ struct StoreLaneSource: LaneSource {
   let makeSelection: (@Sendable () -> any RecordSelecting)?
   /// Whether stored progress may wait a moment for others.
   let progressIsPatient: Bool
+  /// Whether failure entries have a destination besides the store.
+  var entriesAreDelivered = false
   /// Says when an entry was made and when its redrive ended.
   let clock: @Sendable () -> Now
   let logger: Logger
@@ -136,11 +138,12 @@ struct StoreLaneSource: LaneSource {
     let found = try records(of: extent, lane, info)
     guard let found, found.range.count == extent.count, found.run.index(at: found.range.lowerBound) == extent.first
     else { throw .failed("retention removed records of the batch while it was given up") }
-    let summary = FailureSummary(
+    var summary = FailureSummary(
       mapping: mapping.number, mappingName: mapping.name, streamName: stream.name, address: lane.shard,
       shardCreatedAtSeconds: info.createdAtSeconds, firstIndex: extent.first, lastIndex: extent.last,
       count: extent.count, firstArrival: extent.firstArrival, lastArrival: extent.lastArrival,
       condition: failure.condition, attempts: failure.attempts, history: history.attempts, createdAt: clock().wall)
+    if entriesAreDelivered { summary.delivery = .pending(since: summary.createdAt) }
     return NewFailure(summary: summary, run: found.run, range: found.range)
   }
 

@@ -20,11 +20,13 @@ public struct MappingPlan: Sendable {
   public private(set) var retryRules: RetryRuleMatcher?
   /// Makes the selection of each lane: which records are delivered. `nil`: all are.
   public var makeSelection: (@Sendable () -> any RecordSelecting)?
+  /// Where failure entries go from the store. `nil`: they stay there.
+  public var destination: DestinationPlan?
 
   public init(
     name: String, stream: String, start: StartingPosition, policy: LanePolicy, handler: any BatchHandler,
     recordOverhead: Int, retryRules: [RetryRule] = [],
-    makeSelection: (@Sendable () -> any RecordSelecting)? = nil
+    makeSelection: (@Sendable () -> any RecordSelecting)? = nil, destination: DestinationPlan? = nil
   ) {
     self.name = name
     self.stream = stream
@@ -35,6 +37,7 @@ public struct MappingPlan: Sendable {
     self.makeSelection = makeSelection
     self.retryRules = RetryRuleMatcher(retryRules)
     self.policy.retryRules = self.retryRules?.forCore
+    self.destination = destination
   }
 }
 
@@ -65,6 +68,7 @@ public final class StreamPoller: Sendable {
   public let store: StreamStore
   let driver: PollerDriver
   private let clock: @Sendable () -> Now
+  private let seed: UInt64
   private let logger: Logger
   private let readAhead = ReadAheadBudget()
   private let state = Mutex(State())
@@ -93,6 +97,7 @@ public final class StreamPoller: Sendable {
   ) {
     self.store = store
     self.clock = clock
+    self.seed = seed
     self.logger = logger
     self.driver = PollerDriver(limits: limits, seed: seed, clock: clock, logger: logger)
     let id = store.observeCommits { [weak self] notice in self?.committed(notice) }
@@ -106,15 +111,21 @@ public final class StreamPoller: Sendable {
       throw PollerError.noSuchStream(mapping: plan.name, stream: plan.stream)
     }
     let info = try await register(plan, stream)
+    try await changeFactor(of: plan, info, stream)
+    var logger = logger
+    logger[metadataKey: "mapping"] = "\(plan.name)"
+    let metrics = MappingMetrics(mapping: plan.name)
+    let courier = plan.destination.map {
+      FailureCourier($0, of: info, stream, in: store, metrics: metrics, seed: seed, clock: clock, logger: logger)
+    }
     let runner = MappingRunner(
       name: plan.name, streamName: plan.stream, policy: plan.policy, handler: plan.handler,
       source: StoreLaneSource(
         store: store, mapping: info, stream: stream, recordOverhead: plan.recordOverhead,
         readAhead: readAhead, makeSelection: plan.makeSelection, progressIsPatient: plan.policy.progressIsPatient,
-        clock: clock,
-        logger: logger),
-      retryRules: plan.retryRules, makeSelection: plan.makeSelection, logger: logger)
-    try await changeFactor(of: plan, info, stream)
+        entriesAreDelivered: courier != nil, clock: clock, logger: logger),
+      retryRules: plan.retryRules, makeSelection: plan.makeSelection, metrics: metrics, courier: courier,
+      logger: logger)
     let id = driver.addMapping(plan.policy)
     try state.withLock { state in
       var mapping = OpenMapping(
@@ -129,16 +140,22 @@ public final class StreamPoller: Sendable {
   public func drain(isStopping: Bool = false) async {
     state.withLock { $0.isDraining = true }
     await driver.drain(isStopping: isStopping)
+    // What is not on its way yet waits in the store for the next start.
+    for courier in couriers { await courier.drain(isStopping: isStopping) }
   }
+
+  private var couriers: [FailureCourier] { state.withLock { $0.mappings.compactMap(\.runner.courier) } }
 
   /// Tells the poller that the clock it was made with jumped: what has fallen due is done now.
   public func clockWasSet() {
     driver.clockWasSet()
+    for courier in couriers { courier.clockWasSet() }
   }
 
   /// Ends the poller's threads. Call it when drained.
   public func close() {
     if let id = observer.withLock({ $0.take() }) { store.removeObserver(id) }
+    for courier in couriers { courier.close() }
     driver.close()
   }
 
@@ -155,6 +172,20 @@ public final class StreamPoller: Sendable {
     guard let lane else { return false }
     driver.post(makeEvent(lane))
     return true
+  }
+
+  /// Where the failure entries of a mapping go from the store, for people; `nil` if they stay there, or the mapping does
+  /// not run here.
+  public func destination(of mapping: String) -> String? {
+    state.withLock { $0.mappings.first { $0.runner.name == mapping }?.runner.courier?.plan.name }
+  }
+
+  /// Tells the courier of a mapping that an entry is to be delivered. `false` if the mapping has no destination but the
+  /// store, or does not run here.
+  public func deliver(_ entry: UInt64, of mapping: String) -> Bool {
+    let courier = state.withLock { $0.mappings.first { $0.runner.name == mapping }?.runner.courier }
+    courier?.entryStored(entry)
+    return courier != nil
   }
 
   /// Which of the mapping's lanes on the shard has the record: 0 where there is one. `nil` if the mapping does not work

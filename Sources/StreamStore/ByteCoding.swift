@@ -73,5 +73,7 @@ struct ByteReader {
     return count
   }
 
+  var isAtEnd: Bool { position == bytes.count }
+
   var damaged: LMDBError { .corrupted("\(table.describe(key)): it is not what such an entry holds") }
 }

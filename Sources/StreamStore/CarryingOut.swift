@@ -21,6 +21,7 @@ extension StoreWriter {
     case .storeLanes(let updates): store(updates, on: &draft)
     case .storeFailure(let failure): try store(failure, on: &draft, in: &transaction)
     case .updateFailure(let summary): try update(summary, in: &transaction)
+    case .noteDelivery(let note): try self.note(note, in: &transaction)
     case .deleteFailure(let number): try deleteFailure(number, in: &transaction)
     case .appendAudit(let entry): try append(entry, on: &draft, in: &transaction)
     case .trim(let order): try trim(order, on: &draft, in: &transaction)
@@ -104,6 +105,7 @@ extension StoreWriter {
     }
     try transaction.put(Key(number), summary.encoded(), in: layout.failures)
     try transaction.put(Key(number), failure.payload.bytes, in: layout.failurePayloads)
+    try putOutbox(summary.delivery, of: summary.mapping, number, in: &transaction)
     return .success(.number(number))
   }
 
@@ -153,7 +155,28 @@ extension StoreWriter {
       return .failure(
         .invalid(.init(field: "FailureEntry", value: "\(changed.number)", rule: "its records do not change")))
     }
+    var changed = changed
+    // Whoever read the entry to change it does not know what its delivery came to meanwhile.
+    changed.delivery = known.delivery
     try transaction.put(Key(changed.number), changed.encoded(), in: layout.failures)
+    return .success(.done)
+  }
+
+  @_lifetime(transaction: copy transaction)
+  private func note(
+    _ note: DeliveryNote, in transaction: inout WriteTransaction
+  ) throws(LMDBError) -> Result<CommandAnswer, StoreError> {
+    var known: FailureSummary
+    switch try summary(note.number, in: transaction) {
+    case .failure(.noSuchFailure): return .success(.done)
+    case .failure(let error): return .failure(error)
+    case .success(let found): known = found
+    }
+    guard known.createdAt == note.createdAt else { return .success(.done) }
+    if note.deletes { return try deleteFailure(note.number, in: &transaction) }
+    known.delivery = note.delivery
+    try transaction.put(Key(note.number), known.encoded(), in: layout.failures)
+    try putOutbox(note.delivery, of: known.mapping, note.number, in: &transaction)
     return .success(.done)
   }
 
@@ -166,6 +189,7 @@ extension StoreWriter {
       try transaction.delete(
         Key(failure: known.mapping, known.address, first: known.firstIndex, last: known.lastIndex),
         in: layout.failureKeys)
+      try putOutbox(nil, of: known.mapping, number, in: &transaction)
     case .failure(.corrupted):
       // It cannot say which records it was made for; the table of keys can, and somebody wants to be rid of it.
       try deleteFailureKey(of: number, in: &transaction)
@@ -182,7 +206,10 @@ extension StoreWriter {
     var keys = try transaction.cursor(in: layout.failureKeys)
     while try keys.next() {
       var reader = try keys.reader(in: layout.failureKeys)
-      if try reader.read(UInt64.self) == number { return try keys.delete() }
+      guard try reader.read(UInt64.self) == number else { continue }
+      let mapping = MappingNumber(keys.key.number(at: 0))
+      try keys.delete()
+      return try putOutbox(nil, of: mapping, number, in: &transaction)
     }
   }
 

@@ -37,6 +37,8 @@ extension FailureSummary {
       writer.write(lastRedrive.succeeded)
       writer.write(lastRedrive.message)
     }
+    // Behind everything else, so that an entry from before there were destinations ends here.
+    if let delivery { delivery.write(to: &writer) }
     return writer.bytes
   }
 
@@ -68,6 +70,7 @@ extension FailureSummary {
       lastRedrive = RedriveOutcome(
         endedAt: try reader.readTime(), succeeded: try reader.readFlag(), message: try reader.readText())
     }
+    if !reader.isAtEnd { delivery = try FailureDelivery(reading: &reader) }
   }
 }
 

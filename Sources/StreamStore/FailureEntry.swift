@@ -24,6 +24,8 @@ public struct FailureSummary: Hashable, Sendable {
   /// How often the entry was delivered again, and how that last ended.
   public var redrives: Int = 0
   public var lastRedrive: RedriveOutcome?
+  /// How far it has come to its mapping's destination; `nil` if it has none but the store.
+  public var delivery: FailureDelivery?
 
   public init(
     mapping: MappingNumber, mappingName: String, streamName: String, address: ShardAddress,

@@ -22,6 +22,7 @@ struct SmallTable: Hashable, Sendable {
     case failurePayloads
     case failureKeys
     case audit
+    case outbox
   }
 
   fileprivate func checksum(of value: UnsafeRawBufferPointer, at key: Key) -> UInt64 {
@@ -43,6 +44,7 @@ extension SmallTable.Kind {
     case .mappings: [("mapping", 4)]
     case .failures, .failurePayloads: [("failure entry", 8)]
     case .failureKeys: [("mapping", 4), ("stream", 4), ("shard", 4), ("first record", 8), ("last record", 8)]
+    case .outbox: [("mapping", 4), ("failure entry", 8)]
     case .audit: [("audit entry", 8)]
     }
   }

@@ -98,6 +98,16 @@ extension ReadTransaction {
       guard let (first, count) = counts[number] else { return }
       _ = try FailurePayload.records(decoding: reader, firstIndex: first, count: count)
     }
+    if let outbox = layout.outbox {
+      var waiting: [UInt64] = []
+      try check(outbox, &report) { key, reader throws(LMDBError) in
+        _ = try OutboxValue(reading: reader)
+        waiting.append(key.number(at: 4))
+      }
+      for number in waiting where try value(Key(number), in: layout.failures.database) == nil {
+        report.problems.append(StoreProblem(what: "failure entry \(number) waits for its delivery and is not there"))
+      }
+    }
     // An entry that cannot be read is there all the same.
     for number in unseen.sorted() where try value(Key(number), in: layout.failurePayloads.database) == nil {
       report.problems.append(StoreProblem(what: "failure entry \(number): its records are missing"))

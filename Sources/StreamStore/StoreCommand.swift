@@ -21,8 +21,10 @@ public enum StoreCommand: Sendable {
   case storeLanes([LaneUpdate])
   /// Replaces the entry of the same mapping, shard and records, if there is one: it keeps its number. Answers `.number`.
   case storeFailure(NewFailure)
-  /// Replaces everything but the records. The entry with the summary's number must exist.
+  /// Replaces everything but the records and the delivery. The entry with the summary's number must exist.
   case updateFailure(FailureSummary)
+  /// Replaces what is known of an entry's delivery. An entry that is gone, or was replaced since, is left as it is.
+  case noteDelivery(DeliveryNote)
   case deleteFailure(UInt64)
   /// Answers `.number`.
   case appendAudit(AuditEntry)

@@ -16,6 +16,7 @@ internal import StreamModel
 /// | failures | number u64 | ``FailureSummary`` |
 /// | failurePayloads | number u64 | ``FailurePayload`` |
 /// | failureKeys | mapping u32, stream u32, shard u32, first u64, last u64 | number u64 |
+/// | outbox | mapping u32, number u64 | of a failure entry that has a destination and is not there: ``FailureDelivery`` |
 /// | audit | number u64 | ``AuditEntry`` |
 struct StoreLayout: Sendable {
   static let formatVersion: UInt32 = 2
@@ -29,6 +30,8 @@ struct StoreLayout: Sendable {
   var failures: SmallTable
   var failurePayloads: SmallTable
   var failureKeys: SmallTable
+  /// `nil` in a store that is only looked at and was last written before there were destinations.
+  var outbox: SmallTable?
   var audit: SmallTable
 
   /// Opens all tables, creating them in a store that is written to. `nil` if one is missing.
@@ -53,6 +56,7 @@ struct StoreLayout: Sendable {
     self.failures = failures
     self.failurePayloads = failurePayloads
     self.failureKeys = failureKeys
+    self.outbox = small[.outbox]
     self.audit = audit
   }
 }

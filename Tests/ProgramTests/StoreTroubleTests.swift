@@ -131,7 +131,7 @@ struct StoreTroubleTests {
       #expect(place.delivered.map(\.text) == ["behind"])
       let audit = try #require(try await place.ask([AuditReport].self, "audit").first)
       #expect(audit.action == "skip" && audit.detail == preview.effects.first)
-      #expect(try await worker.get("/metrics").text.contains("DroppedEventCount{mapping=\"numbers-note\"} 1"))
+      #expect(try await worker.get("/metrics").text.contains("LostEventCount{mapping=\"numbers-note\"} 1"))
       #expect(await worker.drain() == 0)
       _ = try await place.start()
       #expect(try await place.lanes().map(\.lostToDamage) == [1])

@@ -14,8 +14,10 @@ struct RoomTests {
     "StreamStore": ["StreamModel", "LMDB", "Locks", "CXXHash"],
     "StreamRuntime": ["StreamModel", "ShardCore", "EventPattern", "StreamStore", "Locks"],
     "LambdaRuntime": ["StreamModel", "Locks", "CSpawn"],
+    "Destinations": ["StreamModel", "StreamStore", "StreamRuntime", "LambdaRuntime"],
     "Sluice": [
-      "StreamModel", "ShardCore", "EventPattern", "StreamStore", "StreamRuntime", "LambdaRuntime", "Locks",
+      "StreamModel", "ShardCore", "EventPattern", "StreamStore", "StreamRuntime", "LambdaRuntime", "Destinations",
+      "Locks",
     ],
     "SluiceTesting": ["Sluice", "StreamModel", "ShardCore", "StreamRuntime"],
     "ShardSimulation": ["ShardCore", "StreamModel"],

@@ -22,7 +22,8 @@ struct OperatorCodingTests {
       [
         .status, .explain(mapping: "m", shard: nil), .explain(mapping: "m", shard: "0"), .listFailures(query),
         .listFailures(FailureQuery()), .showFailure(entry: .max), .redrive(query, consent: consent),
-        .purge(query, consent: Consent(actor: "", isApplied: false)), .listStreams, .describeStream(name: "s"),
+        .redeliver(query, consent: consent), .purge(query, consent: Consent(actor: "", isApplied: false)), .listStreams,
+        .describeStream(name: "s"),
         .createStream(name: "s", shards: 2, retentionMilliseconds: 3, recordByteLimit: 4),
         .deleteStream(name: "s", consent: consent), .splitShard(stream: "s", shard: "0", at: nil),
         .splitShard(stream: "s", shard: "0", at: "170141183460469231731687303715884105728"),
@@ -87,7 +88,7 @@ extension LaneAction {
 }
 
 extension OperatorRequest {
-  fileprivate static let kindCount = 14
+  fileprivate static let kindCount = 15
 
   fileprivate var kind: Int {
     switch self {
@@ -105,6 +106,7 @@ extension OperatorRequest {
     case .splitShard: 11
     case .mergeShards: 12
     case .audit: 13
+    case .redeliver: 14
     }
   }
 }

@@ -29,10 +29,11 @@ struct SmallTableTests {
     let read = try store.read(
       .first(of: stream), from: .zero, countLimit: 2, payloadByteLimit: 1 << 20, recordOverheadBytes: 0)
     guard case .records(let found) = read else { throw StoreError.failed("the records are missing") }
-    let summary = FailureSummary(
+    var summary = FailureSummary(
       mapping: MappingNumber(1), mappingName: "m", streamName: "orders", address: .first(of: stream),
       shardCreatedAtSeconds: 9, firstIndex: .zero, lastIndex: RecordIndex(1), firstArrival: folder.now,
       lastArrival: folder.now, condition: .skipped, attempts: 0, history: [], createdAt: folder.now)
+    summary.delivery = .pending(since: folder.now)
     return NewFailure(summary: summary, run: found.run, range: 0..<2)
   }
 
@@ -47,7 +48,7 @@ struct SmallTableTests {
     .lanes: "table lanes, mapping 1, stream 1, shard 0", .mappings: "table mappings, mapping 1",
     .failures: "table failures, failure entry 1", .failurePayloads: "table failurePayloads, failure entry 1",
     .failureKeys: "table failureKeys, mapping 1, stream 1, shard 0, first record 0, last record 1",
-    .audit: "table audit, audit entry 1",
+    .audit: "table audit, audit entry 1", .outbox: "table outbox, mapping 1, failure entry 1",
   ]
 
   /// Does what needs the entry.
@@ -61,6 +62,7 @@ struct SmallTableTests {
     case .failures: _ = try folder.open(role: .looker).failures(limit: 1)
     case .failurePayloads: _ = try folder.open(role: .looker).failure(1)
     case .audit: _ = try folder.open(role: .looker).audit(limit: 1)
+    case .outbox: _ = try folder.open(role: .looker).pendingDeliveries(of: MappingNumber(1), limit: 1)
     case .failureKeys:
       let store = try folder.open()
       _ = try store.performBlocking(.storeFailure(try failure(in: store)))
@@ -107,6 +109,15 @@ struct SmallTableTests {
     try folder.remove("failurePayloads", Key(UInt64(1)))
     #expect(
       try folder.open(role: .looker).check().problems.map(\.what) == ["failure entry 1: its records are missing"])
+  }
+
+  @Test("an entry that waits for its delivery and is gone is found")
+  func missingEntry() throws {
+    try fill()
+    for table in ["failures", "failurePayloads"] { try folder.remove(table, Key(UInt64(1))) }
+    #expect(
+      try folder.open(role: .looker).check().problems.map(\.what)
+        == ["failure entry 1 waits for its delivery and is not there"])
   }
 
   @Test("a bit that flips in the number of the format opens nothing")

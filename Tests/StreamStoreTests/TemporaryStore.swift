@@ -2,7 +2,7 @@ import Glibc
 import LMDB
 import Locks
 import StreamModel
-import StreamStore
+@testable import StreamStore
 
 /// A folder of one test with a store in it, removed with it.
 final class TemporaryStore: Sendable {
@@ -118,5 +118,36 @@ extension StreamStore {
 extension ShardAddress {
   static func first(of stream: StreamInfo) -> ShardAddress {
     ShardAddress(stream: stream.number, shard: ShardNumber(0))
+  }
+}
+
+extension TemporaryStore {
+  /// Rewrites the store without a table, as if it had never had one, while nobody has it open.
+  func drop(_ table: String) throws {
+    var template = Array("/tmp/sluice-store-XXXXXX".utf8CString)
+    let other = template.withUnsafeMutableBufferPointer {
+      $0.baseAddress.flatMap { mkdtemp($0) }.map { String(cString: $0) }
+    }
+    let copy = try other ?? { throw StoreError.missing(path: path) }()
+    let names = ["blocks"] + SmallTable.Kind.allCases.map(\.name).filter { $0 != table }
+    do {
+      let source = try Environment(path: path, options: EnvironmentOptions(mapBytes: 1 << 30))
+      let target = try Environment(path: copy, options: EnvironmentOptions(mapBytes: 1 << 30))
+      for (from, to) in zip(try source.openTables(names), try target.openTables(names)) {
+        guard let from, let to else { throw StoreError.missing(path: path) }
+        let entries = try source.read { transaction throws(LMDBError) -> [(Key, [UInt8])] in
+          var entries: [(Key, [UInt8])] = []
+          var cursor = try transaction.cursor(in: from)
+          while try cursor.next() { entries.append((cursor.key, cursor.value.withUnsafeBytes { Array($0) })) }
+          return entries
+        }
+        try target.write { transaction throws(LMDBError) in
+          for (key, value) in entries { try transaction.put(key, value, in: to) }
+        }
+      }
+    }
+    guard rename(copy + "/data.mdb", path + "/data.mdb") == 0 else { throw StoreError.missing(path: path) }
+    unlink(copy + "/lock.mdb")
+    rmdir(copy)
   }
 }

@@ -15,6 +15,9 @@ public struct EventIdentity: Hashable, Sendable {
   /// `arn:aws:kinesis:us-east-1:000000000000:stream/NAME`
   public func streamARN(_ stream: String) -> String { "arn:aws:kinesis:\(region):\(account):stream/\(stream)" }
 
+  /// `arn:aws:lambda:us-east-1:000000000000:function:NAME`
+  public func functionARN(_ function: String) -> String { "arn:aws:lambda:\(region):\(account):function:\(function)" }
+
   /// `arn:aws:iam::000000000000:role/sluice`
   public var roleARN: String { "arn:aws:iam::\(account):role/\(role)" }
 }

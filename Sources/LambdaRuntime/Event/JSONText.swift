@@ -1,6 +1,20 @@
 /// The inside of a JSON string (RFC 8259 §7): quotes, backslashes and control characters are escaped, everything else
 /// passes as it is.
-enum JSONText {
+public enum JSONText {
+  /// Appends the inside of a JSON string with these UTF-8 bytes.
+  public static func append(escaping bytes: [UInt8], to target: inout [UInt8]) {
+    unsafe bytes.withUnsafeBytes { source in
+      let count = unsafe byteCount(of: source)
+      guard count > source.count else { return target.append(contentsOf: bytes) }
+      let escaped = unsafe [UInt8](unsafeUninitializedCapacity: count) { memory, written in
+        guard let start = UnsafeMutableRawPointer(memory.baseAddress) else { return }
+        _ = unsafe write(source, to: start)
+        written = count
+      }
+      target.append(contentsOf: escaped)
+    }
+  }
+
   /// The bytes that `bytes` take when escaped.
   @inline(__always)
   static func byteCount(of bytes: UnsafeRawBufferPointer) -> Int {

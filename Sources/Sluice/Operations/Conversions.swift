@@ -33,7 +33,20 @@ extension FailureReport {
       lastSequenceNumber: number(summary.lastIndex), records: summary.count,
       firstArrival: summary.firstArrival.milliseconds, lastArrival: summary.lastArrival.milliseconds,
       attemptsMade: summary.attempts, attempts: summary.history.map(AttemptReport.init),
-      attemptsOmitted: max(0, summary.attempts - summary.history.count), redrives: summary.redrives)
+      attemptsOmitted: max(0, summary.attempts - summary.history.count), redrives: summary.redrives,
+      delivery: summary.delivery.map(DeliveryReport.init))
+  }
+}
+
+extension DeliveryReport {
+  init(_ delivery: FailureDelivery) {
+    let state: State =
+      switch delivery.state {
+      case .pending: .pending
+      case .delivered: .delivered
+      case .undeliverable: .undeliverable
+      }
+    self.init(state: state, attempts: delivery.attempts, at: delivery.at.milliseconds, detail: delivery.detail)
   }
 }
 

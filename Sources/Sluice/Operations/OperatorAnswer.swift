@@ -95,6 +95,12 @@ public struct MappingReport: Codable, Hashable, Sendable {
   public var isRunning: Bool
   public var lanes: [LaneReport]
   public var failureEntries: Int
+  /// Where failure entries go from the store; `nil` if they stay there, or no worker runs the mapping.
+  public var destination: String?
+  /// Entries on their way to the destination.
+  public var pendingDeliveries: Int
+  /// Entries that could not be delivered, and stay until somebody acts.
+  public var undeliverableEntries: Int
 }
 
 /// A failure entry without its records.
@@ -114,6 +120,25 @@ public struct FailureReport: Codable, Hashable, Sendable {
   public var attempts: [AttemptReport]
   public var attemptsOmitted: Int
   public var redrives: Int
+  /// How far it has come to the mapping's destination; `nil` if it has none but the store.
+  public var delivery: DeliveryReport?
+}
+
+/// How far a failure entry has come to the destination of its mapping.
+public struct DeliveryReport: Codable, Hashable, Sendable {
+  public var state: State
+  /// Attempts that failed.
+  public var attempts: Int
+  /// When it is tried next, while it is pending; otherwise when it was delivered or given up. Milliseconds since 1970.
+  public var at: Int64
+  /// Where it lies once it is delivered; before, why the last attempt failed. Empty if there was none.
+  public var detail: String
+
+  public enum State: String, Codable, Hashable, Sendable {
+    case pending
+    case delivered
+    case undeliverable
+  }
 }
 
 public struct FailedRecord: Codable, Hashable, Sendable {

@@ -9,6 +9,8 @@ public enum OperatorRequest: Codable, Hashable, Sendable {
   case listFailures(FailureQuery)
   case showFailure(entry: UInt64)
   case redrive(FailureQuery, consent: Consent)
+  /// Takes entries to their mapping's destination: those that are named, or those that are not there.
+  case redeliver(FailureQuery, consent: Consent)
   case purge(FailureQuery, consent: Consent)
   case listStreams
   case describeStream(name: String)

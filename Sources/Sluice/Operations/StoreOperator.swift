@@ -45,6 +45,7 @@ public struct StoreOperator: Writing {
     case .listFailures(let query): .failures(try failures(query).map(FailureReport.init))
     case .showFailure(let entry): try showFailure(entry)
     case .redrive(let query, let consent): .action(try await redrive(query, consent))
+    case .redeliver(let query, let consent): .action(try await redeliver(query, consent))
     case .purge(let query, let consent): .action(try await purge(query, consent))
     case .listStreams: .streams(try liveStreams().map(streamReport))
     case .describeStream(let name): .streams([try streamReport(try stream(named: name))])
@@ -63,13 +64,17 @@ public struct StoreOperator: Writing {
   public func status() throws -> StatusReport {
     let mappings = try store.catalog().mappings.values.sorted { $0.name < $1.name }
     let failures = try store.failureCounts()
+    let deliveries = try store.deliveryCounts()
     return StatusReport(
       worker: worker, streams: try liveStreams().map(streamReport),
       mappings: try mappings.compactMap { mapping in
         guard let stream = try stream(of: mapping) else { return nil }
         return MappingReport(
           name: mapping.name, stream: stream.name, isRunning: poller()?.look(at: mapping.name) != nil,
-          lanes: try lanes(of: mapping, stream), failureEntries: failures[mapping.number] ?? 0)
+          lanes: try lanes(of: mapping, stream), failureEntries: failures[mapping.number] ?? 0,
+          destination: poller()?.destination(of: mapping.name),
+          pendingDeliveries: deliveries[mapping.number]?.pending ?? 0,
+          undeliverableEntries: deliveries[mapping.number]?.undeliverable ?? 0)
       },
       generatedAt: clock().wall.milliseconds)
   }
@@ -126,7 +131,9 @@ public struct StoreOperator: Writing {
 
   private func lanes(of mapping: MappingInfo, _ stream: StreamInfo) throws -> [LaneReport] {
     let looks = poller()?.look(at: mapping.name)
-    let builder = LaneReportBuilder(store: store, now: clock())
+    var builder = LaneReportBuilder(store: store, now: clock())
+    builder.destination = poller()?.destination(of: mapping.name)
+    builder.deliveries = try store.deliveryCounts()[mapping.number] ?? DeliveryCounts()
     return try store.catalog().shards(of: stream.number).flatMap { shard in
       try builder.reports(mapping: mapping, stream: stream, shard: shard, looks: looks?[shard.address.shard])
     }
@@ -244,6 +251,35 @@ public struct StoreOperator: Writing {
       }
     }
     if entries.isEmpty { report.effects = ["No failure entry matches."] }
+    return report
+  }
+
+  /// Entries begin again with all their attempts. Without a worker they go when the next one starts.
+  private func redeliver(_ query: FailureQuery, _ consent: Consent) async throws -> ActionReport {
+    let entries = try failures(query).filter { entry in
+      guard query.entries.isEmpty else { return true }
+      return entry.delivery.map { $0.state != .delivered } ?? false
+    }
+    let poller = poller()
+    for name in Set(entries.map(\.mappingName)).sorted() where poller?.look(at: name) != nil {
+      guard poller?.destination(of: name) == nil else { continue }
+      throw OperatorRefusal(
+        .badInput,
+        "Mapping \(name) has no destination but the store: set its DestinationConfig, or redrive the entries.")
+    }
+    var report = ActionReport(isApplied: consent.isApplied, effects: [], records: 0)
+    for entry in entries {
+      let place = poller?.destination(of: entry.mappingName) ?? "the destination of \(entry.mappingName)"
+      report.effects.append("entry \(entry.number): its document is delivered to \(place)")
+      report.records += UInt64(entry.count)
+      guard consent.isApplied else { continue }
+      try await audit(consent, "redeliver", "entry \(entry.number)", "\(entry.mappingName) \(entry.address.shard)")
+      let note = DeliveryNote(
+        number: entry.number, createdAt: entry.createdAt, delivery: .pending(since: clock().wall))
+      _ = try await store.perform(.noteDelivery(note))
+      _ = poller?.deliver(entry.number, of: entry.mappingName)
+    }
+    if entries.isEmpty { report.effects = ["No failure entry that matches waits for its delivery."] }
     return report
   }
 

@@ -45,6 +45,10 @@ public struct LaneReport: Codable, Hashable, Sendable {
   public var lostToDamage: UInt64
   /// The damaged block at which the lane stopped, if that is why.
   public var damage: DamageReport?
+  /// Failure entries of the whole mapping that are on their way to its destination.
+  public var pendingDeliveries: Int
+  /// Those that could not be delivered.
+  public var undeliverableEntries: Int
   /// Parents that are not finished.
   public var waitingFor: [String]
   /// What one can do about it, as commands.

@@ -7,6 +7,10 @@ import StreamStore
 struct LaneReportBuilder {
   let store: StreamStore
   let now: Now
+  /// Where the mapping's failure entries go from the store, if that is known and they do.
+  var destination: String?
+  /// Those that have not come there.
+  var deliveries = DeliveryCounts()
 
   /// The lanes of a shard: those that run, or, without `looks`, those that the store knows.
   func reports(
@@ -20,6 +24,12 @@ struct LaneReportBuilder {
       report.laneCount = lanes.count
       report.lane = lanes.count > 1 ? slot : nil
       report.commands = LaneSummary.commands(for: report)
+      if deliveries.undeliverable > 0 {
+        report.commands.append(
+          SuggestedCommand(
+            command: "sluice failures redeliver --mapping \(mapping.name) --yes",
+            effect: "try again to deliver what could not be delivered"))
+      }
       return report
     }
   }
@@ -46,14 +56,16 @@ struct LaneReportBuilder {
       batch: try extent.map { try batch($0, of: shard) }, attempts: failing == nil ? [] : stored.history.reports,
       attemptsOmitted: failing == nil ? 0 : stored.history.omitted, attemptsMade: failing?.attempts ?? 0,
       attemptsLeft: policy.maximumRetryAttempts.map { max(0, $0 + 1 - (failing?.attempts ?? 0)) },
-      nextAttemptAt: nextAttempt(look, failing), expiresAt: nil, expiresTo: "the failures (sluice failures list)",
+      nextAttemptAt: nextAttempt(look, failing), expiresAt: nil,
+      expiresTo: destination ?? "the failures (sluice failures list)",
       waitingRecords: waiting, backlogRecords: backlog,
       iteratorAgeMilliseconds: oldest?.age(at: now.wall) ?? 0,
       oldestWaitingArrival: waiting > 0
         ? try store.arrival(of: behindBatch, in: shard.address)?.milliseconds : nil,
       firstLossAt: oldest?.adding(milliseconds: stream.retentionMilliseconds).milliseconds,
       lostToRetention: progress.lostToRetention, lostToDamage: progress.lostToDamage,
-      damage: try damage(look, next: next, in: shard), waitingFor: [], commands: [])
+      damage: try damage(look, next: next, in: shard), pendingDeliveries: deliveries.pending,
+      undeliverableEntries: deliveries.undeliverable, waitingFor: [], commands: [])
     if let failing, let age = policy.maximumRecordAgeMilliseconds {
       report.expiresAt = failing.extent.lastArrival.adding(milliseconds: age).milliseconds
     }

@@ -93,6 +93,14 @@ enum ExplainText {
     if lane.lostToDamage > 0 {
       lines.append("  lost       \(Text.records(lane.lostToDamage)) in damaged blocks that were skipped")
     }
+    if lane.undeliverableEntries > 0 {
+      lines.append(
+        "  failures   \(Text.count(lane.undeliverableEntries)) of the mapping could not be delivered; they stay in the store"
+      )
+    }
+    if lane.pendingDeliveries > 0 {
+      lines.append("  failures   \(Text.count(lane.pendingDeliveries)) of the mapping wait for their delivery")
+    }
     if !lane.commands.isEmpty {
       lines.append("")
       let width = lane.commands.map(\.command.count).max() ?? 0

@@ -5,7 +5,7 @@ import Sluice
 struct Failures: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "The dead letters: payload, attempts, ordered redrive.",
-    subcommands: [List.self, Show.self, Redrive.self, Purge.self], defaultSubcommand: List.self)
+    subcommands: [List.self, Show.self, Redrive.self, Redeliver.self, Purge.self], defaultSubcommand: List.self)
 
   struct Selection: ParsableArguments {
     @Option(help: "Only those of this mapping.") var mapping: String?
@@ -67,6 +67,28 @@ struct Failures: ParsableCommand {
     }
   }
 
+  struct Redeliver: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Take failure entries to their mapping's destination, with all their attempts.",
+      discussion: """
+        Those that are not there; with --entry also one that is. Without a worker they go when the next one starts.
+
+        Examples:
+          sluice failures redeliver --mapping flights-delays
+          sluice failures redeliver --entry 3 --yes
+        """)
+    @OptionGroup var selection: Selection
+    @OptionGroup var store: DataOptions
+    @OptionGroup var consent: ConsentOptions
+
+    func run() async throws {
+      let request = OperatorRequest.redeliver(selection.query, consent: consent.value)
+      let answer = try await Connection.act(on: store.dataDirectory).perform(request)
+      guard case .action(let report) = answer else { throw Problem(answer) }
+      try report.print(isJSON: store.output.isJSON)
+    }
+  }
+
   struct Purge: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Delete failure entries for good.",
@@ -92,15 +114,27 @@ private struct FailureDetail: Encodable {
 enum FailureText {
   static func list(_ entries: [FailureReport], now: Int64) -> String {
     guard !entries.isEmpty else { return "no failures" }
-    var table = TextTable(["entry", "mapping", "shard", "records", "condition", "attempts", "when", "error"])
+    let isDelivered = entries.contains { $0.delivery != nil }
+    let columns = ["entry", "mapping", "shard", "records", "condition", "attempts", "when"]
+    var table = TextTable(columns + (isDelivered ? ["delivery"] : []) + ["error"])
     for entry in entries {
       let error = entry.attempts.last.map { "\($0.type): \($0.message)" } ?? "-"
-      table.add([
+      let row = [
         "\(entry.entry)", entry.mapping, entry.shard, Text.count(entry.records), entry.condition,
-        "\(entry.attemptsMade)", Text.relative(entry.createdAt, now: now), error,
-      ])
+        "\(entry.attemptsMade)", Text.relative(entry.createdAt, now: now),
+      ]
+      table.add(row + (isDelivered ? [delivery(entry, now: now)] : []) + [error])
     }
     return table.text
+  }
+
+  private static func delivery(_ entry: FailureReport, now: Int64) -> String {
+    guard let delivery = entry.delivery else { return "-" }
+    switch delivery.state {
+    case .delivered: return "delivered"
+    case .undeliverable: return "UNDELIVERABLE"
+    case .pending: return delivery.attempts == 0 ? "pending" : "again \(Text.relative(delivery.at, now: now))"
+    }
   }
 
   static func detail(_ entry: FailureReport, _ records: [FailedRecord], now: Int64) -> String {
@@ -110,6 +144,16 @@ enum FailureText {
       "  first \(entry.firstSequenceNumber)", "  last  \(entry.lastSequenceNumber)",
     ]
     if entry.redrives > 0 { lines.append("  redriven \(entry.redrives)× without success") }
+    if let delivery = entry.delivery {
+      let moment = Text.moment(delivery.at, now: now)
+      switch delivery.state {
+      case .delivered: lines.append("  delivered at \(moment) to \(delivery.detail)")
+      case .undeliverable: lines.append("  undeliverable after \(delivery.attempts) attempts: \(delivery.detail)")
+      case .pending where delivery.attempts == 0: lines.append("  waits for its delivery")
+      case .pending:
+        lines.append("  delivery failed \(delivery.attempts)×, again at \(moment): \(delivery.detail)")
+      }
+    }
     for (position, attempt) in entry.attempts.enumerated() {
       lines.append("")
       lines.append(

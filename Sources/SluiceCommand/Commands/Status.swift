@@ -49,7 +49,11 @@ enum StatusText {
     }
     for mapping in report.mappings {
       lines.append("")
-      let failures = mapping.failureEntries == 0 ? "" : " · \(Text.count(mapping.failureEntries)) in failures"
+      var failures = mapping.failureEntries == 0 ? "" : " · \(Text.count(mapping.failureEntries)) in failures"
+      if mapping.pendingDeliveries > 0 { failures += " · \(Text.count(mapping.pendingDeliveries)) to deliver" }
+      if mapping.undeliverableEntries > 0 {
+        failures += " · \(Text.count(mapping.undeliverableEntries)) UNDELIVERABLE"
+      }
       lines.append("\(mapping.name)  (stream \(mapping.stream)\(failures))")
       var table = TextTable(["  shard", "state", "behind", "iterator age", "failed", "next"])
       for shard in mapping.shards {

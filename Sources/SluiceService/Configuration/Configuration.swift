@@ -1,3 +1,4 @@
+public import Sluice
 public import StreamModel
 public import StreamRuntime
 
@@ -133,6 +134,8 @@ public struct MappingConfiguration: Hashable, Sendable {
   public var filters: [String] = []
   /// What some failures lead to instead.
   public var retryRules: [RetryRule] = []
+  /// `DestinationConfig.OnFailure` and our `onFailure`.
+  public var onFailure = OnFailure()
 
   public init(name: String? = nil, stream: String, function: String) {
     self.name = name ?? "\(stream)-\(function)"

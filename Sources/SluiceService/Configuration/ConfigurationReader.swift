@@ -207,7 +207,7 @@ public struct ConfigurationReader {
     mapping.filters = readFilters(section.section("FilterCriteria"))
     mapping.retryRules = RetryRuleReading(findings: findings).rules("retryRules", of: &section)
     combination.filterCount = mapping.filters.count
-    readDestination(&section, &combination)
+    mapping.onFailure = DestinationReader(findings: findings, resolve: resolved).read(&section, &combination)
     // Our counters count whether or not they are asked for.
     var metrics = section.section(MappingParameter.metrics.rawValue)
     _ = metrics.choices(.metrics, key: "Metrics")
@@ -282,15 +282,6 @@ public struct ConfigurationReader {
       }
     }
     return patterns
-  }
-
-  /// Failures stay in our own store; `{"OnFailure": {}}` is what AWS shows for none.
-  private func readDestination(_ section: inout ConfigurationSection, _ combination: inout ParameterCombination) {
-    guard let node = section.value("DestinationConfig") else { return }
-    combination.hasOnSuccess = node.mapping?["OnSuccess"].map { !($0.mapping?.isEmpty ?? $0.isEmptyValue) } ?? false
-    let isEmpty = node.mapping?.allSatisfy { $0.value.mapping?.isEmpty ?? $0.value.isEmptyValue } ?? false
-    guard !isEmpty, !combination.hasOnSuccess else { return }
-    findings.report(node, section.path("DestinationConfig"), value: node.shortText, "is not supported yet")
   }
 
   // MARK: Checks over several parts

@@ -20,6 +20,14 @@ enum LaneGauges {
     for mapping in report.mappings {
       text += "sluice_failure_entries{mapping=\"\(escaped(mapping.name))\"} \(mapping.failureEntries)\n"
     }
+    text += "# HELP sluice_failure_deliveries Failure entries that are not at their mapping's destination.\n"
+    text += "# TYPE sluice_failure_deliveries gauge\n"
+    for mapping in report.mappings {
+      let counts = [("pending", mapping.pendingDeliveries), ("undeliverable", mapping.undeliverableEntries)]
+      for (state, count) in counts {
+        text += "sluice_failure_deliveries{mapping=\"\(escaped(mapping.name))\",state=\"\(state)\"} \(count)\n"
+      }
+    }
     return text
   }
 

@@ -194,6 +194,8 @@ extension EventSourceMapping {
     retry.rules = mapping.retryRules
     filters = mapping.filters
     parallelizationFactor = mapping.parallelizationFactor
+    onFailure = mapping.onFailure
+    self.function = function.name
     timeout = function.timeout
     // A lane that waits for a process must not use up its handler's time.
     concurrency = function.concurrency

@@ -1,0 +1,53 @@
+import StreamModel
+
+/// A moment in the calendar of UTC, as failure documents and object keys write it.
+struct CalendarTime: Hashable, Sendable {
+  var year: Int
+  var month: Int
+  var day: Int
+  var hour: Int
+  var minute: Int
+  var second: Int
+  var millisecond: Int
+
+  init(_ moment: WallTime) {
+    let (days, rest) = Self.floored(moment.milliseconds, by: 86_400_000)
+    (hour, minute) = (Int(rest / 3_600_000), Int(rest / 60_000 % 60))
+    (second, millisecond) = (Int(rest / 1_000 % 60), Int(rest % 1_000))
+    // Days since 0000-03-01, so that the leap day is the last of its year; then eras of 400 years, which are alike.
+    let (era, dayOfEra) = Self.floored(days + 719_468, by: 146_097)
+    let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+    let monthFromMarch = (5 * dayOfYear + 2) / 153
+    day = Int(dayOfYear - (153 * monthFromMarch + 2) / 5 + 1)
+    month = Int(monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9)
+    year = Int(yearOfEra + era * 400) + (month <= 2 ? 1 : 0)
+  }
+
+  /// `2026-09-17`
+  var date: String { "\(Self.digits(year, 4))-\(Self.digits(month))-\(Self.digits(day))" }
+
+  /// `2026/09/17`
+  var datePath: String { "\(Self.digits(year, 4))/\(Self.digits(month))/\(Self.digits(day))" }
+
+  /// `12` `separator` `50` `separator` `01`
+  func time(separator: String) -> String {
+    [hour, minute, second].map { Self.digits($0) }.joined(separator: separator)
+  }
+
+  /// `2026-09-17T12:50:01.123Z`
+  var withMilliseconds: String { "\(date)T\(time(separator: ":")).\(Self.digits(millisecond, 3))Z" }
+
+  /// `2026-09-17T12:50:01Z`
+  var withSeconds: String { "\(date)T\(time(separator: ":"))Z" }
+
+  private static func digits(_ value: Int, _ count: Int = 2) -> String {
+    let text = String(value)
+    return String(repeating: "0", count: max(0, count - text.utf8.count)) + text
+  }
+
+  private static func floored(_ value: Int64, by divisor: Int64) -> (Int64, Int64) {
+    let (quotient, remainder) = value.quotientAndRemainder(dividingBy: divisor)
+    return remainder < 0 ? (quotient - 1, remainder + divisor) : (quotient, remainder)
+  }
+}

@@ -1,0 +1,131 @@
+public import LambdaRuntime
+public import StreamModel
+
+/// What a destination is told about a batch that left its lane without success, in the JSON that Lambda sends.
+///
+/// Members stand in Lambda's order, without spaces. Without a payload it is what a queue or a topic gets; with one, what
+/// an object in S3 holds.
+public struct FailureDocument: Hashable, Sendable {
+  /// The id of the last attempt; any if the batch was never delivered.
+  public var requestID: String
+  public var functionARN: String
+  /// `RetryAttemptsExhausted` or `RecordAgeExceeded`; ours besides: `Skipped` by an operator, `GivenUpByRule`.
+  public var condition: String
+  /// At least 1: Lambda says 1 even of a batch that was never delivered.
+  public var approximateInvokeCount: Int
+  /// `nil` when the last attempt does not say why the batch left: it was too old, or no function could take it.
+  public var response: Response?
+  /// When the batch left.
+  public var timestamp: WallTime
+  public var batch: BatchInfo
+
+  /// What the function answered to the last attempt.
+  public enum Response: Hashable, Sendable {
+    /// `functionError` is `Unhandled`.
+    case functionError
+    /// The function ran and reported the first record as failed: `functionError` is `null`.
+    case reportedItemFailures
+  }
+
+  /// Which records they are.
+  public struct BatchInfo: Hashable, Sendable {
+    public var shape: EventShape
+    public var shardID: String
+    public var startSequenceNumber: String
+    public var endSequenceNumber: String
+    public var firstArrival: WallTime
+    public var lastArrival: WallTime
+    public var batchSize: Int
+    public var streamARN: String
+
+    public init(
+      shape: EventShape, shardID: String, startSequenceNumber: String, endSequenceNumber: String,
+      firstArrival: WallTime, lastArrival: WallTime, batchSize: Int, streamARN: String
+    ) {
+      self.shape = shape
+      self.shardID = shardID
+      self.startSequenceNumber = startSequenceNumber
+      self.endSequenceNumber = endSequenceNumber
+      self.firstArrival = firstArrival
+      self.lastArrival = lastArrival
+      self.batchSize = batchSize
+      self.streamARN = streamARN
+    }
+  }
+
+  public init(
+    requestID: String, functionARN: String, condition: String, approximateInvokeCount: Int, response: Response?,
+    timestamp: WallTime, batch: BatchInfo
+  ) {
+    self.requestID = requestID
+    self.functionARN = functionARN
+    self.condition = condition
+    self.approximateInvokeCount = approximateInvokeCount
+    self.response = response
+    self.timestamp = timestamp
+    self.batch = batch
+  }
+
+  /// The document in JSON. `payload` is the whole event that the function would have got; it becomes a text inside the
+  /// JSON, as in S3.
+  public func encoded(payload: [UInt8]? = nil) -> [UInt8] {
+    var json = DocumentWriter(capacity: 1_024 + (payload.map { $0.count + $0.count / 4 } ?? 0))
+    json.raw(#"{"requestContext":{"requestId":"#)
+    json.text(requestID)
+    json.raw(#","functionArn":"#)
+    json.text(functionARN)
+    json.raw(#","condition":"#)
+    json.text(condition)
+    json.raw(#","approximateInvokeCount":\#(max(1, approximateInvokeCount))}"#)
+    if let response {
+      let error = response == .functionError ? #""Unhandled""# : "null"
+      json.raw(#","responseContext":{"statusCode":200,"executedVersion":"$LATEST","functionError":\#(error)}"#)
+    }
+    json.raw(#","version":"1.0""#)
+    if let payload {
+      json.raw(#","payload":"#)
+      json.text(payload)
+    }
+    json.raw(#","timestamp":"#)
+    json.text(CalendarTime(timestamp).withMilliseconds)
+    json.raw(batch.shape == .kinesis ? #","KinesisBatchInfo":{"# : #","DDBStreamBatchInfo":{"#)
+    json.raw(#""shardId":"#)
+    json.text(batch.shardID)
+    json.raw(#","startSequenceNumber":"#)
+    json.text(batch.startSequenceNumber)
+    json.raw(#","endSequenceNumber":"#)
+    json.text(batch.endSequenceNumber)
+    json.raw(#","approximateArrivalOfFirstRecord":"#)
+    json.text(arrival(batch.firstArrival))
+    json.raw(#","approximateArrivalOfLastRecord":"#)
+    json.text(arrival(batch.lastArrival))
+    json.raw(#","batchSize":\#(batch.batchSize),"streamArn":"#)
+    json.text(batch.streamARN)
+    json.raw("}}")
+    return json.bytes
+  }
+
+  /// DynamoDB's arrivals are whole seconds.
+  private func arrival(_ moment: WallTime) -> String {
+    let time = CalendarTime(moment)
+    return batch.shape == .kinesis ? time.withMilliseconds : time.withSeconds
+  }
+}
+
+/// Puts JSON together, text by text.
+private struct DocumentWriter {
+  private(set) var bytes: [UInt8] = []
+
+  init(capacity: Int) { bytes.reserveCapacity(capacity) }
+
+  mutating func raw(_ json: String) { bytes.append(contentsOf: json.utf8) }
+
+  mutating func text(_ text: String) { self.text(Array(text.utf8)) }
+
+  /// A string of JSON with these UTF-8 bytes inside.
+  mutating func text(_ text: [UInt8]) {
+    bytes.append(UInt8(ascii: "\""))
+    JSONText.append(escaping: text, to: &bytes)
+    bytes.append(UInt8(ascii: "\""))
+  }
+}

@@ -1,0 +1,111 @@
+import ShardCore
+import Sluice
+import Yams
+
+/// Reads `DestinationConfig`, which is AWS's, and `onFailure`, which is ours, of a mapping.
+struct DestinationReader {
+  let findings: ConfigurationFindings
+  /// Makes a path that is relative to the file absolute, or relative to this process.
+  let resolve: (String) -> String
+
+  func read(_ mapping: inout ConfigurationSection, _ combination: inout ParameterCombination) -> OnFailure {
+    let section = mapping.section(MappingParameter.destination.rawValue)
+    var settings = OnFailure(readDestination(section, &combination))
+    readSettings(mapping.section("onFailure"), into: &settings)
+    return settings
+  }
+
+  /// `{OnFailure: {Destination: …}}`; `{OnFailure: {}}` is what AWS shows for none.
+  private func readDestination(
+    _ section: ConfigurationSection, _ combination: inout ParameterCombination
+  ) -> OnFailure.Destination {
+    var section = section
+    combination.hasOnSuccess = section.value("OnSuccess").map { !($0.mapping?.isEmpty ?? false) } ?? false
+    var onFailure = section.section("OnFailure")
+    section.finish()
+    let key = "Destination"
+    var destination = OnFailure.Destination.store
+    if let node = onFailure.value(key), let text = node.scalar?.string {
+      do {
+        destination = try parse(text)
+      } catch {
+        findings.report(node, onFailure.path(key), value: node.shortText, error.rule)
+      }
+    } else if let node = onFailure.value(key) {
+      findings.report(node, onFailure.path(key), value: node.shortText, Self.rule)
+    }
+    findings.settings.append(
+      Setting(
+        path: onFailure.path(key), value: "\(destination)",
+        origin: onFailure.value(key).map { .file(line: $0.mark?.line ?? 0) } ?? .standard))
+    onFailure.finish()
+    return destination
+  }
+
+  private struct Refusal: Error {
+    var rule: String
+  }
+
+  private static let rule =
+    "must be a directory (/path, ./path or file:///path), a URL (http://… or https://…), or store"
+
+  private func parse(_ text: String) throws(Refusal) -> OnFailure.Destination {
+    if text.isEmpty || text == "store" { return .store }
+    guard text.count <= 350 else { throw Refusal(rule: "must have at most 350 characters, as on AWS") }
+    if text.hasPrefix("arn:") {
+      throw Refusal(
+        rule: "is an ARN, and no service of AWS is reached from here: "
+          + "it \(Self.rule); without it failures stay in the store")
+    }
+    for scheme in ["http://", "https://"] where text.hasPrefix(scheme) {
+      let host = text.dropFirst(scheme.count).prefix { $0 != "/" && $0 != "?" && $0 != "#" }
+      guard !host.isEmpty, !host.hasPrefix(":") else { throw Refusal(rule: "is a URL without a host") }
+      guard !host.contains("@") else {
+        throw Refusal(rule: "must not hold a user or a password: it is shown in logs and by sluice status")
+      }
+      guard text.unicodeScalars.allSatisfy({ $0.isASCII && $0.value > 32 }) else {
+        throw Refusal(rule: "must be a URL of ASCII characters without blanks: escape others with %")
+      }
+      return .http(text)
+    }
+    if text.hasPrefix("file:") {
+      guard text.hasPrefix("file:///"), text.utf8.count > "file:///".utf8.count else {
+        throw Refusal(rule: "must be file:/// and the path of a directory from the root on")
+      }
+      guard !text.contains("%") else {
+        throw Refusal(rule: "must be a plain path: % is not unescaped; give it without file://")
+      }
+      return .directory(String(text.dropFirst("file://".count)).withoutTrailingSlashes)
+    }
+    guard ["/", "./", "../"].contains(where: text.hasPrefix) else { throw Refusal(rule: Self.rule) }
+    return .directory(resolve(text).withoutTrailingSlashes)
+  }
+
+  private func readSettings(_ section: ConfigurationSection, into settings: inout OnFailure) {
+    var section = section
+    settings.includesPayload = section.boolean("payload", default: settings.includesPayload)
+    settings.attempts = section.integer("attempts", default: settings.attempts, in: 1...1_000, unit: "attempts")
+    let range = Duration.milliseconds(1) ... .seconds(86_400)
+    let first = section.duration(
+      "firstWait", default: .milliseconds(settings.backoff.firstMilliseconds), in: range)
+    let longest = section.duration(
+      "longestWait", default: .milliseconds(max(settings.backoff.capMilliseconds, first.wholeMilliseconds)), in: range)
+    if longest < first, let node = section.value("longestWait") {
+      findings.report(
+        node, section.path("longestWait"), value: node.shortText, "must not be shorter than firstWait")
+    }
+    settings.backoff.firstMilliseconds = first.wholeMilliseconds
+    settings.backoff.capMilliseconds = max(first, longest).wholeMilliseconds
+    settings.timeout = section.duration("timeout", default: settings.timeout, in: .milliseconds(1)...(.seconds(900)))
+    settings.keepsDelivered = section.boolean("keepDelivered", default: settings.keepsDelivered)
+    section.finish()
+  }
+}
+
+extension String {
+  fileprivate var withoutTrailingSlashes: String {
+    var text = self[...]
+    while text.count > 1, text.hasSuffix("/") { text = text.dropLast() }
+    return String(text)
+  }
+}
