@@ -13,6 +13,7 @@ public struct Coverage: Hashable, Sendable, CustomStringConvertible {
     case pause, resume, skip, skipDamage, retry, redrive, redriveSucceeded, redriveFailed
     case policyChanged, closeRequested, closeStopped, mappingClosed, mappingOpened
     case timer, earlyTimer, restoredFailing, finished
+    case factorChanged, factorChangedBetweenLanes, factorChangedAgain
     case inWaitingForParents, inIdle, inWaitingForTurn, inReading, inWindowing, inDelivering, inCancelling
     case inBackingOff, inStoringFailure, inFailureRefused, inHolding, inUnavailable, inPaused, inStopped, inFinished
     case inResting

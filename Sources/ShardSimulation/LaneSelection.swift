@@ -1,10 +1,12 @@
+import ShardCore
+import StreamModel
+
 /// Which records of a shard are a lane's: those of its share of the partition keys that the mapping's filter lets
-/// through.
+/// through, and that former lanes have not settled.
 struct LaneSelection: Hashable {
-  /// 0 ..< slotCount: the share of the keys.
+  var sharing = LaneSharing.whole
+  /// 0 ..< sharing.factor: the share of the keys.
   var slot = 0
-  /// Lanes of the mapping that work on each shard.
-  var slotCount = 1
   /// A bit for each of eight kinds of records that the filter holds back.
   var rejected: UInt8 = 0
 
@@ -12,7 +14,7 @@ struct LaneSelection: Hashable {
   static let all = LaneSelection()
 
   /// `tag` is the record's kind in its low three bits and its key above.
-  func selects(_ tag: UInt8) -> Bool {
-    rejected >> (tag & 7) & 1 == 0 && Int(tag >> 3) % slotCount == slot
+  func selects(_ tag: UInt8, at index: Int) -> Bool {
+    rejected >> (tag & 7) & 1 == 0 && sharing.takes(RecordIndex(UInt64(index)), keyHash: UInt64(tag >> 3), slot: slot)
   }
 }

@@ -13,6 +13,10 @@ public enum Sabotage: CaseIterable, Sendable {
   case movesCheckpointAhead
   /// Failure entries are answered as stored but are not.
   case losesFailureEntries
+  /// Where other lanes share a shard, what the foremost of the former ones had not settled is forgotten.
+  case forgetsHindmostLane
+  /// Where other lanes share a shard, they do again what the former ones ahead had settled.
+  case forgetsForemostLane
   /// A child shard's lane is opened without its parents.
   case forgetsParents
   /// The timer is never armed.
@@ -40,7 +44,8 @@ public enum Sabotage: CaseIterable, Sendable {
     case .deliversTwice: .exclusivity
     case .miscountsAttempts, .forgetsRetryRules: .expiry
     case .movesCheckpointAhead: .checkpoint
-    case .losesFailureEntries: .completeness
+    case .losesFailureEntries, .forgetsHindmostLane: .completeness
+    case .forgetsForemostLane: .repeats
     case .forgetsParents: .family
     case .losesTimers, .losesChanges: .liveness
     case .loosensStoreBound: .repeats

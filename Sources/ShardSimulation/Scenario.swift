@@ -26,6 +26,8 @@ struct Scenario {
   var drains = 0
   var clockSteps = 0
   var poison = 0
+  /// That another number of lanes shares the shards when a process starts.
+  var factorChanges = 0
   var oversized = 0
   /// Time between two events, in microseconds, at most.
   var pace = 0
@@ -71,6 +73,7 @@ struct Scenario {
     oversized = allEnd ? rate(30, &random) : 0
     pace = [200, 1_000, 5_000][random.below(3)]
     changes = rate(40, &random)
+    factorChanges = rate(600, &random)
     // Short ones too: what was forgotten shows only where nothing comes after it.
     steps = random.chance(600) ? random.within(20...400) : random.within(400...4_000)
   }
@@ -93,7 +96,8 @@ struct Scenario {
       for slot in 0...more {
         lanesOfShard.append(
           ShardLane(
-            mapping: mapping, selection: LaneSelection(slot: slot, slotCount: more + 1, rejected: rejected)))
+            mapping: mapping,
+            selection: LaneSelection(sharing: LaneSharing(factor: more + 1), slot: slot, rejected: rejected)))
       }
     }
     scanLimit = random.within(1...24)
@@ -120,6 +124,17 @@ struct Scenario {
       if kind == .payloadTooLarge, case .retry(usesAttempt: false, _) = rules[Int(draw)] { return nil }
       return RetryRuleID(UInt8(draw))
     }
+  }
+
+  /// Gives one of the mappings another number of lanes, within what a world has room for. The numbers of lanes that the
+  /// mappings had, and those that they have now; `nil` if they are the same.
+  mutating func changeFactor(_ random: inout SplitMix64) -> (former: [Int], new: [Int])? {
+    let former = policies.indices.map { mapping in lanesOfShard.count { $0.mapping == mapping } }
+    let mapping = random.below(policies.count)
+    var new = former
+    let room = Self.laneLimitOfShard - former.reduce(0, +) + former[mapping]
+    new[mapping] = random.within(1...room)
+    return new == former ? nil : (former, new)
   }
 
   static let payloadLimit = 100

@@ -15,7 +15,7 @@ enum CompletenessChecker {
     var index = Int(stored.committed.next.rawValue)
     let end = Int(progress.next.rawValue)
     while index < end {
-      let isItsOwn = index >= shard.end || lane.selection.selects(shard.tags[index])
+      let isItsOwn = index >= shard.end || lane.selection.selects(shard.tags[index], at: index)
       if isItsOwn, fates[fatesOfLane + index] == 0 { return "a checkpoint passed a record of which nothing became" }
       index += 1
     }

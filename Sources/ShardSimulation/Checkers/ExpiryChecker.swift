@@ -41,7 +41,7 @@ enum ExpiryChecker {
       let end = Int(order.extent.end.rawValue)
       guard end <= shard.end else { return "a record that is not there expired" }
       for index in first..<end
-      where lane.selection.selects(shard.tags[index]) && shard.arrivals[index] >= lane.readAt - age {
+      where lane.selection.selects(shard.tags[index], at: index) && shard.arrivals[index] >= lane.readAt - age {
         return "a record expired that was not too old"
       }
       return nil

@@ -20,8 +20,8 @@ enum OrderChecker {
   private static func holdsAll(_ extent: BatchExtent, in lane: WorldLane, of shard: ModelShard) -> Bool {
     let range = Int(extent.first.rawValue)..<Int(extent.end.rawValue)
     guard range.upperBound <= shard.end else { return false }
-    return lane.selection.selects(shard.tags[range.lowerBound])
-      && lane.selection.selects(shard.tags[range.upperBound - 1])
+    return lane.selection.selects(shard.tags[range.lowerBound], at: range.lowerBound)
+      && lane.selection.selects(shard.tags[range.upperBound - 1], at: range.upperBound - 1)
       && shard.countSelected(in: range, lane.selection) == extent.count
   }
 

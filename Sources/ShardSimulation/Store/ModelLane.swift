@@ -21,6 +21,14 @@ struct ModelLane: Hashable {
   private(set) var failureTicket: UInt64 = 0
   private(set) var failureState = WriteState.none
 
+  init() {}
+
+  /// A lane that begins with what others have left, which is durable.
+  init(beginningWith progress: LaneProgress) {
+    committed = progress
+    hasProgress = true
+  }
+
   enum WriteState {
     case none, uncommitted, committed
   }

@@ -61,7 +61,7 @@ struct ModelShard {
     var index = range.lowerBound
     let end = min(range.upperBound, tags.count)
     while index < end {
-      if selection.selects(tags[index]) { return index }
+      if selection.selects(tags[index], at: index) { return index }
       index += 1
     }
     return nil
@@ -72,7 +72,7 @@ struct ModelShard {
     var count = 0
     var index = range.lowerBound
     while index < min(range.upperBound, tags.count) {
-      if selection.selects(tags[index]) { count += 1 }
+      if selection.selects(tags[index], at: index) { count += 1 }
       index += 1
     }
     return count
@@ -89,7 +89,7 @@ struct ModelShard {
     var index = Int(extent.first.rawValue)
     let end = min(Int(extent.end.rawValue), poison.count)
     while index < end {
-      if poison[index], selection.selects(tags[index]) { return index }
+      if poison[index], selection.selects(tags[index], at: index) { return index }
       index += 1
     }
     return nil
@@ -106,11 +106,11 @@ struct ModelShard {
     if let through = request.through, through.rawValue < UInt64(end) { last = Int(through.rawValue) }
     guard begin < end else { return isClosed ? .shardEnd(end: RecordIndex(UInt64(end))) : .caughtUp }
     var first = begin
-    while first <= last, !selection.selects(tags[first]) {
+    while first <= last, !selection.selects(tags[first], at: first) {
       guard first - begin < scanLimit else { break }
       first += 1
     }
-    guard first <= last, selection.selects(tags[first]) else {
+    guard first <= last, selection.selects(tags[first], at: first) else {
       return .nothingSelected(begin: RecordIndex(UInt64(begin)), end: RecordIndex(UInt64(max(begin, first))))
     }
     return .records(batch(from: first, through: last, begin: begin, request, selection))
@@ -129,7 +129,7 @@ struct ModelShard {
     let limit = request.expiredBefore?.milliseconds ?? .min
     while scanned <= last {
       defer { scanned += 1 }
-      guard selection.selects(tags[scanned]) else { continue }
+      guard selection.selects(tags[scanned], at: scanned) else { continue }
       if count == request.countLimit || (count > 0 && bytes + payloads[scanned] > request.payloadByteLimit) {
         isFull = true
         break

@@ -30,6 +30,15 @@ struct ModelStore {
     nextFailure = 0
   }
 
+  /// Other lanes work on the shards, in one transaction: `lanes` by shard, then by place.
+  mutating func replaceLanes(lanesPerShard: Int, _ lanes: [ModelLane]) {
+    self.lanesPerShard = lanesPerShard
+    self.lanes = lanes
+    // Entries stay where they are on disk; that a lane finds its own again is for the lanes of one life.
+    for place in entries.indices { entries[place].removeAll(keepingCapacity: true) }
+    while entries.count < lanes.count { entries.append([]) }
+  }
+
   func lane(of shard: Int, _ place: Int) -> Int { shard * lanesPerShard + place }
 
   // MARK: Shards

@@ -47,6 +47,8 @@ struct World {
   var storeFullUntil: Int64 = 0
   /// Counts the lives of the poller.
   var life = 0
+  /// The first life in this episode.
+  var lifeOfEpisode = 1
   /// The event that the poller is answering to.
   var cause = WorldLane.Cancellation.none
   var lastLane = 0
@@ -134,6 +136,7 @@ struct World {
     store.addShards(random.within(1...3), at: now.wall)
     addLanes(from: 0)
     tell("a new world begins")
+    lifeOfEpisode = life + 1
     startPoller()
   }
 
@@ -175,6 +178,7 @@ struct World {
     }
     isStarting = true
     store.crash()
+    if isFaulty, life > lifeOfEpisode, random.chance(scenario.factorChanges) { changeFactor() }
     for index in lanes.indices {
       if let failing = store.lanes[index].committed.failing {
         coverage.count(failing.givenUp == nil ? .restoredFailing : .restoredGivenUp)

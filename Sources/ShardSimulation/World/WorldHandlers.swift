@@ -193,7 +193,8 @@ extension World {
 
   private mutating func succeed(upTo end: RecordIndex, rest: Int, in lane: Int) {
     let shard = store.shards[lanes[lane].shard]
-    for index in lanes[lane].position..<Int(end.rawValue) where lanes[lane].selection.selects(shard.tags[index]) {
+    for index in lanes[lane].position..<Int(end.rawValue)
+    where lanes[lane].selection.selects(shard.tags[index], at: index) {
       fates[fatesOfLane(lane) + index] |= CompletenessChecker.succeeded
     }
     lanes[lane].settle(upTo: Int(end.rawValue), rest: rest)

@@ -15,7 +15,8 @@ extension World {
     case .floods:
       let all = effects
       for _ in 0..<100 { effects += all }
-    case .losesFailureEntries, .forgetsParents, .losesTimers, .losesChanges, .loosensStoreBound, .sendsToTheBack,
+    case .losesFailureEntries, .forgetsHindmostLane, .forgetsForemostLane, .forgetsParents, .losesTimers, .losesChanges,
+      .loosensStoreBound, .sendsToTheBack,
       .ignoresClosing, .keepsFormerLimits, .forgetsRetryRules:
       break
     }

@@ -49,7 +49,7 @@ extension World {
         let extent = store.lanes[lane].failure.extent
         let tags = store.shards[lanes[lane].shard].tags
         for index in Int(extent.first.rawValue)..<Int(extent.end.rawValue)
-        where lanes[lane].selection.selects(tags[index]) {
+        where lanes[lane].selection.selects(tags[index], at: index) {
           fates[fatesOfLane(lane) + index] |= CompletenessChecker.handedOver
         }
       }
