@@ -13,12 +13,14 @@ struct BenchDrain: AsyncParsableCommand {
 
       Examples:
         sluice bench drain --records 5000000 --batch-size 500
+        sluice bench drain --shards 100 --factor 10 --batch-size 10 --handler-milliseconds 10
         sluice bench drain --shards 64 --slow-shards 1 --compare --pairs 15
       """)
 
   @Option(help: "Records of the backlog.") var records = 5_000_000
   @Option(help: "Shards.") var shards = 8
   @Option(help: "BatchSize.") var batchSize = 500
+  @Option(help: "ParallelizationFactor; above 1 each shard has 1,000 partition keys instead of one.") var factor = 1
   @Option(help: "How long the handler waits for each batch.") var handlerMilliseconds = 0
   @Option(help: "Shards whose handler takes longer.") var slowShards = 0
   @Option(help: "How much longer, for each batch.") var slowMilliseconds = 1_000
@@ -31,6 +33,7 @@ struct BenchDrain: AsyncParsableCommand {
     guard (0..<shards).contains(slowShards) else {
       throw ValidationError("--slow-shards is \(slowShards): allowed are 0 to one less than --shards, \(shards - 1).")
     }
+    guard (1...10).contains(factor) else { throw ValidationError("--factor is \(factor): allowed are 1 to 10.") }
     if compare, slowShards == 0 { throw ValidationError("--compare needs --slow-shards 1 or more.") }
     if pairs < 1 { throw ValidationError("--pairs is \(pairs): allowed is 1 or more.") }
   }
@@ -39,7 +42,8 @@ struct BenchDrain: AsyncParsableCommand {
     let place = try await BenchStore.make(bench, shards: shards)
     defer { place.remove() }
     var progress = ProgressLine(isQuiet: bench.output.isJSON)
-    try await place.fill(records: records, recordBytes: bench.recordBytes, progress: &progress)
+    try await place.fill(
+      records: records, recordBytes: bench.recordBytes, keys: factor > 1 ? 1_000 : 1, progress: &progress)
     if compare {
       for trouble in [ShardTrouble.slow(milliseconds: slowMilliseconds), .blocked] {
         try await comparison(with: trouble, on: place).print(isJSON: bench.output.isJSON)
@@ -51,7 +55,8 @@ struct BenchDrain: AsyncParsableCommand {
 
   private func drain(_ name: String, _ trouble: ShardTrouble) -> DrainRun {
     DrainRun(
-      mapping: name, records: records, shards: shards, batchSize: batchSize, handlerMilliseconds: handlerMilliseconds,
+      mapping: name, records: records, shards: shards, batchSize: batchSize, factor: factor,
+      handlerMilliseconds: handlerMilliseconds,
       troubledShards: slowShards, trouble: trouble)
   }
 

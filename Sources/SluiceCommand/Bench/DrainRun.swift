@@ -27,6 +27,7 @@ struct DrainRun {
   var records: Int
   var shards: Int
   var batchSize: Int
+  var factor: Int
   var handlerMilliseconds: Int
   /// So many shards, from the first on, are troubled.
   var troubledShards: Int
@@ -73,7 +74,8 @@ struct DrainRun {
   private func processor(on place: BenchStore, all: DrainMeter, others: DrainMeter) -> StreamProcessor {
     var source = EventSourceMapping(mapping, stream: BenchStore.stream, from: .trimHorizon)
     source.batch = .init(upTo: batchSize)
-    source.concurrency = max(1_000, shards)
+    source.parallelizationFactor = factor
+    source.concurrency = max(1_000, shards * factor)
     var processor = StreamProcessor(store: place.store)
     // Every failure of a blocked shard is a warning.
     processor.logger.logLevel = .error
