@@ -19,7 +19,7 @@ enum OrderChecker {
   /// Whether the batch holds the lane's records between its ends, and no others.
   private static func holdsAll(_ extent: BatchExtent, in lane: WorldLane, of shard: ModelShard) -> Bool {
     let range = Int(extent.first.rawValue)..<Int(extent.end.rawValue)
-    guard range.upperBound <= shard.end else { return false }
+    guard !range.isEmpty, range.upperBound <= shard.end else { return false }
     return lane.selection.selects(shard.tags[range.lowerBound], at: range.lowerBound)
       && lane.selection.selects(shard.tags[range.upperBound - 1], at: range.upperBound - 1)
       && shard.countSelected(in: range, lane.selection) == extent.count
