@@ -66,7 +66,8 @@ public final class Environment: Sendable {
     claim = try FolderClaim(path: path)
     unsafe self.handle = try unsafe Self.open(path: path, options: options)
     self.options = options
-    unsafe self.growth = Monitor(FileGrowth(fileBytes: Self.fileBytes(of: self.handle)))
+    unsafe self.growth = Monitor(
+      FileGrowth(fileBytes: Self.fileBytes(of: self.handle), usedBytes: Self.usedBytes(of: self.handle)))
   }
 
   deinit {
@@ -122,6 +123,7 @@ public final class Environment: Sendable {
     var pointer: OpaquePointer?
     try unsafe check(mdb_txn_begin(handle, nil, 0, &pointer))
     writingThread.store(thread, ordering: .relaxed)
+    fillAhead()
     defer { writingThread.store(0, ordering: .relaxed) }
     let result: Result
     do throws(LMDBError) {
@@ -156,7 +158,9 @@ public final class Environment: Sendable {
   }
 
   /// The bytes of the data file that hold pages, in use or free for use again.
-  public var usedBytes: Int {
+  public var usedBytes: Int { unsafe Self.usedBytes(of: handle) }
+
+  private static func usedBytes(of handle: OpaquePointer) -> Int {
     var information = unsafe MDB_envinfo()
     var statistics = MDB_stat()
     unsafe mdb_env_info(handle, &information)
@@ -197,6 +201,15 @@ public final class Environment: Sendable {
     growth.withLock {
       $0.grow(descriptor: descriptor, usedBytes: used, neededBytes: bytes, limitBytes: options.mapBytes)
     }
+  }
+
+  /// Inside a write transaction that has not changed anything yet.
+  private func fillAhead() {
+    guard options.growsAhead, !options.skipsSync else { return }
+    var descriptor: Int32 = -1
+    guard unsafe mdb_env_get_fd(handle, &descriptor) == MDB_SUCCESS else { return }
+    let used = usedBytes
+    growth.withLock { $0.fill(descriptor: descriptor, usedBytes: used) }
   }
 
   private func beginReading() throws(LMDBError) -> OpaquePointer {

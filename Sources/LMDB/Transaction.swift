@@ -145,6 +145,12 @@ public struct WriteTransaction: ~Copyable, ~Escapable {
     return try found(code)
   }
 
+  /// Removes every entry of the table, which stays. Frees its pages without a look at what stands on them.
+  @_lifetime(self: copy self)
+  public mutating func removeAll(in table: Database) throws(LMDBError) {
+    try unsafe check(mdb_drop(handle, table.handle, 0))
+  }
+
   public func statistics(of table: Database) throws(LMDBError) -> TableStatistics {
     try unsafe TableStatistics(transaction: handle, table: table)
   }
