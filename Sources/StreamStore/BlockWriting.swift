@@ -45,12 +45,26 @@ extension StoreWriter {
       AppendReceipt(stream: routing.stream, stretches: stretches, slots: body.slots, stretchOfSlot: stretchOfSlot))
   }
 
-  /// Puts the blocks that are not full, in the order of their keys.
+  /// Puts the blocks that are not full, in the order of their keys: into the inbox if the transaction is small and has
+  /// blocks of several shards. A single one is as cheap in its place, as long as the inbox is empty.
   @_lifetime(transaction: copy transaction)
   func putOpenBlocks(of draft: inout WriterDraft, in transaction: inout WriteTransaction) throws(LMDBError) {
+    guard !draft.openBlocks.isEmpty else { return }
+    let byteCount = draft.openBlocks.values.reduce(0) { $0 + BlockHeader.byteCount + $1.byteCount }
+    if !draft.inbox.hasRoom(forBlocks: draft.openBlocks.count, byteCount: byteCount) {
+      try emptyInbox(of: &draft, in: &transaction)
+    }
+    let goesToInbox = draft.isSmall && (draft.openBlocks.count > 1 || !draft.inbox.isEmpty)
+    let group = draft.inbox.nextGroup
     for address in draft.openBlocks.keys.sorted() {
       guard let block = draft.openBlocks.removeValue(forKey: address) else { continue }
-      try put(block, of: address, draft: &draft, in: &transaction)
+      if goesToInbox {
+        draft.inbox.add(byteCount: BlockHeader.byteCount + block.byteCount, group: group)
+        let key = Key(inbox: group, address, block.firstIndex)
+        try put(block, of: address, at: key, in: layout.inbox, mode: .append, in: &transaction)
+      } else {
+        try put(block, of: address, draft: &draft, in: &transaction)
+      }
     }
   }
 
@@ -59,9 +73,17 @@ extension StoreWriter {
     _ block: OpenBlock, of address: ShardAddress, draft: inout WriterDraft, in transaction: inout WriteTransaction
   ) throws(LMDBError) {
     if block.byteCount < SmallBlocks.smallByteCount { draft.smallBlocks.append((address, block.firstIndex)) }
-    try unsafe transaction.put(
-      Key(block: address, block.firstIndex), byteCount: BlockHeader.byteCount + block.byteCount, in: layout.blocks
-    ) { memory in
+    let key = Key(block: address, block.firstIndex)
+    try put(block, of: address, at: key, in: layout.blocks, mode: .replace, in: &transaction)
+  }
+
+  @_lifetime(transaction: copy transaction)
+  private func put(
+    _ block: OpenBlock, of address: ShardAddress, at key: Key, in table: Database, mode: PutMode,
+    in transaction: inout WriteTransaction
+  ) throws(LMDBError) {
+    try unsafe transaction.put(key, byteCount: BlockHeader.byteCount + block.byteCount, in: table, mode: mode) {
+      memory in
       unsafe block.header.write(to: memory)
       var offset = BlockHeader.byteCount
       for slab in block.slabs {

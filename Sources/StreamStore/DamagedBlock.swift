@@ -17,17 +17,15 @@ extension StreamStore {
   ) throws(StoreError) -> DamagedBlock? {
     try reading { transaction throws(LMDBError) in
       guard let shard = try transaction.shard(address, layout) else { return nil }
-      var blocks = try transaction.cursor(in: layout.blocks)
-      guard try blocks.seek(atOrBefore: Key(block: address, index)), blocks.key.isBlock(of: address) else {
-        return nil
-      }
-      let first = blocks.key.blockIndex
+      var blocks = try transaction.blocks(of: address, layout)
+      guard try blocks.seek(atOrBefore: index) else { return nil }
+      let first = blocks.firstIndex
       let verified = unsafe blocks.value.withUnsafeBytes {
         unsafe BlockHeader(verifying: $0, address: address, firstIndex: first)
       }
       if let verified, verified.endIndex > index { return nil }
-      let claimedEnd = blocks.blockHeader?.endIndex
-      let follower = try blocks.next() && blocks.key.isBlock(of: address) ? blocks.key.blockIndex : nil
+      let claimedEnd = blocks.header?.endIndex
+      let follower = try blocks.next() ? blocks.firstIndex : nil
       if let verified {
         guard let follower, follower > index else { return nil }
         return DamagedBlock(address: address, firstIndex: verified.endIndex, endIndex: follower)

@@ -76,9 +76,9 @@ extension StreamStore {
   /// When the record `index` arrived; `nil` if it is not there, any more or yet.
   public func arrival(of index: RecordIndex, in address: ShardAddress) throws(StoreError) -> WallTime? {
     try reading { transaction throws(LMDBError) in
-      var blocks = try transaction.cursor(in: layout.blocks)
-      guard try blocks.seekBlock(of: address, holding: index), blocks.key.blockIndex <= index else { return nil }
-      let first = blocks.key.blockIndex
+      var blocks = try transaction.blocks(of: address, layout)
+      guard try blocks.seek(holding: index), blocks.firstIndex <= index else { return nil }
+      let first = blocks.firstIndex
       return unsafe blocks.value.withUnsafeBytes { unsafe BlockArrivals(verifying: $0, address, first)?[index] }
     }
   }
@@ -126,14 +126,12 @@ extension ReadTransaction {
     guard let shard = try shard(address, layout) else { return nil }
     var bounds = ShardBounds(
       firstAvailable: shard.firstAvailable, end: shard.closing?.end ?? shard.firstAvailable, estimatedBytes: 0)
-    var blocks = try cursor(in: layout.blocks)
-    guard try blocks.seek(atOrAfter: Key(block: address, .zero)), blocks.key.isBlock(of: address) else {
-      return bounds
-    }
-    bounds.firstAvailable = blocks.key.blockIndex
+    var blocks = try blocks(of: address, layout)
+    guard try blocks.seek(atOrAfter: .zero) else { return bounds }
+    bounds.firstAvailable = blocks.firstIndex
     // Without a head that can be read the first block does not say when its records arrived.
-    let first = blocks.blockHeader
-    guard try blocks.seek(atOrBefore: Key(block: address, RecordIndex(.max))), let last = blocks.blockHeader else {
+    let first = blocks.header
+    guard try blocks.seek(atOrBefore: RecordIndex(.max)), let last = blocks.header else {
       throw Self.damaged(Key(block: address, bounds.firstAvailable))
     }
     bounds.end = last.endIndex
@@ -154,31 +152,23 @@ extension ReadTransaction {
   func firstIndex(
     arrivedAtOrAfter moment: WallTime, in address: ShardAddress, bounds: ShardBounds, _ layout: StoreLayout
   ) throws(LMDBError) -> RecordIndex? {
-    var blocks = try cursor(in: layout.blocks)
+    var blocks = try blocks(of: address, layout)
     var low = bounds.firstAvailable
     var high = bounds.end
     // Every block that ends before `low` is too old; every block that begins at `high` or later is not.
     while low < high {
       let middle = RecordIndex(low.rawValue + (high.rawValue - low.rawValue) / 2)
-      guard try blocks.seekBlock(of: address, holding: middle), let header = blocks.blockHeader else { return nil }
+      guard try blocks.seek(holding: middle), let header = blocks.header else { return nil }
       if header.lastArrival < moment {
         low = header.endIndex
       } else if header.firstArrival >= moment {
         high = header.firstIndex
       } else {
-        let first = blocks.key.blockIndex
+        let first = blocks.firstIndex
         let arrivals = unsafe blocks.value.withUnsafeBytes { unsafe BlockArrivals(verifying: $0, address, first) }
         return arrivals?.firstIndex(atOrAfter: moment)
       }
     }
     return low
-  }
-}
-
-extension Cursor {
-  /// The head of the block that the cursor stands on; `nil` if it is damaged.
-  var blockHeader: BlockHeader? {
-    let first = key.blockIndex
-    return unsafe value.withUnsafeBytes { unsafe BlockHeader(reading: $0, firstIndex: first) }
   }
 }

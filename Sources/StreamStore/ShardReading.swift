@@ -67,17 +67,17 @@ extension ReadTransaction {
     of address: ShardAddress, from: RecordIndex, countLimit: Int, payloadByteLimit: Int, readAheadBytes: Int,
     recycling old: inout RecordRun?, layout: StoreLayout
   ) throws(LMDBError) -> BlocksFound {
-    var blocks = try cursor(in: layout.blocks)
-    guard try blocks.seekBlock(of: address, holding: from) else { return .nothing(try shard(address, layout)) }
-    if blocks.key.blockIndex > from, let hole = try blocks.hole(before: blocks.key.blockIndex, of: address) {
+    var blocks = try blocks(of: address, layout)
+    guard try blocks.seek(holding: from) else { return .nothing(try shard(address, layout)) }
+    if blocks.firstIndex > from, let hole = try blocks.holeBefore() {
       return .damaged(block: hole)
     }
     var recycled: RecordRun?
     swap(&recycled, &old)
-    var builder = RecordRunBuilder(recycling: recycled.take(), firstIndex: max(from, blocks.key.blockIndex))
-    var expected = blocks.key.blockIndex
+    var builder = RecordRunBuilder(recycling: recycled.take(), firstIndex: max(from, blocks.firstIndex))
+    var expected = blocks.firstIndex
     repeat {
-      let first = blocks.key.blockIndex
+      let first = blocks.firstIndex
       guard first == expected else {
         // A gap between two blocks: what is missing begins here.
         return builder.count > 0 ? .records(builder.finish()) : .damaged(block: expected)
@@ -89,7 +89,7 @@ extension ReadTransaction {
       }
       guard let end else { return builder.count > 0 ? .records(builder.finish()) : .damaged(block: first) }
       expected = end
-    } while try blocks.next() && blocks.key.isBlock(of: address)
+    } while try blocks.next()
     return .records(builder.finish())
   }
 
@@ -99,37 +99,22 @@ extension ReadTransaction {
   }
 }
 
-extension Cursor {
-  /// To the block that holds `index`, or the first one behind it. `false` if there is none.
+extension BlockCursor {
+  /// Where the records begin that are missing before the block that the cursor stands on: behind a block that ends too
+  /// early, or with one whose head lies about its end. `nil` if nothing stands before it: retention has removed that. The
+  /// cursor comes back to where it was.
   @_lifetime(self: copy self)
-  mutating func seekBlock(of address: ShardAddress, holding index: RecordIndex) throws(LMDBError) -> Bool {
-    if try seek(atOrBefore: Key(block: address, index)), key.isBlock(of: address) {
-      let first = key.blockIndex
-      let header = unsafe value.withUnsafeBytes { unsafe BlockHeader(reading: $0, firstIndex: first) }
-      // A damaged head is for the caller to find.
-      guard let header, header.endIndex <= index else { return true }
-      return try next() && key.isBlock(of: address)
-    }
-    return try seek(atOrAfter: Key(block: address, index)) && key.isBlock(of: address)
-  }
-}
-
-extension Cursor {
-  /// Where the records begin that are missing before the block `first` that the cursor stands on: behind a block that
-  /// ends too early, or with one whose head lies about its end. `nil` if nothing stands before it: retention has removed
-  /// that. The cursor comes back to where it was.
-  @_lifetime(self: copy self)
-  fileprivate mutating func hole(before first: RecordIndex, of address: ShardAddress) throws(LMDBError) -> RecordIndex?
-  {
+  fileprivate mutating func holeBefore() throws(LMDBError) -> RecordIndex? {
+    let first = firstIndex
     var hole: RecordIndex?
-    if try previous(), key.isBlock(of: address) {
-      let former = key.blockIndex
+    if try previous() {
+      let former = firstIndex
       let header = unsafe value.withUnsafeBytes {
         unsafe BlockHeader(verifying: $0, address: address, firstIndex: former)
       }
       hole = header?.endIndex ?? former
     }
-    _ = try seek(atOrAfter: Key(block: address, first))
+    _ = try seek(atOrAfter: first)
     return hole
   }
 }

@@ -146,7 +146,7 @@ extension StoreWriter {
   }
 
   @_lifetime(transaction: copy transaction)
-  private func put(_ merged: BlockMerger, in transaction: inout WriteTransaction) throws(LMDBError) {
+  func put(_ merged: BlockMerger, in transaction: inout WriteTransaction) throws(LMDBError) {
     try unsafe transaction.put(
       Key(block: merged.address, merged.firstIndex), byteCount: BlockHeader.byteCount + merged.packed.count,
       in: layout.blocks
@@ -175,6 +175,7 @@ struct BlockMerger {
     return merged
   }
 
+  var isEmpty: Bool { merged == nil }
   var firstIndex: RecordIndex { header.firstIndex }
   var endIndex: RecordIndex { header.endIndex }
   var isSmall: Bool { packed.count < SmallBlocks.smallByteCount }

@@ -112,6 +112,17 @@ extension ReadTransaction {
     for number in unseen.sorted() where try value(Key(number), in: layout.failurePayloads.database) == nil {
       report.problems.append(StoreProblem(what: "failure entry \(number): its records are missing"))
     }
+    var inbox = try cursor(in: layout.inbox)
+    while try inbox.next() {
+      let key = inbox.key
+      if !key.isOfInbox {
+        report.problems.append(StoreProblem(what: "table inbox: a key has \(key.count) bytes and should have 24"))
+      } else if try value(Key(shard: key.inboxAddress), in: layout.shards.database) == nil {
+        report.problems.append(
+          StoreProblem(
+            address: key.inboxAddress, block: key.inboxIndex, what: "it is in the inbox, and its shard does not exist"))
+      }
+    }
   }
 
   /// Calls `body` with each entry that is what was written; the others are problems, and so is what `body` cannot read.
@@ -151,17 +162,17 @@ private struct ShardCheck {
     // A stream that was deleted meanwhile has nothing to check.
     guard let shard = try transaction.shard(address, layout) else { return true }
     expected = max(expected, shard.firstAvailable)
-    var blocks = try transaction.cursor(in: layout.blocks)
-    var isThere = try blocks.seekBlock(of: address, holding: expected)
+    var blocks = try transaction.blocks(of: address, layout)
+    var isThere = try blocks.seek(holding: expected)
     var isBehindDamage = false
     for _ in 0..<Self.blocksAtOnce {
-      guard isThere, blocks.key.isBlock(of: address) else {
+      guard isThere else {
         if let closing = shard.closing, closing.end != expected, !isBehindDamage {
           report.problems.append(problem(nil, "it was closed at record \(closing.end.rawValue) and ends elsewhere"))
         }
         return true
       }
-      let first = blocks.key.blockIndex
+      let first = blocks.firstIndex
       if first > expected, !isBehindDamage {
         report.problems.append(problem(first, "the records from \(expected.rawValue) on are missing before it"))
       }
@@ -182,7 +193,7 @@ private struct ShardCheck {
       }
       isThere = try blocks.next()
     }
-    if isBehindDamage, isThere, blocks.key.isBlock(of: address) { expected = blocks.key.blockIndex }
+    if isBehindDamage, isThere { expected = blocks.firstIndex }
     return false
   }
 

@@ -3,7 +3,7 @@ internal import StreamModel
 
 /// The table of tables. Keys are numbers of fixed size, big-endian, so that the order of bytes is the order of things.
 ///
-/// Behind each value but the blocks stands its checksum: see ``SmallTable``.
+/// Behind each value but those of blocks and inbox stands its checksum: see ``SmallTable``.
 ///
 /// | table | key | value |
 /// | --- | --- | --- |
@@ -11,6 +11,7 @@ internal import StreamModel
 /// | streams | stream u32 | ``StreamInfo`` |
 /// | shards | stream u32, shard u32 | ``ShardInfo`` |
 /// | blocks | stream u32, shard u32, first index u64 | ``BlockHeader``, then packed records |
+/// | inbox | transaction u64, stream u32, shard u32, first index u64 | as in blocks: see ``Inbox`` |
 /// | lanes | mapping u32, stream u32, shard u32; then slot u8, unless it is 0 | ``LaneRecord`` |
 /// | mappings | mapping u32 | ``MappingInfo`` |
 /// | failures | number u64 | ``FailureSummary`` |
@@ -19,12 +20,15 @@ internal import StreamModel
 /// | outbox | mapping u32, number u64 | of a failure entry that has a destination and is not there: ``FailureDelivery`` |
 /// | audit | number u64 | ``AuditEntry`` |
 struct StoreLayout: Sendable {
-  static let formatVersion: UInt32 = 2
+  static let formatVersion: UInt32 = 3
+  /// The format before, which only lacks the inbox: a writer makes it the present one.
+  static let updatedFormatVersion: UInt32 = 2
 
   var meta: SmallTable
   var streams: SmallTable
   var shards: SmallTable
   var blocks: Database
+  var inbox: Database
   var lanes: SmallTable
   var mappings: SmallTable
   var failures: SmallTable
@@ -37,10 +41,10 @@ struct StoreLayout: Sendable {
   /// Opens all tables, creating them in a store that is written to. `nil` if one is missing.
   init?(opening environment: Environment) throws(LMDBError) {
     let kinds = SmallTable.Kind.allCases
-    let tables = try environment.openTables(["blocks"] + kinds.map(\.name))
-    guard let blocks = tables[0] else { return nil }
+    let tables = try environment.openTables(["blocks", "inbox"] + kinds.map(\.name))
+    guard let blocks = tables[0], let inbox = tables[1] else { return nil }
     var small: [SmallTable.Kind: SmallTable] = [:]
-    for (kind, table) in zip(kinds, tables.dropFirst()) {
+    for (kind, table) in zip(kinds, tables.dropFirst(2)) {
       small[kind] = table.map { SmallTable(kind: kind, database: $0) }
     }
     guard let meta = small[.meta], let streams = small[.streams], let shards = small[.shards],
@@ -51,6 +55,7 @@ struct StoreLayout: Sendable {
     self.streams = streams
     self.shards = shards
     self.blocks = blocks
+    self.inbox = inbox
     self.lanes = lanes
     self.mappings = mappings
     self.failures = failures

@@ -28,6 +28,7 @@ final class StoreWriter: @unchecked Sendable {
   private(set) var counters: Counters
   private(set) var tails: [ShardAddress: ShardTail]
   var smallBlocks = SmallBlocks()
+  private(set) var inbox: Inbox
   private var deletions: [StreamNumber]
   /// How long the last transaction took, in nanoseconds.
   private var transactionNanoseconds: Int64 = 0
@@ -48,6 +49,7 @@ final class StoreWriter: @unchecked Sendable {
     catalog = found.catalog
     counters = found.counters
     tails = found.tails
+    inbox = found.inbox
     deletions = found.catalog.streams.values.filter(\.isBeingDeleted).map(\.number).sorted()
     face = WriterFace(catalog: found.catalog)
   }
@@ -78,7 +80,7 @@ final class StoreWriter: @unchecked Sendable {
       due = min(due, idleRetry)
     } else if !deletions.isEmpty {
       due = 0
-    } else if smallBlocks.isWorthMerging {
+    } else if smallBlocks.isWorthMerging || isInboxWorthEmptying {
       due = min(due, monotonicNanoseconds() + SmallBlocks.quietNanoseconds)
     }
     return due == .max ? nil : due
@@ -133,9 +135,13 @@ final class StoreWriter: @unchecked Sendable {
   }
 
   private func attempt(_ group: [MailboxEntry]) throws(LMDBError) -> WriterDraft {
-    var draft = WriterDraft(now: options.now(), catalog: catalog, counters: counters)
-    try refuseForWantOfRoom(group)
+    let byteCount = group.reduce(0) { $0 + $1.byteCount }
+    let isSmall = byteCount + BlockHeader.byteCount <= min(Inbox.transactionByteLimit, options.blockByteLimit)
+    var draft = WriterDraft(
+      now: options.now(), catalog: catalog, counters: counters, inbox: inbox, isSmall: isSmall)
+    try refuseForWantOfRoom(byteCount)
     try environment.write { transaction throws(LMDBError) in
+      if !isSmall { try emptyInbox(of: &draft, in: &transaction) }
       for entry in group {
         switch entry {
         case .append(let body, let completion):
@@ -156,6 +162,7 @@ final class StoreWriter: @unchecked Sendable {
   private func settle(_ draft: WriterDraft) {
     if options.durability != .commit, syncDue == nil { syncDue = nextSync() }
     counters = draft.counters
+    inbox = draft.inbox
     tails.merge(draft.tails) { $1 }
     if options.mergesSmallBlocks {
       for (address, first) in draft.smallBlocks { smallBlocks.add(address, first: first) }
@@ -188,6 +195,9 @@ final class StoreWriter: @unchecked Sendable {
           face.catalog.withLock { $0 = catalog }
           tell(CommitNotice(shards: [], changesCatalog: true))
         }
+      } else if isInboxWorthEmptying {
+        let small = try environment.write { transaction throws(LMDBError) in try emptyInbox(in: &transaction) }
+        inboxWasEmptied(leaving: small)
       } else if smallBlocks.isWorthMerging {
         try environment.write { transaction throws(LMDBError) in try mergeSmallBlocks(in: &transaction) }
       }
@@ -200,6 +210,15 @@ final class StoreWriter: @unchecked Sendable {
       idleRetry = monotonicNanoseconds() + Self.idleRetryNanoseconds
       face.backgroundFailure.withLock { $0 = StoreError(error) }
     }
+  }
+
+  private var isInboxWorthEmptying: Bool { options.mergesSmallBlocks && inbox.isWorthEmptying }
+
+  /// A transaction without a draft has emptied the inbox, and was committed.
+  func inboxWasEmptied(leaving small: [(ShardAddress, RecordIndex)]) {
+    inbox.wasEmptied()
+    guard options.mergesSmallBlocks else { return }
+    for (address, first) in small { smallBlocks.add(address, first: first) }
   }
 
   private func nextSync() -> Int64? {
@@ -226,10 +245,10 @@ final class StoreWriter: @unchecked Sendable {
   private var reservedBytes: Int { min(4 << 20, environment.greatestBytes / 16) }
 
   /// Refuses appends before the last page is gone. Near the end it counts the free pages, which costs a walk.
-  private func refuseForWantOfRoom(_ group: [MailboxEntry]) throws(LMDBError) {
-    let bytes = group.reduce(0) { $0 + $1.byteCount }
-    guard bytes > 0 else { return }
-    // A page of each table and its way down, besides the records.
+  private func refuseForWantOfRoom(_ byteCount: Int) throws(LMDBError) {
+    guard byteCount > 0 else { return }
+    // A page of each table and its way down, besides the records, and what may have to leave the inbox.
+    let bytes = byteCount + inbox.byteCount
     let needed = bytes + bytes / 8 + (64 << 10)
     let used = environment.usedBytes
     guard used + needed + reservedBytes > environment.greatestBytes else { return }
@@ -246,26 +265,35 @@ struct StoreFindings {
   var catalog: Catalog
   var counters = Counters()
   var tails: [ShardAddress: ShardTail] = [:]
+  var inbox = Inbox()
 
   init(environment: Environment, layout: StoreLayout) throws(LMDBError) {
     var counters = Counters()
     var tails: [ShardAddress: ShardTail] = [:]
+    var inbox = Inbox()
     catalog = try environment.read { transaction throws(LMDBError) in
       let catalog = try Catalog(reading: transaction, layout: layout)
       counters.nextStream = try UInt32(transaction.number(MetaName.nextStream, layout) ?? 1)
       counters.nextMapping = try UInt32(transaction.number(MetaName.nextMapping, layout) ?? 1)
       counters.nextFailure = try transaction.number(MetaName.nextFailure, layout) ?? 1
       counters.nextAudit = try transaction.number(MetaName.nextAudit, layout) ?? 1
+      let fresh = try transaction.inbox(layout)
+      inbox = fresh.inbox
       var cursor = try transaction.cursor(in: layout.blocks)
       for stream in catalog.streams.keys {
         for shard in catalog.shards(of: stream) {
-          tails[shard.address] = try ShardTail(of: shard, at: &cursor)
+          switch fresh.tails[shard.address] {
+          case nil: tails[shard.address] = try ShardTail(of: shard, at: &cursor)
+          case let tail??: tails[shard.address] = tail
+          case .some(nil): throw ShardTail.unreadable(shard.address)
+          }
         }
       }
       return catalog
     }
     self.counters = counters
     self.tails = tails
+    self.inbox = inbox
   }
 }
 
@@ -278,11 +306,13 @@ extension ShardTail {
     else { return }
     let first = cursor.key.blockIndex
     guard let header = unsafe cursor.value.withUnsafeBytes({ unsafe BlockHeader(reading: $0, firstIndex: first) })
-    else {
-      throw .corrupted("the last block of \(shard.address.shard) of stream \(shard.address.stream.rawValue)")
-    }
+    else { throw Self.unreadable(shard.address) }
     next = header.endIndex
     lastArrival = header.lastArrival
+  }
+
+  fileprivate static func unreadable(_ address: ShardAddress) -> LMDBError {
+    .corrupted("the last block of \(address.shard) of stream \(address.stream.rawValue)")
   }
 }
 

@@ -85,17 +85,18 @@ public final class StreamStore: Sendable {
   ) throws(StoreError) -> StoreLayout {
     let (layout, format) = try converting { () throws(LMDBError) -> (StoreLayout?, UInt64?) in
       let format = try environment.storedFormat()
-      if let format, format != StoreLayout.formatVersion { return (nil, format) }
+      let isUpdated = format == UInt64(StoreLayout.updatedFormatVersion) && role == .writer
+      if let format, format != StoreLayout.formatVersion, !isUpdated { return (nil, format) }
       return (try StoreLayout(opening: environment), format)
     }
     if let format, format > StoreLayout.formatVersion {
       throw .newerFormat(found: UInt32(clamping: format), supported: StoreLayout.formatVersion)
     }
-    if let format, format < StoreLayout.formatVersion {
+    if let format, format < StoreLayout.formatVersion, layout == nil {
       throw .olderFormat(found: UInt32(clamping: format), supported: StoreLayout.formatVersion)
     }
     guard let layout else { throw .missing(path: path) }
-    if format == nil {
+    if format != UInt64(StoreLayout.formatVersion) {
       guard role == .writer else { throw .missing(path: path) }
       try converting { () throws(LMDBError) in
         try environment.write { transaction throws(LMDBError) in

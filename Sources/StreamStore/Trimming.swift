@@ -9,6 +9,7 @@ extension StoreWriter {
     _ order: TrimOrder, on draft: inout WriterDraft, in transaction: inout WriteTransaction
   ) throws(LMDBError) -> Result<CommandAnswer, StoreError> {
     var answer = TrimAnswer()
+    try emptyInbox(of: &draft, in: &transaction)
     for cutoff in order.cutoffs {
       guard var shard = draft.catalog.shard(cutoff.address) else { continue }
       let before = shard.firstAvailable
@@ -53,7 +54,9 @@ extension StoreWriter {
   /// Removes some of a stream that is being deleted, in a transaction of its own; whether all of it is gone.
   func removeSome(of stream: StreamNumber) throws(LMDBError) -> Bool {
     let shards = catalog.shards(of: stream)
-    return try environment.write { transaction throws(LMDBError) in
+    var small: [(ShardAddress, RecordIndex)] = []
+    let isGone = try environment.write { transaction throws(LMDBError) in
+      if !inbox.isEmpty { small = try emptyInbox(in: &transaction) }
       guard try removeSomeBlocks(of: stream, in: &transaction) else { return false }
       for mapping in catalog.mappings.keys {
         try removeLanes(of: mapping, stream, in: &transaction)
@@ -62,6 +65,8 @@ extension StoreWriter {
       try transaction.delete(Key(stream: stream), in: layout.streams)
       return true
     }
+    inboxWasEmptied(leaving: small)
+    return isGone
   }
 
   @_lifetime(transaction: copy transaction)

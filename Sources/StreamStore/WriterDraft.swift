@@ -52,6 +52,9 @@ struct WriterDraft {
   var openBlocks: [ShardAddress: OpenBlock] = [:]
   /// The last update of each lane; `nil` for one that is no more.
   var lanes: [LaneKey: LaneRecord?] = [:]
+  var inbox: Inbox
+  /// Whether the records of this transaction are few enough for the inbox.
+  let isSmall: Bool
   /// Small blocks that came, by shard: see ``SmallBlocks``.
   var smallBlocks: [(ShardAddress, RecordIndex)] = []
   var closedShards: Set<ShardAddress> = []

@@ -19,7 +19,8 @@ public struct StoreCheck: Sendable, CustomStringConvertible {
 
   /// All of them.
   public static let all: [StoreCheck] =
-    recordChecks + readingChecks + reshardingChecks + retentionChecks + progressChecks + crashChecks
+    recordChecks + readingChecks + interleavingChecks + reshardingChecks + retentionChecks + progressChecks
+    + crashChecks
 }
 
 /// What a store did wrong.

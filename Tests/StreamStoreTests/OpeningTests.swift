@@ -43,7 +43,7 @@ struct OpeningTests {
     _ = try folder.open()
   }
 
-  @Test("another format is refused and left as it is", arguments: [1, 3] as [UInt8])
+  @Test("another format is refused and left as it is", arguments: [1, 4] as [UInt8])
   func otherFormat(number: UInt8) throws {
     do { _ = try folder.open() }
     do {
@@ -54,8 +54,8 @@ struct OpeningTests {
       }
     }
     let error =
-      number > 2
-      ? StoreError.newerFormat(found: 3, supported: 2) : StoreError.olderFormat(found: 1, supported: 2)
+      number > 3
+      ? StoreError.newerFormat(found: 4, supported: 3) : StoreError.olderFormat(found: 1, supported: 3)
     #expect(throws: error) { try folder.open() }
     #expect(throws: error) { try folder.open(role: .looker) }
   }

@@ -129,7 +129,7 @@ extension TemporaryStore {
       $0.baseAddress.flatMap { mkdtemp($0) }.map { String(cString: $0) }
     }
     let copy = try other ?? { throw StoreError.missing(path: path) }()
-    let names = ["blocks"] + SmallTable.Kind.allCases.map(\.name).filter { $0 != table }
+    let names = (["blocks", "inbox"] + SmallTable.Kind.allCases.map(\.name)).filter { $0 != table }
     do {
       let source = try Environment(path: path, options: EnvironmentOptions(mapBytes: 1 << 30))
       let target = try Environment(path: copy, options: EnvironmentOptions(mapBytes: 1 << 30))
