@@ -28,6 +28,9 @@ public struct EventSourceMapping: Hashable, Sendable {
   public var parallelizationFactor = 1
   /// `DestinationConfig.OnFailure`: where batches go that leave without success.
   public var onFailure = OnFailure()
+  /// `MetricsConfig` holds `EventCount`: the counters of records are among the metrics. On AWS they are not unless asked
+  /// for.
+  public var countsEvents = true
   /// What failure documents call the function. The default is the mapping's name.
   public var function: String?
   /// How long a handler may take for one batch; then it is cancelled. 1 ms or more.

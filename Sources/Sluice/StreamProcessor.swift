@@ -126,6 +126,7 @@ extension EventSourceMapping {
       recordOverhead: EventWriter.recordOverhead(for: identity, stream: stream), retryRules: retry.rules,
       destination: destinationPlan(identity))
     plan.parallelizationFactor = parallelizationFactor
+    plan.countsEvents = countsEvents
     guard !filters.isEmpty else { return plan }
     let filter = try EventFilter(filters, source: .kinesis)
     let constants = KinesisConstants(

@@ -133,24 +133,23 @@ final class LaneRunner: Sendable {
       note(failure, rule, of: delivery, begun: begun, ended: begun)
       return (.failed(.unavailable, rule: rule), isSpent: state.withLock { $0.cause(of: delivery.id) != nil })
     }
-    mapping.metrics.willInvoke(records: batch.count, age: delivery.extent.lastArrival.age(at: begun.wall))
+    mapping.metrics.willInvoke(age: delivery.extent.lastArrival.age(at: begun.wall))
     let result = await result(of: batch)
     let cause = state.withLock { state in
       state.running = nil
       return state.cause(of: delivery.id)
     }
     let ended = clock()
-    mapping.metrics.didInvoke(nanoseconds: ended.monotonic.nanoseconds - begun.monotonic.nanoseconds)
     let verdict = verdict(on: result, batch: batch, cause: cause)
+    mapping.metrics.didInvoke(
+      records: batch.count, nanoseconds: ended.monotonic.nanoseconds - begun.monotonic.nanoseconds, of: verdict)
     switch verdict {
     case .success(let answer):
       if case .failed = answer {
-        mapping.metrics.failedRecords.increment(by: batch.count)
         if case .failureEntry = delivery.source { note(.partial, nil, of: delivery, begun: begun, ended: ended) }
       }
       return (answer, isSpent: cause != nil)
     case .failure(let failure):
-      mapping.metrics.didFail(records: batch.count)
       let rule = rule(for: failure, of: delivery)
       if cause != .stop { note(failure, rule, of: delivery, begun: begun, ended: ended) }
       return (.failed(failure.kind, rule: rule), isSpent: cause != nil)
@@ -281,6 +280,20 @@ final class LaneRunner: Sendable {
       state.redriveFailure = nil
       return failure.attempt
     }
+  }
+}
+
+extension MappingMetrics {
+  fileprivate func didInvoke(
+    records: Int, nanoseconds: Int64, of verdict: Result<DeliveryAnswer, HandlerFailure>
+  ) {
+    var (failure, failedRecords): (FailureKind?, Int) = (nil, 0)
+    switch verdict {
+    case .success(.failed(at: _, let position)): failedRecords = records - position
+    case .success: break
+    case .failure(let error): (failure, failedRecords) = (error.kind, records)
+    }
+    didInvoke(records: records, nanoseconds: nanoseconds, failure: failure, failedRecords: failedRecords)
   }
 }
 

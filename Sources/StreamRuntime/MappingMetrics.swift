@@ -1,4 +1,5 @@
 import CoreMetrics
+import StreamModel
 
 /// The metrics of one event source mapping, under the names that AWS gives them.
 struct MappingMetrics: Sendable {
@@ -10,7 +11,7 @@ struct MappingMetrics: Sendable {
   let filteredOutNotJSON: Counter
   /// Records handed to the handler. Retries count again.
   let invokedRecords: Counter
-  /// Records of failed deliveries, and of those reported as failed.
+  /// Records of failed deliveries. Of one that succeeded in part, those from the first that is reported as failed.
   let failedRecords: Counter
   /// Records whose failure entry has come to the mapping's destination: the store, unless it has another.
   let deliveredToDestination: Counter
@@ -21,41 +22,65 @@ struct MappingMetrics: Sendable {
   /// Records that were gone before the lane came to them: retention had removed them, or they stood in a damaged block
   /// that an operator gave up. Our own: AWS does not tell.
   let lost: Counter
+  /// Calls of the handler, whatever became of them.
   let invocations: Counter
+  /// Calls that ended in an error of the handler: it raised, its process ended, or it was not done in time.
   let errors: Counter
+  /// Deliveries for which there was no capacity. They are no invocations.
+  let throttles: Counter
+  /// Calls that are under way.
+  let concurrentExecutions: Meter
   let duration: Timer
   /// The age of a batch's last record when it was handed over, in milliseconds.
   let iteratorAge: Recorder
 
-  init(mapping: String) {
+  /// `countsEvents`: `MetricsConfig` holds `EventCount`. Without it the counters of records are not shown.
+  init(mapping: String, countsEvents: Bool = true) {
     let dimensions = [("mapping", mapping)]
-    polled = Counter(label: "PolledEventCount", dimensions: dimensions)
-    filteredOut = Counter(label: "FilteredOutEventCount", dimensions: dimensions)
-    filteredOutNotJSON = Counter(label: "FilteredOutNotJSONEventCount", dimensions: dimensions)
-    invokedRecords = Counter(label: "InvokedEventCount", dimensions: dimensions)
-    failedRecords = Counter(label: "FailedInvokeEventCount", dimensions: dimensions)
-    deliveredToDestination = Counter(label: "OnFailureDestinationDeliveredEventCount", dimensions: dimensions)
-    dropped = Counter(label: "DroppedEventCount", dimensions: dimensions)
+    func eventCounter(_ label: String) -> Counter {
+      guard countsEvents else {
+        return Counter(label: label, dimensions: dimensions, factory: NOOPMetricsHandler.instance)
+      }
+      return Counter(label: label, dimensions: dimensions)
+    }
+    polled = eventCounter("PolledEventCount")
+    filteredOut = eventCounter("FilteredOutEventCount")
+    filteredOutNotJSON = eventCounter("FilteredOutNotJSONEventCount")
+    invokedRecords = eventCounter("InvokedEventCount")
+    failedRecords = eventCounter("FailedInvokeEventCount")
+    deliveredToDestination = eventCounter("OnFailureDestinationDeliveredEventCount")
+    dropped = eventCounter("DroppedEventCount")
+    // These are there always, on AWS too; a loss is never hidden.
     destinationFailures = Counter(label: "DestinationDeliveryFailures", dimensions: dimensions)
     lost = Counter(label: "LostEventCount", dimensions: dimensions)
     invocations = Counter(label: "Invocations", dimensions: dimensions)
     errors = Counter(label: "Errors", dimensions: dimensions)
+    throttles = Counter(label: "Throttles", dimensions: dimensions)
+    concurrentExecutions = Meter(label: "ConcurrentExecutions", dimensions: dimensions)
     duration = Timer(label: "Duration", dimensions: dimensions)
     iteratorAge = Recorder(label: "IteratorAge", dimensions: dimensions)
   }
 
-  func willInvoke(records: Int, age milliseconds: Int64) {
-    invocations.increment()
-    invokedRecords.increment(by: records)
+  func willInvoke(age milliseconds: Int64) {
+    concurrentExecutions.increment(by: 1)
     iteratorAge.record(milliseconds)
   }
 
-  func didInvoke(nanoseconds: Int64) {
+  /// `failure` is `nil` if the handler answered and the answer means something. `failedRecords` are those that are
+  /// delivered again or given up.
+  func didInvoke(records: Int, nanoseconds: Int64, failure: FailureKind?, failedRecords: Int) {
+    concurrentExecutions.decrement(by: 1)
+    if failedRecords > 0 { self.failedRecords.increment(by: failedRecords) }
+    switch failure {
+    case .throttled: return throttles.increment()
+    // The handler was not called.
+    case .unavailable, .payloadTooLarge: return
+    case .error, .timedOut, .exited: errors.increment()
+    // The handler itself did not fail: what it answered makes it a failure.
+    case .invalidResponse, .reportedNoProgress, nil: break
+    }
+    invocations.increment()
+    invokedRecords.increment(by: records)
     duration.recordNanoseconds(nanoseconds)
-  }
-
-  func didFail(records: Int) {
-    errors.increment()
-    failedRecords.increment(by: records)
   }
 }

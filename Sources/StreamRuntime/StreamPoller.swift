@@ -22,6 +22,8 @@ public struct MappingPlan: Sendable {
   public var makeSelection: (@Sendable () -> any RecordSelecting)?
   /// Where failure entries go from the store. `nil`: they stay there.
   public var destination: DestinationPlan?
+  /// Whether the counters of records are shown among the metrics.
+  public var countsEvents = true
 
   public init(
     name: String, stream: String, start: StartingPosition, policy: LanePolicy, handler: any BatchHandler,
@@ -114,7 +116,7 @@ public final class StreamPoller: Sendable {
     try await changeFactor(of: plan, info, stream)
     var logger = logger
     logger[metadataKey: "mapping"] = "\(plan.name)"
-    let metrics = MappingMetrics(mapping: plan.name)
+    let metrics = MappingMetrics(mapping: plan.name, countsEvents: plan.countsEvents)
     let courier = plan.destination.map {
       FailureCourier($0, of: info, stream, in: store, metrics: metrics, seed: seed, clock: clock, logger: logger)
     }

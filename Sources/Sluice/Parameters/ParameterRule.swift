@@ -120,8 +120,8 @@ extension MappingParameter {
         meaning: "a record must match one pattern to be delivered; see `sluice filter test`")
     case .metrics:
       ParameterRule(
-        values: .choices(["EventCount"], limit: 3), standard: "{Metrics: []}", change: .atOnce,
-        meaning: "the counters of AWS; ours count always")
+        values: .choices(["EventCount"], limit: 3), standard: "{Metrics: [EventCount]}", change: .atOnce,
+        meaning: "the counters of records; an empty list leaves them out, as AWS does by default")
     }
   }
 }

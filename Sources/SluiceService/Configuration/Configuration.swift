@@ -134,6 +134,8 @@ public struct MappingConfiguration: Hashable, Sendable {
   public var filters: [String] = []
   /// What some failures lead to instead.
   public var retryRules: [RetryRule] = []
+  /// `MetricsConfig` holds `EventCount`.
+  public var countsEvents = true
   /// `DestinationConfig.OnFailure` and our `onFailure`.
   public var onFailure = OnFailure()
 

@@ -208,9 +208,10 @@ public struct ConfigurationReader {
     mapping.retryRules = RetryRuleReading(findings: findings).rules("retryRules", of: &section)
     combination.filterCount = mapping.filters.count
     mapping.onFailure = DestinationReader(findings: findings, resolve: resolved).read(&section, &combination)
-    // Our counters count whether or not they are asked for.
+    // Here the counters are there unless they are not wanted: they cost nothing.
     var metrics = section.section(MappingParameter.metrics.rawValue)
-    _ = metrics.choices(.metrics, key: "Metrics")
+    let chosen = metrics.choices(.metrics, key: "Metrics")
+    mapping.countsEvents = metrics.value("Metrics") == nil || !chosen.isEmpty
     metrics.finish()
     section.report(combination.problems)
     section.finish()

@@ -195,6 +195,7 @@ extension EventSourceMapping {
     filters = mapping.filters
     parallelizationFactor = mapping.parallelizationFactor
     onFailure = mapping.onFailure
+    countsEvents = mapping.countsEvents
     self.function = function.name
     timeout = function.timeout
     // A lane that waits for a process must not use up its handler's time.
