@@ -80,6 +80,7 @@ let package = Package(
       ],
       swiftSettings: common),
     .target(name: "SluiceTesting", dependencies: ["Sluice", "StreamModel", "ShardCore"], swiftSettings: common),
+    .target(name: "ShardPlan", dependencies: ["ShardCore", "StreamModel"], swiftSettings: common),
     .target(name: "ShardSimulation", dependencies: ["ShardCore", "StreamModel"], swiftSettings: common),
     .target(
       name: "SluiceService",
@@ -96,7 +97,8 @@ let package = Package(
     .executableTarget(
       name: "SluiceCommand",
       dependencies: [
-        "SluiceService", "Sluice", "ShardSimulation", "EventPattern", "LambdaRuntime", "StreamRuntime", "StreamModel",
+        "SluiceService", "Sluice", "ShardSimulation", "ShardPlan", "EventPattern", "LambdaRuntime", "StreamRuntime",
+        "StreamModel",
         "StreamStore", "Locks",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
@@ -135,6 +137,8 @@ let package = Package(
       dependencies: ["StreamStore", "StoreConformance", "StreamModel", "ShardCore", "LMDB", "Locks"],
       path: "Tests/StreamStoreTests", swiftSettings: common),
     .testTarget(name: "ShardCoreTests", dependencies: ["ShardCore", "StreamModel"], swiftSettings: common),
+    .testTarget(
+      name: "ShardPlanTests", dependencies: ["ShardPlan", "ShardCore", "StreamModel"], swiftSettings: common),
     .testTarget(
       name: "SimulationTests", dependencies: ["ShardSimulation", "StoreConformance", "ShardCore", "StreamModel"],
       swiftSettings: common),

@@ -35,6 +35,16 @@ public struct RetryRules: Hashable, Sendable {
     self.ofKind = FailureKind.allCases.map(ofKind)
   }
 
+  private init(_ actions: [RetryAction], ofKind: [RetryRuleID?]) {
+    self.actions = actions
+    self.ofKind = ofKind
+  }
+
+  /// The same failures with other consequences.
+  public func mapActions(_ change: (RetryAction) -> RetryAction) -> RetryRules {
+    RetryRules(actions.map(change), ofKind: ofKind)
+  }
+
   /// `nil` for a rule that is not there.
   public subscript(id: RetryRuleID?) -> RetryAction? {
     guard let id, actions.indices.contains(Int(id.rawValue)) else { return nil }
@@ -55,17 +65,17 @@ public struct RetryRules: Hashable, Sendable {
 }
 
 /// What a failed delivery leads to, by its kind and the rule that it falls under.
-struct RetryDecision {
+public struct RetryDecision: Hashable, Sendable {
   /// Nothing will help.
-  let givesUp: Bool
+  public let givesUp: Bool
   /// The delivery counts against `MaximumRetryAttempts`.
-  let usesAttempt: Bool
+  public let usesAttempt: Bool
   /// Something in the batch made the handler fail, so that its halves may do better.
-  let splits: Bool
+  public let splits: Bool
   /// What the wait for the next delivery is drawn from.
-  let backoff: Backoff
+  public let backoff: Backoff
 
-  init(_ kind: FailureKind, _ id: RetryRuleID?, _ policy: LanePolicy) {
+  public init(_ kind: FailureKind, _ id: RetryRuleID?, _ policy: LanePolicy) {
     guard let action = policy.retryRules?[id] else {
       self.init(kind, usesAttempt: kind.usesAttempt, backoff: nil, policy)
       return

@@ -24,7 +24,8 @@ struct SluiceCommand: AsyncParsableCommand {
       CommandGroup(name: "Records", subcommands: [Put.self, Tail.self, Streams.self]),
       CommandGroup(name: "See", subcommands: [Status.self, Explain.self, Audit.self]),
       CommandGroup(name: "Act", subcommands: [Pause.self, Resume.self, Retry.self, Skip.self, Failures.self]),
-      CommandGroup(name: "Prove", subcommands: [Filter.self, Simulate.self, Bench.self, CheckStore.self]),
+      CommandGroup(
+        name: "Prove", subcommands: [PlanCommand.self, Filter.self, Simulate.self, Bench.self, CheckStore.self]),
     ])
 
   static func main() async {

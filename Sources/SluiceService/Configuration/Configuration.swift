@@ -148,7 +148,7 @@ public struct MappingConfiguration: Hashable, Sendable {
 
 extension Duration {
   /// Rounded down.
-  var wholeMilliseconds: Int64 {
+  package var wholeMilliseconds: Int64 {
     components.seconds * 1_000 + components.attoseconds / 1_000_000_000_000_000
   }
 }

@@ -1,7 +1,7 @@
 /// Durations and sizes as they stand in a configuration: a whole number and a unit.
-enum Quantity {
+package enum Quantity {
   /// Reads `500ms`, `30s`, `5m`, `24h`, `7d`.
-  static func duration(_ text: String) -> Duration? {
+  package static func duration(_ text: String) -> Duration? {
     guard let (number, unit) = split(text), let milliseconds = durationUnits.first(where: { $0.0 == unit })?.1 else {
       return nil
     }

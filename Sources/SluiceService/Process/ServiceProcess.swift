@@ -185,7 +185,7 @@ extension StoreConfiguration {
 }
 
 extension EventSourceMapping {
-  init(_ mapping: MappingConfiguration, _ function: FunctionConfiguration) {
+  package init(_ mapping: MappingConfiguration, _ function: FunctionConfiguration) {
     self.init(mapping.name, stream: mapping.stream, from: mapping.startingPosition)
     batch = .init(upTo: mapping.batchSize, within: mapping.batchingWindow)
     retry = .init(
