@@ -45,6 +45,23 @@ public struct ReadRequest: Hashable, Sendable {
   public var expiredBefore: WallTime?
   /// `.deliver` keeps the records for the delivery that follows; `.measure` only says what is there.
   public var purpose: Purpose
+  /// What is parked and what may be; `nil` in a lane that parks nothing.
+  public var parking: Parking?
+  /// Only these records, which were parked; empty: all of the lane's. `from` is the first of them.
+  public var ranges: [RecordRange]
+
+  /// What a read for a lane that blocks by key looks out for.
+  public struct Parking: Hashable, Sendable {
+    /// Records of these keys are kept out of the batch, and the answer names those that were met.
+    public var keys: ParkedKeySet
+    /// The batch ends before the record that would be one more of them.
+    public var limit: Int
+
+    public init(keys: ParkedKeySet, limit: Int) {
+      self.keys = keys
+      self.limit = limit
+    }
+  }
 
   public enum Purpose: Hashable, Sendable {
     case measure
@@ -53,8 +70,10 @@ public struct ReadRequest: Hashable, Sendable {
 
   public init(
     from: RecordIndex, through: RecordIndex? = nil, countLimit: Int, payloadByteLimit: Int, expiredBefore: WallTime?,
-    purpose: Purpose
+    purpose: Purpose, parking: Parking? = nil, ranges: [RecordRange] = []
   ) {
+    self.parking = parking
+    self.ranges = ranges
     self.from = from
     self.through = through
     self.countLimit = countLimit
@@ -71,6 +90,11 @@ public enum ReadAnswer: Hashable, Sendable {
   /// None of the records `begin ..< end` is the lane's; there may be more behind them. `begin` lies beyond the `from` of
   /// the request only if retention removed what was between.
   case nothingSelected(begin: RecordIndex, end: RecordIndex)
+  /// Like `nothingSelected`, where records of parked keys were met: those are named.
+  case onlyParked(begin: RecordIndex, end: RecordIndex, [ParkedRecord])
+  /// The record at or behind `begin` that comes next belongs to a parked key, and no more of them may be parked. Between
+  /// the two is nothing of the lane's.
+  case parkingFull(begin: RecordIndex)
   /// Nothing at or behind `from`, and the shard is open.
   case caughtUp
   /// Nothing at or behind `from`, and the shard is closed: `end` is the index behind its last record.
@@ -98,6 +122,10 @@ public struct ReadResult: Hashable, Sendable {
   public var lastExpiredArrival: WallTime
   /// The shard is closed and these are its last records: their batch does not wait for a window. `false` if not known.
   public var endsShard: Bool
+  /// In a lane that blocks by key: the records before `scannedEnd` that were kept out because their key is parked, and
+  /// the key of the first record of the extent.
+  public var parked: [ParkedRecord] = []
+  public var firstKey: PartitionKeyHash?
 
   /// Places that are left out are those of a read where every record is the lane's.
   public init(

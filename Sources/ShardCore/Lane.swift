@@ -32,6 +32,8 @@ struct Lane: Hashable {
   var writer = ProgressWriter()
   /// The revision that says the lane is finished; `nil` while it is not, zero when it was opened finished.
   var finishRevision: UInt64?
+  /// What is parked; `nil` in a lane that blocks as a whole.
+  var parked: ParkedKeys?
   var redrives = RedriveQueue()
   var lastDelivery: UInt64 = 0
   var lastTicket: UInt64 = 0
@@ -44,7 +46,7 @@ struct Lane: Hashable {
   }
 
   /// Whether something is under way that must end before the poller is drained.
-  var isBusy: Bool { phase.isInFlight || !writer.isSettled }
+  var isBusy: Bool { phase.isInFlight || !writer.isSettled || (parked?.isInFlight ?? false) }
 
   var isFinishDurable: Bool {
     guard let finishRevision else { return false }
@@ -150,14 +152,18 @@ struct Lane: Hashable {
     case .pauseRequested: pause(step, &effects)
     case .resumeRequested: resume(step, &effects)
     case .skipRequested(let index): skip(through: index, step, &effects)
+    case .keySkipRequested: break  // Concerns the tracks.
     case .damageSkipRequested(let block, let end): skipDamage(at: block, end: end, step, &effects)
     case .redriveRequested(let redrive): redriveLater(redrive, step, &effects)
 
     // Progress runs beside everything else.
     case .progressStored(let revision): takeStored(revision: revision, step, &effects)
     case .progressRefused(let revision):
-      writer.refused(
-        revision: revision, retryAt: step.now.monotonic.adding(milliseconds: step.limits.storeRetryMilliseconds))
+      takeRefused(revision: revision, step)
+    }
+    if parked != nil {
+      stepTracks(event, step, &effects)
+      followTracks(step, &effects)
     }
     storeProgress(step, &effects)
   }
@@ -180,10 +186,14 @@ struct Lane: Hashable {
     }
     if isPaused { return enter(.paused, step) }
     if isFinished { return enter(redrives.isEmpty ? .finished : .ready, step) }
-    if !redrives.isEmpty, !head.isFailing { return enter(.ready, step) }
-    if writer.unstoredBatches >= step.policy.unstoredBatchLimit { return enter(.holding, step) }
+    if canRedrive { return enter(.ready, step) }
+    if writer.unstoredBatches >= step.policy.unstoredBatchLimit {
+      parked?.isFull = false
+      return enter(.holding, step)
+    }
     switch head {
     case .failing(let batch):
+      if parkHead(step) { return goOn(step, &effects) }
       let due = dueTime(ofRetry: batch, step)
       if due <= step.now.monotonic { enter(.ready, step) } else { enter(.backingOff, step, until: due) }
     case .cut:

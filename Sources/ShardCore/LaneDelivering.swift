@@ -6,7 +6,7 @@ extension Lane {
   mutating func deliver(_ result: ReadResult, _ step: LaneStep, _ effects: inout [PollerEffect]) {
     var extent = result.extent
     countLost(until: result.begin, &effects)
-    pass(to: extent.first)
+    pass(to: extent.first, step)
     freeze(&extent)
     if result.expiredCount > 0 {
       return leave(
@@ -81,7 +81,7 @@ extension Lane {
     case (.deadline, _):
       take(
         .failed(.timedOut, rule: step.policy.retryRules?.rule(ofKind: .timedOut)), to: delivery, step, &effects)
-    case (.skip, _), (.stop, .succeeded), (.stop, .failed(at: _, position: _)):
+    case (.skip, _), (.stop, .succeeded), (.stop, .failed(at: _, position: _)), (.stop, .recordFailed):
       take(answer, to: delivery, step, &effects)
     case (.stop, .faulted):
       if case .failureEntry(let entry) = delivery.source {
@@ -101,6 +101,8 @@ extension Lane {
     switch answer {
     case .succeeded:
       settle(upTo: extent.end, rest: 0, step, &effects)
+    case .recordFailed(let failed):
+      take(failed, of: extent, step, &effects)
     case .faulted(let kind, let rule):
       fail(extent, kind, rule, step, &effects)
     case .failed(at: let index, position: let position):

@@ -19,6 +19,7 @@ enum LaneEvent {
   case resumeRequested
   case retryRequested
   case skipRequested(through: RecordIndex)
+  case keySkipRequested(PartitionKeyHash, through: RecordIndex)
   case damageSkipRequested(block: RecordIndex, end: RecordIndex)
   case redriveRequested(Redrive)
   /// Of the whole poller or of the lane's mapping.

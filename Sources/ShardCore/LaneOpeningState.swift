@@ -5,7 +5,9 @@ extension Lane {
   ///
   /// A failing batch waits for what was left of its backoff, by the wall clock, but never longer than the longest
   /// backoff there is: the wall clock may have stepped back while nobody looked.
-  init(id: LaneID, opening: LaneOpening, hasUnfinishedParents: Bool, policy: LanePolicy, now: Now) {
+  init(
+    id: LaneID, opening: LaneOpening, hasUnfinishedParents: Bool, policy: LanePolicy, trackCount: Int, now: Now
+  ) {
     let progress = opening.progress
     self.id = id
     self.phase = .waitingForParents
@@ -19,14 +21,17 @@ extension Lane {
     self.hasUnfinishedParents = hasUnfinishedParents
     self.finishRevision = progress.isFinished ? 0 : nil
     guard !progress.isFinished else { return }
+    if trackCount > 0 {
+      var parked = ParkedKeys()
+      for change in progress.parked { parked.restore(change, policy: policy, now: now) }
+      parked.tracks = (0..<trackCount).map { KeyTrack(id: LaneID(id.rawValue + 1 + $0)) }
+      self.parked = parked
+    }
     pieces = progress.pieces.reversed()
     // What was stored is the world's word: a batch that does not begin at the checkpoint is none.
     if let failing = progress.failing, failing.extent.first == progress.next, failing.extent.count >= 1 {
       head = .failing(failing)
-      let longest = policy.longestBackoffMilliseconds
-      let (left, overflow) = failing.retryAt.milliseconds.subtractingReportingOverflow(now.wall.milliseconds)
-      let wait = overflow ? longest : max(0, min(left, longest))
-      retryDue = now.monotonic.adding(milliseconds: wait)
+      retryDue = failing.dueAfterRestart(policy, now)
     } else if let piece = pieces.popLast() {
       head = .cut(count: piece)
     }

@@ -66,7 +66,7 @@ extension Lane {
       skipThrough = nil
       return goOn(step, &effects)
     }
-    pass(to: extent.first)
+    pass(to: extent.first, step)
     leave(extent, because: .skipped, rest: max(0, (head.count ?? 0) - extent.count), step, &effects)
   }
 
@@ -79,7 +79,7 @@ extension Lane {
     redrives.append(redrive)
     switch phase {
     case .idle, .windowing, .holding, .finished:
-      goOn(step, &effects)
+      if canRedrive { goOn(step, &effects) }
     case .waitingForParents, .ready, .reading, .delivering, .cancelling, .backingOff, .storingFailure,
       .failureRefused, .unavailable, .paused, .stopped, .resting:
       break

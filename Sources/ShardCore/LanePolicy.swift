@@ -26,6 +26,9 @@ public struct LanePolicy: Hashable, Sendable {
   /// a crash at most so many batches, and the one in flight, are delivered again.
   public var unstoredBatchLimit: Int
 
+  /// Blocking by key. `nil`: a failing batch blocks its lane, as on AWS.
+  public var parking: ParkingPolicy?
+
   /// Whether progress may wait a moment for company in its transaction, which saves a sync. Not with a small limit: the
   /// lane would come to it meanwhile and stand still.
   public var progressIsPatient: Bool { unstoredBatchLimit >= 128 }
@@ -35,7 +38,7 @@ public struct LanePolicy: Hashable, Sendable {
     maximumRetryAttempts: Int? = nil, maximumRecordAgeMilliseconds: Int64? = nil,
     bisectsBatchOnError: Bool = false, handlerTimeoutMilliseconds: Int64 = 60_000, retryBackoff: Backoff = .retry,
     systemBackoff: Backoff = .system, retryRules: RetryRules? = nil,
-    deliveriesInFlightLimit: Int = 1_000, unstoredBatchLimit: Int = 256
+    deliveriesInFlightLimit: Int = 1_000, unstoredBatchLimit: Int = 256, parking: ParkingPolicy? = nil
   ) {
     precondition(unstoredBatchLimit >= 1, "a lane must be able to settle one batch before it is stored")
     self.batchSize = batchSize
@@ -50,6 +53,24 @@ public struct LanePolicy: Hashable, Sendable {
     self.retryRules = retryRules
     self.deliveriesInFlightLimit = deliveriesInFlightLimit
     self.unstoredBatchLimit = unstoredBatchLimit
+    self.parking = parking
+  }
+}
+
+/// Blocking by key: how much of a lane may be parked. At a limit the lane waits as it would without parking.
+public struct ParkingPolicy: Hashable, Sendable {
+  /// Keys that are parked at once, 1 or more.
+  public var keyLimit: Int
+  /// Records of all parked keys that wait, 1 or more.
+  public var recordLimit: Int
+  /// Deliveries of parked keys in flight at once, beside the lane's own, 1 or more.
+  public var deliveryLimit: Int
+
+  public init(keyLimit: Int = 1_000, recordLimit: Int = 100_000, deliveryLimit: Int = 2) {
+    precondition(keyLimit >= 1 && recordLimit >= 1 && deliveryLimit >= 1, "a limit of parking is one or more")
+    self.keyLimit = keyLimit
+    self.recordLimit = recordLimit
+    self.deliveryLimit = deliveryLimit
   }
 }
 

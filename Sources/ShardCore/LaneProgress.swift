@@ -17,11 +17,15 @@ public struct LaneProgress: Hashable, Sendable {
   public var lostToRetention: UInt64
   /// Records in damaged blocks that an operator gave up.
   public var lostToDamage: UInt64
+  /// What became of parked keys since progress was last stored; to a lane that opens, all of them.
+  public var parked: [ParkedKeyChange]
 
   public init(
     next: RecordIndex = .zero, isFinished: Bool = false, isPaused: Bool = false, failing: FailingBatch? = nil,
-    pieces: [Int] = [], lostToRetention: UInt64 = 0, lostToDamage: UInt64 = 0
+    pieces: [Int] = [], lostToRetention: UInt64 = 0, lostToDamage: UInt64 = 0,
+    parked: [ParkedKeyChange] = []
   ) {
+    self.parked = parked
     self.next = next
     self.isFinished = isFinished
     self.isPaused = isPaused

@@ -8,6 +8,13 @@ extension Lane {
       lostToRetention: lostToRetention, lostToDamage: lostToDamage)
   }
 
+  /// The same with all that is parked.
+  var wholeProgress: LaneProgress {
+    var progress = progress
+    if let parked { progress.parked = parked.all }
+    return progress
+  }
+
   /// The counts of the frozen batches, the nearest first and without the failing one.
   private var frozenBatches: [Int] {
     if case .cut(let count) = head { return [count] + pieces.reversed() }
@@ -21,11 +28,21 @@ extension Lane {
   /// Sends the newest progress if it may go now.
   mutating func storeProgress(_ step: LaneStep, _ effects: inout [PollerEffect]) {
     guard let revision = writer.begin(at: step.now.monotonic) else { return }
+    var progress = progress
+    if parked != nil { progress.parked = parked?.takeChanges() ?? [] }
     effects.append(.storeProgress(id, progress, revision: revision))
   }
 
   mutating func takeStored(revision: UInt64, _ step: LaneStep, _ effects: inout [PollerEffect]) {
-    guard writer.stored(revision: revision), phase == .holding else { return }
-    goOn(step, &effects)
+    guard writer.stored(revision: revision) else { return }
+    parked?.changesStored()
+    if phase == .holding, !isHeldByParking { goOn(step, &effects) }
+  }
+
+  mutating func takeRefused(revision: UInt64, _ step: LaneStep) {
+    let isUnderWay = writer.revisionUnderWay == revision
+    writer.refused(
+      revision: revision, retryAt: step.now.monotonic.adding(milliseconds: step.limits.storeRetryMilliseconds))
+    if isUnderWay { parked?.changesRefused() }
   }
 }

@@ -4,7 +4,7 @@ import StreamModel
 extension Lane {
   /// The ready lane has a permit. Redrives go first: they stand between two batches.
   mutating func takeTurn(_ step: LaneStep, _ effects: inout [PollerEffect]) {
-    if !redrives.isEmpty, !head.isFailing { return deliverRedrive(step, &effects) }
+    if canRedrive { return deliverRedrive(step, &effects) }
     precondition(!isFinished, "a finished lane has no batch to read")
     read(
       .deliver, from: next, count: head.count ?? step.policy.batchSize, bytes: step.policy.payloadByteLimit,
@@ -39,17 +39,22 @@ extension Lane {
     expiredBefore: WallTime?, _ step: LaneStep, _ effects: inout [PollerEffect]
   ) {
     let keepsRecords = purpose == .deliver || purpose == .skip
+    if parked != nil {
+      rejoinEmptyKeys()
+      parked?.isFull = false
+      parked?.isAtShardEnd = false
+    }
     enter(.reading(.init(purpose: purpose)), step)
     effects.append(
       .read(
         id,
         ReadRequest(
           from: from, through: through, countLimit: count, payloadByteLimit: bytes, expiredBefore: expiredBefore,
-          purpose: keepsRecords ? .deliver : .measure)))
+          purpose: keepsRecords ? .deliver : .measure, parking: parkingOfRead(step))))
   }
 
   /// Records that arrived before this moment are too old to be delivered.
-  private func expiryLimit(_ step: LaneStep) -> WallTime? {
+  func expiryLimit(_ step: LaneStep) -> WallTime? {
     guard let age = step.policy.maximumRecordAgeMilliseconds else { return nil }
     return step.now.wall.adding(milliseconds: -age)
   }
@@ -64,7 +69,17 @@ extension Lane {
     case .records(let result):
       take(result, to: reading, step, &effects)
     case .nothingSelected(let begin, let end):
+      parked?.meet([])
       takeNothing(begin, end, reading, step, &effects)
+    case .onlyParked(let begin, let end, let records):
+      parked?.meet(records)
+      takeNothing(begin, end, reading, step, &effects)
+    case .parkingFull(let begin):
+      // What waits in the window stands before it.
+      if case .measureMore(let seen, let from) = reading.purpose {
+        return wait(for: seen, scannedEnd: from, isFull: true, reading, step, &effects)
+      }
+      waitForParking(begin, step, &effects)
     case .caughtUp:
       takeCaughtUp(reading, step, &effects)
     case .shardEnd(let end):
@@ -106,8 +121,10 @@ extension Lane {
         for: seen, scannedEnd: result.scannedEnd, isFull: isBeyond || result.isFull || result.endsShard, reading,
         step, &effects)
     case .deliver:
+      meet(result)
       deliver(result, step, &effects)
     case .skip:
+      meet(result)
       giveUp(result, step, &effects)
     }
   }
@@ -142,14 +159,22 @@ extension Lane {
     countLost(until: begin, &effects)
     // A failing batch begins at the checkpoint: its records are the lane's no more when settings have changed.
     if head.isFailing { head = .open }
-    pass(to: end)
+    pass(to: end, step)
     progressChanged(settlingBatch: false)
     goOn(step, &effects)
   }
 
   /// No record before `index` is one of the lane that is not settled.
-  mutating func pass(to index: RecordIndex) {
+  mutating func pass(to index: RecordIndex, _ step: LaneStep) {
     next = max(next, index)
+    if parked != nil { settleMet(before: next, step) }
+  }
+
+  /// Remembers what was kept out of the batch that was read.
+  private mutating func meet(_ result: ReadResult) {
+    guard parked != nil else { return }
+    parked?.meet(result.parked)
+    parked?.headKey = result.firstKey
   }
 
   private mutating func takeCaughtUp(
@@ -167,7 +192,7 @@ extension Lane {
       progressChanged(settlingBatch: false)
     }
     // A redrive that came while the read was under way goes now: nothing else would wake the lane for it.
-    if isPaused || reading.isDirty || !redrives.isEmpty { goOn(step, &effects) } else { enter(.idle, step) }
+    if isPaused || reading.isDirty || canRedrive { goOn(step, &effects) } else { enter(.idle, step) }
   }
 
   private mutating func takeShardEnd(
@@ -181,6 +206,12 @@ extension Lane {
     head = .open
     pieces.removeAll()
     if isPaused { return goOn(step, &effects) }
+    rejoinEmptyKeys()
+    if parked?.isEmpty == false {
+      // Parked records are the shard's too: it is finished when they are settled.
+      parked?.isAtShardEnd = true
+      return canRedrive ? goOn(step, &effects) : enter(.idle, step)
+    }
     isFinished = true
     progressChanged(settlingBatch: false)
     finishRevision = writer.revision

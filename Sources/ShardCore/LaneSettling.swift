@@ -11,30 +11,16 @@ extension Lane {
     // Records that an operator gave up leave in any case.
     let isGivenUp = skipThrough == nil && decision.givesUp
     let isNamed = isGivenUp && kind == .reportedNoProgress
-    if step.policy.bisectsBatchOnError, decision.splits, extent.count > 1, skipThrough == nil, !isNamed {
+    if isolatesFailures(step), decision.splits, extent.count > 1, skipThrough == nil, !isNamed {
       return bisect(extent, step, &effects)
     }
-    var batch =
-      head.failing
-      ?? FailingBatch(
-        extent: extent, attempts: 0, systemFailures: 0, lastFailure: kind, firstFailedAt: step.now.wall,
-        lastFailedAt: step.now.wall, retryAt: step.now.wall)
-    var delay: Int64
-    if decision.usesAttempt {
-      batch.attempts += 1
-      batch.systemFailures = 0
-      delay = decision.backoff.delayMilliseconds(failures: batch.attempts, jitter: step.jitter)
-    } else {
-      batch.systemFailures += 1
-      delay = decision.backoff.delayMilliseconds(failures: batch.systemFailures, jitter: step.jitter)
-    }
+    var batch = head.failing ?? FailingBatch(extent: extent, failedAt: step.now.wall, lastFailure: kind)
+    var delay = batch.countFailure(kind, decision, step)
     if isGivenUp {
       batch.givenUp = isNamed && extent.count > 1 ? .firstRecord : .batch
+      batch.retryAt = step.now.wall
       delay = 0
     }
-    batch.lastFailure = kind
-    batch.lastFailedAt = step.now.wall
-    batch.retryAt = step.now.wall.adding(milliseconds: delay)
     retryDue = step.now.monotonic.adding(milliseconds: delay)
     head = .failing(batch)
     progressChanged(settlingBatch: false)
@@ -105,7 +91,9 @@ extension Lane {
     _ extent: BatchExtent, because condition: FailureCondition, rest: Int, _ step: LaneStep,
     _ effects: inout [PollerEffect]
   ) {
-    let order = FailureOrder(extent: extent, condition: condition, attempts: head.attempts)
+    let parkedKeys = parked.flatMap { $0.isEmpty ? nil : $0.set }
+    let order = FailureOrder(
+      extent: extent, condition: condition, attempts: head.attempts, parkedKeys: parkedKeys)
     storeFailure(LanePhase.Leaving(order: order, rest: rest), step, &effects)
   }
 
@@ -150,6 +138,7 @@ extension Lane {
   /// so does the next piece of a batch that was split.
   mutating func settle(upTo end: RecordIndex, rest: Int, _ step: LaneStep, _ effects: inout [PollerEffect]) {
     next = end
+    if parked != nil { settleMet(before: end, step) }
     if rest > 0 {
       head = .cut(count: rest)
     } else {

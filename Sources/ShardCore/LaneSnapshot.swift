@@ -29,6 +29,9 @@ public struct LaneSnapshot: Hashable, Sendable {
   /// Batches settled whose progress is not durable.
   public var unstoredBatchCount: Int
   public var lostToRetention: UInt64
+  /// Keys that are parked, and the records of theirs that wait.
+  public var parkedKeyCount = 0
+  public var parkedRecordCount: UInt64 = 0
 
   /// The phases of a lane; `ShardCore.LanePhase` says what each holds and where it can go.
   public enum State: Hashable, Sendable {
@@ -46,6 +49,8 @@ public struct LaneSnapshot: Hashable, Sendable {
     case failureRefused
     /// As many batches are settled but not stored as may be.
     case holdingForStore
+    /// The next record belongs to a parked key, and as many records are parked as may be.
+    case holdingForKeys
     case storeUnavailable
     case paused
     /// The block that begins at this record is damaged.
@@ -58,28 +63,66 @@ public struct LaneSnapshot: Hashable, Sendable {
 
 extension Poller {
   public func lane(_ id: LaneID) -> LaneSnapshot {
-    precondition(lanes.indices.contains(id.rawValue), "a lane is opened before it is looked at")
-    let lane = lanes[id.rawValue]
+    let lane = laneState(id)
     return LaneSnapshot(
-      mapping: mapping(of: id), state: lane.phase.state, since: lane.since, due: lane.phaseDue, next: lane.next,
+      mapping: mapping(of: id), state: lane.isHeldByParking ? .holdingForKeys : lane.phase.state, since: lane.since,
+      due: lane.phaseDue, next: lane.next,
       batch: lane.phase.batch ?? lane.head.failing?.extent, delivery: lane.phase.delivery, failing: lane.head.failing,
       retryDue: lane.head.isFailing ? lane.retryDue : nil, leaving: lane.phase.leaving?.order.condition,
       isPaused: lane.isPaused, isFinished: lane.isFinished, skipsThrough: lane.skipThrough,
       waitingRedriveCount: lane.redrives.count, unstoredBatchCount: lane.writer.unstoredBatches,
-      lostToRetention: lane.lostToRetention)
+      lostToRetention: lane.lostToRetention, parkedKeyCount: lane.parked?.waitingCount ?? 0,
+      parkedRecordCount: lane.parked?.recordCount ?? 0)
   }
 
   /// Whether the lane waits in the ready ring of its mapping for a permit.
   public func waitsForTurn(_ id: LaneID) -> Bool {
-    precondition(lanes.indices.contains(id.rawValue), "a lane is opened before it is looked at")
-    if case .ready = lanes[id.rawValue].phase { return true }
-    return false
+    if let track = track(id) { return track.isReady }
+    return laneState(id).phase == .ready
   }
 
   /// What a restart would find if everything on its way were stored.
   public func progress(_ id: LaneID) -> LaneProgress {
-    precondition(lanes.indices.contains(id.rawValue), "a lane is opened before it is looked at")
-    return lanes[id.rawValue].progress
+    laneState(id).wholeProgress
+  }
+
+  /// The parked keys of a lane, those that wait longest first.
+  public func parkedKeys(_ id: LaneID) -> [ParkedKeySnapshot] {
+    laneState(id).parked?.snapshots ?? []
+  }
+}
+
+/// A parked key as an operator sees it.
+public struct ParkedKeySnapshot: Hashable, Sendable {
+  public var key: PartitionKeyHash
+  /// When it was parked.
+  public var since: WallTime
+  /// The first of its records that is not settled, and how many there are.
+  public var first: RecordIndex
+  public var recordCount: UInt64
+  /// What its head has been through; `nil` unless it has failed.
+  public var failing: FailingBatch?
+  /// When it is delivered next; `nil` while it is being delivered, or stopped.
+  public var due: MonotonicTime?
+  public var isDelivering: Bool
+  /// A block with its next record is damaged.
+  public var stoppedAt: RecordIndex?
+}
+
+extension ParkedKeys {
+  /// Keys that have records to wait for.
+  var waitingCount: Int { keys.count { !$0.ranges.isEmpty } }
+
+  fileprivate var snapshots: [ParkedKeySnapshot] {
+    keys.compactMap { key in
+      key.ranges.first.map { first in
+        ParkedKeySnapshot(
+          key: key.key, since: key.since, first: first, recordCount: key.ranges.count, failing: key.head.failing,
+          due: key.isWorkedOn || key.stoppedAt != nil ? nil : key.due, isDelivering: key.isWorkedOn,
+          stoppedAt: key.stoppedAt)
+      }
+    }
+    .sorted { ($0.since, $0.first) < ($1.since, $1.first) }
   }
 }
 

@@ -14,6 +14,8 @@ public struct Poller: Hashable, Sendable {
   /// Mappings whose door is closing.
   private var closingCount = 0
   var lanes: [Lane] = []
+  /// By LaneID: which lane, or which track of it.
+  private var seats: [Seat] = []
   private var mappings: [Int] = []
   private var links: [ReadyLink] = []
   private var family = Family()
@@ -32,6 +34,14 @@ public struct Poller: Hashable, Sendable {
     case closed
   }
 
+  private struct Seat: Hashable {
+    var lane: Int
+    /// `nil`: the lane itself.
+    var track: Int?
+    /// Whether it counts against the deliveries in flight. Kept for tracks.
+    var holdsPermit = false
+  }
+
   public init(limits: PollerLimits = PollerLimits()) {
     self.limits = limits
   }
@@ -47,7 +57,19 @@ public struct Poller: Hashable, Sendable {
     return MappingID(policies.count - 1)
   }
 
-  public var laneCount: Int { lanes.count }
+  /// Lanes with their tracks.
+  public var laneCount: Int { seats.count }
+
+  /// The lane with this id. Tracks are parts of theirs.
+  func laneState(_ id: LaneID) -> Lane {
+    precondition(seats.indices.contains(id.rawValue), "a lane is opened before it is looked at")
+    return lanes[seats[id.rawValue].lane]
+  }
+
+  func track(_ id: LaneID) -> KeyTrack? {
+    let seat = seats[id.rawValue]
+    return seat.track.flatMap { lanes[seat.lane].parked?.tracks[$0] }
+  }
 
   /// Deliveries of the mapping in flight, with the reads that lead to them.
   public func permitsInUse(_ mapping: MappingID) -> Int { rings[mapping.rawValue].permitsInUse }
@@ -96,6 +118,8 @@ public struct Poller: Hashable, Sendable {
       tell(lane, .retryRequested, now, jitter, &effects)
     case .skipRequested(let lane, let index):
       tell(lane, .skipRequested(through: index), now, jitter, &effects)
+    case .keySkipRequested(let lane, let key, let index):
+      tell(lane, .keySkipRequested(key, through: index), now, jitter, &effects)
     case .damageSkipRequested(let lane, let block, let end):
       tell(lane, .damageSkipRequested(block: block, end: end), now, jitter, &effects)
     case .redriveRequested(let lane, let redrive):
@@ -124,18 +148,25 @@ public struct Poller: Hashable, Sendable {
     precondition(policies.indices.contains(mapping), "a mapping is added before its lanes")
     precondition(opening.parents.count <= 20, "a shard has two parents of ten lanes each at most")
     let unfinished = opening.parents.filter { parent in
-      precondition(lanes.indices.contains(parent.rawValue), "the lanes of parent shards are opened first")
-      return !lanes[parent.rawValue].isFinishDurable
+      precondition(seats.indices.contains(parent.rawValue), "the lanes of parent shards are opened first")
+      return !laneState(parent).isFinishDurable
     }
-    let id = LaneID(lanes.count)
-    family.add(unfinishedParents: unfinished)
-    mappings.append(mapping)
-    links.append(ReadyLink())
-    timers.addLane()
+    let id = LaneID(seats.count)
+    let trackCount = opening.trackCount(policies[mapping])
+    for track in 0...trackCount {
+      family.add(unfinishedParents: track == 0 ? unfinished : [])
+      mappings.append(mapping)
+      links.append(ReadyLink())
+      timers.addLane()
+      seats.append(Seat(lane: lanes.count, track: track == 0 ? nil : track - 1))
+    }
     lanes.append(
       Lane(
-        id: id, opening: opening, hasUnfinishedParents: !unfinished.isEmpty, policy: policies[mapping], now: now))
-    lanes[id.rawValue].goOn(laneStep(id, now, 0), &effects)
+        id: id, opening: opening, hasUnfinishedParents: !unfinished.isEmpty, policy: policies[mapping],
+        trackCount: trackCount, now: now))
+    let index = seats[id.rawValue].lane
+    lanes[index].goOn(laneStep(id, now, 0), &effects)
+    lanes[index].followTracks(laneStep(id, now, 0), &effects)
     follow(id, wasBusy: false, heldPermit: false, now)
     giveTurns(mapping, now, &effects)
   }
@@ -145,7 +176,7 @@ public struct Poller: Hashable, Sendable {
     _ lane: LaneID, _ event: LaneEvent, _ now: Now, _ jitter: UInt64, _ effects: inout [PollerEffect]
   ) {
     guard !isDrained else { return }
-    precondition(lanes.indices.contains(lane.rawValue), "a lane is opened before anything happens to it")
+    precondition(seats.indices.contains(lane.rawValue), "a lane is opened before anything happens to it")
     stepLane(lane, event, now, jitter, &effects)
     giveTurns(mappings[lane.rawValue], now, &effects)
   }
@@ -153,19 +184,25 @@ public struct Poller: Hashable, Sendable {
   private mutating func stepLane(
     _ lane: LaneID, _ event: LaneEvent, _ now: Now, _ jitter: UInt64, _ effects: inout [PollerEffect]
   ) {
-    let index = lane.rawValue
+    let seat = seats[lane.rawValue]
+    let index = seat.lane
     let wasBusy = lanes[index].isBusy
     let heldPermit = lanes[index].phase.holdsPermit
     let wasFinished = lanes[index].isFinishDurable
-    lanes[index].step(event, laneStep(lane, now, jitter), &effects)
-    follow(lane, wasBusy: wasBusy, heldPermit: heldPermit, now)
-    if !wasFinished, lanes[index].isFinishDurable { freeChildren(of: lane, now, &effects) }
+    if let track = seat.track {
+      lanes[index].step(track: track, event, laneStep(lane, now, jitter), &effects)
+    } else {
+      lanes[index].step(event, laneStep(lane, now, jitter), &effects)
+    }
+    let id = lanes[index].id
+    follow(id, wasBusy: wasBusy, heldPermit: heldPermit, now)
+    if !wasFinished, lanes[index].isFinishDurable { freeChildren(of: id, now, &effects) }
   }
 
   /// Brings permits, ring and timers in line with what the lane now is.
-  private mutating func follow(_ lane: LaneID, wasBusy: Bool, heldPermit: Bool, _ now: Now) {
-    let index = lane.rawValue
-    let mapping = mappings[index]
+  private mutating func follow(_ id: LaneID, wasBusy: Bool, heldPermit: Bool, _ now: Now) {
+    let index = seats[id.rawValue].lane
+    let mapping = mappings[id.rawValue]
     let isBusy = lanes[index].isBusy
     if isBusy != wasBusy {
       busyLaneCount += isBusy ? 1 : -1
@@ -173,13 +210,29 @@ public struct Poller: Hashable, Sendable {
     }
     let holdsPermit = lanes[index].phase.holdsPermit
     if holdsPermit != heldPermit { rings[mapping].permitsInUse += holdsPermit ? 1 : -1 }
-    let isReady = lanes[index].phase == .ready
-    if isReady, !links[index].isLinked {
-      rings[mapping].append(index, &links)
-    } else if !isReady, links[index].isLinked {
-      rings[mapping].remove(index, &links)
+    link(id.rawValue, isReady: lanes[index].phase == .ready, mapping)
+    if let due = lanes[index].due { timers.want(due, lane: id.rawValue) }
+    if let trackCount = lanes[index].parked?.tracks.count {
+      for track in 0..<trackCount { followTrack(track, of: index, seat: id.rawValue + 1 + track, mapping) }
     }
-    if let due = lanes[index].due { timers.want(due, lane: index) }
+  }
+
+  private mutating func followTrack(_ track: Int, of lane: Int, seat: Int, _ mapping: Int) {
+    guard let state = lanes[lane].parked?.tracks[track] else { return }
+    if state.holdsPermit != seats[seat].holdsPermit {
+      seats[seat].holdsPermit = state.holdsPermit
+      rings[mapping].permitsInUse += state.holdsPermit ? 1 : -1
+    }
+    link(seat, isReady: state.isReady, mapping)
+    if let due = state.due { timers.want(due, lane: seat) }
+  }
+
+  private mutating func link(_ seat: Int, isReady: Bool, _ mapping: Int) {
+    if isReady, !links[seat].isLinked {
+      rings[mapping].append(seat, &links)
+    } else if !isReady, links[seat].isLinked {
+      rings[mapping].remove(seat, &links)
+    }
   }
 
   /// Hands out the permits that are free, to the lanes that have waited longest.
@@ -187,7 +240,7 @@ public struct Poller: Hashable, Sendable {
     while rings[mapping].hasTurn {
       let index = rings[mapping].first
       stepLane(LaneID(index), .turnGiven, now, 0, &effects)
-      precondition(lanes[index].phase.holdsPermit, "a lane uses its turn")
+      precondition(!links[index].isLinked, "a lane uses its turn")
       precondition(
         rings[mapping].permitsInUse <= rings[mapping].permitLimit, "no more deliveries in flight than permitted")
     }
@@ -221,7 +274,7 @@ public struct Poller: Hashable, Sendable {
   private mutating func drain(_ event: LaneEvent, _ now: Now, _ effects: inout [PollerEffect]) {
     guard !isDrained else { return }
     isDraining = true
-    for index in lanes.indices { stepLane(LaneID(index), event, now, 0, &effects) }
+    for index in lanes.indices { stepLane(lanes[index].id, event, now, 0, &effects) }
   }
 
   // MARK: Changing a mapping
@@ -268,7 +321,9 @@ public struct Poller: Hashable, Sendable {
   private mutating func tellLanes(
     of mapping: Int, _ event: LaneEvent, _ now: Now, _ effects: inout [PollerEffect]
   ) {
-    for index in lanes.indices where mappings[index] == mapping { stepLane(LaneID(index), event, now, 0, &effects) }
+    for index in lanes.indices where mappings[lanes[index].id.rawValue] == mapping {
+      stepLane(lanes[index].id, event, now, 0, &effects)
+    }
     giveTurns(mapping, now, &effects)
   }
 
@@ -288,8 +343,8 @@ extension PollerEvent {
     case .readAnswered(_, .records): true
     case .laneOpened, .shardChanged, .readAnswered, .progressStored, .progressRefused, .failureStored,
       .failureRefused, .timerFired, .pauseRequested, .resumeRequested, .retryRequested, .skipRequested,
-      .damageSkipRequested, .redriveRequested, .policyChanged, .mappingCloseRequested, .mappingOpenRequested,
-      .drainRequested, .stopRequested:
+      .keySkipRequested, .damageSkipRequested, .redriveRequested, .policyChanged, .mappingCloseRequested,
+      .mappingOpenRequested, .drainRequested, .stopRequested:
       false
     }
   }

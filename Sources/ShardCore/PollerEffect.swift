@@ -13,7 +13,8 @@ public import StreamModel
 /// | `storeFailure` | `failureStored` or `failureRefused`, same ticket |
 /// | `armTimer` | `timerFired`, unless a later order arms another moment |
 ///
-/// At most one read, one delivery, one progress and one failure of a lane are under way at any time.
+/// At most one read, one delivery, one progress and one failure of a lane are under way at any time; and one read, one
+/// delivery and one failure of each of its tracks.
 public enum PollerEffect: Hashable, Sendable {
   case read(LaneID, ReadRequest)
   /// Hand the records to the handler: those of the last `read` for delivery, or those of a failure entry.
@@ -42,13 +43,18 @@ public struct Delivery: Hashable, Sendable {
   public var extent: BatchExtent
   /// 1 for the first delivery of this batch.
   public var attempt: Int
+  /// The parked key whose records these are; `nil` for a batch of the lane's own.
+  public var key: PartitionKeyHash?
 
   public enum Source: Hashable, Sendable {
     case shard
     case failureEntry(UInt64)
   }
 
-  public init(id: DeliveryID, source: Source, extent: BatchExtent, attempt: Int) {
+  public init(
+    id: DeliveryID, source: Source, extent: BatchExtent, attempt: Int, key: PartitionKeyHash? = nil
+  ) {
+    self.key = key
     self.id = id
     self.source = source
     self.extent = extent
@@ -62,8 +68,19 @@ public struct FailureOrder: Hashable, Sendable {
   public var condition: FailureCondition
   /// Deliveries that used up an attempt.
   public var attempts: Int
+  /// Records of these keys between the first and the last are not meant: they are parked. `nil`: no key is.
+  public var parkedKeys: ParkedKeySet?
+  /// The parked key whose records these are, and which they are; without one, all between the first and the last.
+  public var key: PartitionKeyHash?
+  public var ranges: [RecordRange]
 
-  public init(extent: BatchExtent, condition: FailureCondition, attempts: Int) {
+  public init(
+    extent: BatchExtent, condition: FailureCondition, attempts: Int, parkedKeys: ParkedKeySet? = nil,
+    key: PartitionKeyHash? = nil, ranges: [RecordRange] = []
+  ) {
+    self.parkedKeys = parkedKeys
+    self.key = key
+    self.ranges = ranges
     self.extent = extent
     self.condition = condition
     self.attempts = attempts

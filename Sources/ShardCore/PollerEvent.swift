@@ -1,6 +1,7 @@
 public import StreamModel
 
-/// A lane of a poller: its place in the order in which lanes were opened, from 0.
+/// A lane of a poller: its place in the order in which lanes were opened, from 0. Behind a lane that blocks by key stand
+/// its tracks, which take the places that follow: see ``LaneOpening/trackCount(_:)``.
 public struct LaneID: Hashable, Comparable, Sendable {
   public var rawValue: Int
 
@@ -44,6 +45,27 @@ public struct LaneOpening: Hashable, Sendable {
     self.parents = parents
     self.progress = progress
   }
+
+  /// How many tracks the lane has. One for keys that were parked under other settings.
+  public func trackCount(_ policy: LanePolicy) -> Int {
+    policy.parking?.deliveryLimit ?? (progress.parked.isEmpty ? 0 : 1)
+  }
+}
+
+/// A record that a handler named as failed, as lanes that block by key are told of it.
+public struct FailedRecord: Hashable, Sendable {
+  public var index: RecordIndex
+  /// The records of the batch before this one, which are done.
+  public var position: Int
+  public var key: PartitionKeyHash
+  public var arrival: WallTime
+
+  public init(index: RecordIndex, position: Int, key: PartitionKeyHash, arrival: WallTime) {
+    self.index = index
+    self.position = position
+    self.key = key
+    self.arrival = arrival
+  }
 }
 
 /// How a delivery ended.
@@ -51,6 +73,8 @@ public enum DeliveryAnswer: Hashable, Sendable {
   case succeeded
   /// The `position` records of the batch before this one are done. At the batch's first record nothing is.
   case failed(at: RecordIndex, position: Int)
+  /// The same, of a lane that blocks by key.
+  case recordFailed(FailedRecord)
   /// There is no verdict, or none that can be used: nothing is done. `rule` is the first retry rule that the failure
   /// falls under, if it falls under one.
   case faulted(FailureKind, rule: RetryRuleID?)
@@ -85,6 +109,8 @@ public enum PollerEvent: Hashable, Sendable {
   case retryRequested(LaneID)
   /// Give up the records up to and including this one: they leave the lane as failure entries.
   case skipRequested(LaneID, through: RecordIndex)
+  /// Give up the records of a parked key up to and including this one: they leave the lane as failure entries.
+  case keySkipRequested(LaneID, PartitionKeyHash, through: RecordIndex)
   /// Give up the damaged block at which the lane stopped: nobody can read its records, up to `end`, and those that are
   /// not settled are counted as lost.
   case damageSkipRequested(LaneID, block: RecordIndex, end: RecordIndex)

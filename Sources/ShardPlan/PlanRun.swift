@@ -274,7 +274,7 @@ struct PlanRun {
       let (done, rest) = invocation.records.split(at: position)
       invocation.next = .rest(rest)
       settle(done)
-    case .failed, .faulted:
+    case .failed, .recordFailed, .faulted:
       if let departure {
         invocation.next = .departure(departure.condition)
       } else if progress.failing == nil {

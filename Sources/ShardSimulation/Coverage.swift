@@ -12,6 +12,8 @@ public struct Coverage: Hashable, Sendable, CustomStringConvertible {
     case gaveUp, gaveUpFirst, givenUp, restoredGivenUp, uncounted
     case pause, resume, skip, skipDamage, retry, redrive, redriveSucceeded, redriveFailed
     case policyChanged, closeRequested, closeStopped, mappingClosed, mappingOpened
+    case readOnlyParked, readParkingFull, keyDelivered, keysParked, keySkip, keySkipDamage, restoredParked
+    case inHoldingForKeys
     case timer, earlyTimer, restoredFailing, finished
     case factorChanged, factorChangedBetweenLanes, factorChangedAgain
     case inWaitingForParents, inIdle, inWaitingForTurn, inReading, inWindowing, inDelivering, inCancelling

@@ -35,21 +35,27 @@ public enum Sabotage: CaseIterable, Sendable {
   case keepsFormerLimits
   /// The poller does not know the retry rules of its mappings.
   case forgetsRetryRules
+  /// Reads do not keep parked keys out of a batch.
+  case deliversParkedKeys
+  /// Parked records are not stored.
+  case losesParkedRecords
+  /// More may be parked than the checker knows.
+  case loosensParking
 
   /// The promise that is broken.
   public var promise: Promise {
     switch self {
     case .deliversSettledRecord: .order
-    case .deliversPastUnsettledRecord: .blocking
+    case .deliversPastUnsettledRecord, .deliversParkedKeys: .blocking
     case .deliversTwice: .exclusivity
     case .miscountsAttempts, .forgetsRetryRules: .expiry
     case .movesCheckpointAhead: .checkpoint
-    case .losesFailureEntries, .forgetsHindmostLane: .completeness
+    case .losesFailureEntries, .forgetsHindmostLane, .losesParkedRecords: .completeness
     case .forgetsForemostLane: .repeats
     case .forgetsParents: .family
     case .losesTimers, .losesChanges: .liveness
     case .loosensStoreBound: .repeats
-    case .floods: .bounds
+    case .floods, .loosensParking: .bounds
     case .sendsToTheBack: .fairness
     case .ignoresClosing: .settings
     case .keepsFormerLimits: .expiry

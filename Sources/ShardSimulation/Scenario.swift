@@ -41,6 +41,8 @@ struct Scenario {
   struct ShardLane {
     var mapping: Int
     var selection: LaneSelection
+    /// For a track of a lane that blocks by key: how many places before it the lane stands. Zero: a lane.
+    var track = 0
   }
   static let recordLimit = 192
 
@@ -90,6 +92,12 @@ struct Scenario {
   private mutating func drawLanes(_ random: inout SplitMix64) {
     var left = Self.laneLimitOfShard - policies.count
     for mapping in policies.indices {
+      if random.chance(350), left > 0 {
+        let tracks = random.within(1...min(left, 2))
+        left -= tracks
+        addKeyLane(of: mapping, tracks: tracks, &random)
+        continue
+      }
       let more = random.chance(300) ? min(left, random.within(1...2)) : 0
       left -= more
       let rejected = random.chance(400) ? UInt8(truncatingIfNeeded: random.next()) : 0
@@ -127,14 +135,26 @@ struct Scenario {
   }
 
   /// Gives one of the mappings another number of lanes, within what a world has room for. The numbers of lanes that the
-  /// mappings had, and those that they have now; `nil` if they are the same.
+  /// mappings had, and those that they have now; `nil` if they are the same. Not where one blocks by key.
   mutating func changeFactor(_ random: inout SplitMix64) -> (former: [Int], new: [Int])? {
     let former = policies.indices.map { mapping in lanesOfShard.count { $0.mapping == mapping } }
     let mapping = random.below(policies.count)
+    guard policies.allSatisfy({ $0.parking == nil }) else { return nil }
     var new = former
     let room = Self.laneLimitOfShard - former.reduce(0, +) + former[mapping]
     new[mapping] = random.within(1...room)
     return new == former ? nil : (former, new)
+  }
+
+  /// A lane of this mapping that blocks by key, and its tracks.
+  private mutating func addKeyLane(of mapping: Int, tracks: Int, _ random: inout SplitMix64) {
+    policies[mapping].parking = ParkingPolicy(
+      keyLimit: random.within(1...6), recordLimit: random.within(1...30), deliveryLimit: tracks)
+    let rejected = random.chance(300) ? UInt8(truncatingIfNeeded: random.next()) : 0
+    for track in 0...tracks {
+      lanesOfShard.append(
+        ShardLane(mapping: mapping, selection: LaneSelection(rejected: rejected), track: track))
+    }
   }
 
   static let payloadLimit = 100
@@ -146,6 +166,7 @@ struct Scenario {
     policy.unstoredBatchLimit = policies[mapping].unstoredBatchLimit
     // Failures are matched against them outside: they change only while the mapping is closed.
     policy.retryRules = policies[mapping].retryRules
+    policy.parking = policies[mapping].parking
     if policy.maximumRetryAttempts == nil, policy.maximumRecordAgeMilliseconds == nil {
       policy.maximumRetryAttempts = policies[mapping].maximumRetryAttempts
       policy.maximumRecordAgeMilliseconds = policies[mapping].maximumRecordAgeMilliseconds

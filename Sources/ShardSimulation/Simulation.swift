@@ -43,7 +43,11 @@ public struct Simulation: Sendable {
 
 extension World {
   var unsettledLane: Int {
-    lanes.indices.first { !LivenessChecker.isSettled(lanes[$0], store.lanes[$0], of: store.shards[lanes[$0].shard]) }
+    lanes.indices.first { lanes[$0].blocksByKey && !isSettledByKey($0) }
+      ?? lanes.indices.first {
+        !lanes[$0].blocksByKey
+          && !LivenessChecker.isSettled(lanes[$0], store.lanes[$0], of: store.shards[lanes[$0].shard])
+      }
       ?? 0
   }
 

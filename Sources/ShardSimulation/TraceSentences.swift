@@ -22,6 +22,8 @@ extension PollerEvent {
     case .resumeRequested(let lane): return "\(lane.name): an operator resumes it"
     case .retryRequested(let lane): return "\(lane.name): an operator wants its retry now"
     case .skipRequested(let lane, let index): return "\(lane.name): an operator skips through record \(index.rawValue)"
+    case .keySkipRequested(let lane, let key, let index):
+      return "\(lane.name): an operator skips key \(key.rawValue) through record \(index.rawValue)"
     case .damageSkipRequested(let lane, let block, let end):
       return "\(lane.name): an operator skips the damaged block \(block.rawValue)..<\(end.rawValue)"
     case .redriveRequested(let lane, let redrive): return "\(lane.name): an operator redrives entry \(redrive.entry)"
@@ -42,6 +44,7 @@ extension PollerEffect {
       let purpose = request.purpose == .deliver ? "to deliver" : "to measure"
       return "\(lane.name): read \(purpose), up to \(request.countLimit) from record \(request.from.rawValue)"
         + (request.through.map { " through \($0.rawValue)" } ?? "")
+        + (request.ranges.isEmpty ? "" : ", parked records \(request.ranges.indexes)")
     case .deliver(let lane, let delivery):
       let source =
         if case .failureEntry(let entry) = delivery.source { "entry \(entry)" } else { delivery.extent.words }
@@ -84,6 +87,12 @@ extension LaneProgress {
       case nil: break
       }
     }
+    for change in parked {
+      remarks += ", key \(change.key.rawValue) "
+      remarks +=
+        change.state.map { "parked, settled before \($0.settledBefore.rawValue), new \(change.added.indexes)" }
+        ?? "is parked no more"
+    }
     if isPaused { remarks += ", paused" }
     if isFinished { remarks += ", finished" }
     if lostToRetention > 0 { remarks += ", \(lostToRetention) lost to retention" }
@@ -99,6 +108,9 @@ extension ReadAnswer {
       result.extent.words + (result.isFull ? ", full" : "")
         + (result.expiredCount > 0 ? ", \(result.expiredCount) too old" : "")
     case .nothingSelected(let begin, let end): "nothing for the lane in \(begin.rawValue)..<\(end.rawValue)"
+    case .onlyParked(let begin, let end, let parked):
+      "only \(parked.count) records of parked keys in \(begin.rawValue)..<\(end.rawValue)"
+    case .parkingFull(let begin): "a record of a parked key from \(begin.rawValue) on, no more may be parked"
     case .caughtUp: "nothing, the shard is open"
     case .shardEnd(let end): "the end of the shard, \(end.rawValue)"
     case .corrupted(let block): "a damaged block at record \(block.rawValue)"
@@ -112,6 +124,7 @@ extension DeliveryAnswer {
     switch self {
     case .succeeded: "succeeded"
     case .failed(at: let index, position: _): "failed at record \(index.rawValue)"
+    case .recordFailed(let failed): "failed at record \(failed.index.rawValue), key \(failed.key.rawValue)"
     case .faulted(let kind, let rule): "failed: \(kind)" + (rule.map { ", retry rule \($0.rawValue)" } ?? "")
     }
   }

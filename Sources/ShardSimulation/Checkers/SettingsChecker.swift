@@ -8,7 +8,7 @@ enum SettingsChecker {
     _ request: ReadRequest, in lane: WorldLane, _ policy: LanePolicy, isClosing: Bool
   ) -> StaticString? {
     if isClosing { return "a lane of a closed mapping reads" }
-    return lane.frozenCount == 0 && request.countLimit > policy.batchSize
+    return lane.frozenCount == 0 && !lane.blocksByKey && request.countLimit > policy.batchSize
       ? "a batch is formed that is larger than it may be now" : nil
   }
 

@@ -8,6 +8,8 @@ import StreamModel
 struct ModelLane: Hashable {
   /// What a new process finds.
   private(set) var committed = LaneProgress()
+  /// The parked keys with it.
+  private(set) var parked = ModelParked()
   /// Progress was stored at least once.
   private(set) var hasProgress = false
 
@@ -40,7 +42,9 @@ struct ModelLane: Hashable {
   }
 
   mutating func commitProgress() {
+    for change in progress.parked { parked.apply(change) }
     committed = progress
+    committed.parked = []
     hasProgress = true
     progressState = .committed
   }
@@ -56,6 +60,13 @@ struct ModelLane: Hashable {
   mutating func commitFailure() { failureState = .committed }
 
   mutating func endFailure() { failureState = .none }
+
+  /// What a lane that opens is given.
+  var opening: LaneProgress {
+    var progress = committed
+    progress.parked = parked.all
+    return progress
+  }
 
   mutating func crash() {
     progressState = .none

@@ -149,6 +149,8 @@ struct World {
         lane.shard = shard
         lane.mapping = mapping
         lane.selection = scenario.lanesOfShard[place].selection
+        lane.track = scenario.lanesOfShard[place].track
+        lane.blocksByKey = scenario.policies[mapping].parking != nil
         mappingLanes[mapping] |= 1 << UInt64(lanes.count)
         lanes.append(lane)
       }
@@ -174,6 +176,7 @@ struct World {
     for var policy in scenario.policies {
       if sabotage == .loosensStoreBound { policy.unstoredBatchLimit += 3 }
       if sabotage == .forgetsRetryRules { policy.retryRules = nil }
+      if sabotage == .loosensParking { policy.parking?.recordLimit += 3 }
       _ = poller.addMapping(policy)
     }
     isStarting = true
@@ -183,16 +186,22 @@ struct World {
       if let failing = store.lanes[index].committed.failing {
         coverage.count(failing.givenUp == nil ? .restoredFailing : .restoredGivenUp)
       }
+      if lanes[index].blocksByKey {
+        if store.lanes[index].parked.keyCount > 0 { coverage.count(.restoredParked) }
+        forgetSettledNow(index)
+      }
       lanes[index].restart(from: store.lanes[index].committed)
     }
-    for index in lanes.indices { openLane(index) }
+    for index in lanes.indices where lanes[index].track == 0 { openLane(index) }
     isStarting = false
   }
 
   /// The lanes of a mapping that work on a shard.
   func lanesOf(shard: Int, _ mapping: Int) -> [LaneID] {
-    (0..<lanesPerShard).filter { scenario.lanesOfShard[$0].mapping == mapping }
-      .map { LaneID(store.lane(of: shard, $0)) }
+    (0..<lanesPerShard).filter {
+      scenario.lanesOfShard[$0].mapping == mapping && scenario.lanesOfShard[$0].track == 0
+    }
+    .map { LaneID(store.lane(of: shard, $0)) }
   }
 
   mutating func openLane(_ index: Int) {
@@ -203,7 +212,7 @@ struct World {
     send(
       .laneOpened(
         LaneOpening(
-          mapping: MappingID(lanes[index].mapping), parents: parents, progress: store.lanes[index].committed)))
+          mapping: MappingID(lanes[index].mapping), parents: parents, progress: store.lanes[index].opening)))
   }
 
   /// The process ends at once. What is not durable never was.
@@ -233,6 +242,7 @@ struct World {
     }
     poller.step(event, at: now, random: &pollerRandom, effects: &effects)
     if steps & 7 == 0 { sampleState() }
+    if lastLane < poller.laneCount, lanes[lastLane].blocksByKey { checkParkedKeys(main(of: lastLane)) }
   }
 
   /// Carries the orders out, one after the other. The process may end between two of them.
@@ -306,7 +316,10 @@ struct World {
   /// The poller says that it is drained: all is durable, and a new process goes on from there.
   private mutating func endDrained() {
     coverage.count(.drained)
-    for index in lanes.indices {
+    for index in lanes.indices where lanes[index].blocksByKey {
+      violate(.liveness, checkDrainedByKey(index), index)
+    }
+    for index in lanes.indices where !lanes[index].blocksByKey {
       violate(
         .liveness, LivenessChecker.checkDrained(lanes[index], store.lanes[index], of: store.shards[lanes[index].shard]),
         index)
@@ -315,6 +328,7 @@ struct World {
   }
 
   private mutating func countLost(_ lane: Int, _ count: Int) {
+    if lanes[lane].blocksByKey { return countLostByKey(lane, count) }
     coverage.count(.lost)
     let shard = store.shards[lanes[lane].shard]
     violate(.completeness, CompletenessChecker.checkLost(count, in: lanes[lane], of: shard), lane)
@@ -349,6 +363,7 @@ struct World {
     case .backingOff: coverage.count(.inBackingOff)
     case .storingFailure: coverage.count(.inStoringFailure)
     case .failureRefused: coverage.count(.inFailureRefused)
+    case .holdingForKeys: coverage.count(.inHoldingForKeys)
     case .holdingForStore: coverage.count(.inHolding)
     case .storeUnavailable: coverage.count(.inUnavailable)
     case .paused: coverage.count(.inPaused)

@@ -38,7 +38,11 @@ extension World {
     forEachLane(of: mapping) { lane in
       lane.attemptsAtChange = lane.attempts + (lane.isDelivering ? 1 : 0)
       // It may have become too old.
-      if policy.maximumRecordAgeMilliseconds != nil { lane.retryNotBefore = 0 }
+      if policy.maximumRecordAgeMilliseconds != nil {
+        lane.retryNotBefore = 0
+        lane.notBefore.removeAll()
+      }
+      lane.settingsChanged = true
       // A window that is looked at again may put the lane behind others.
       lane.turnsOfOthers = 0
     }
@@ -81,6 +85,10 @@ extension World {
       left &= left &- 1
       // A shard that was split just now has lanes that the poller does not know yet.
       guard lane < poller.laneCount else { continue }
+      guard !lanes[lane].blocksByKey else {
+        violate(.liveness, checkDrainedByKey(lane), lane)
+        continue
+      }
       violate(
         .liveness,
         LivenessChecker.checkDrained(lanes[lane], store.lanes[lane], of: store.shards[lanes[lane].shard]), lane)

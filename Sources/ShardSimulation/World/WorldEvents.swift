@@ -80,7 +80,9 @@ extension World {
 
   mutating func markChanged(_ shard: Int) {
     guard sabotage != .losesChanges else { return }
-    for place in 0..<lanesPerShard { changed |= bit(store.lane(of: shard, place)) }
+    for place in 0..<lanesPerShard where scenario.lanesOfShard[place].track == 0 {
+      changed |= bit(store.lane(of: shard, place))
+    }
   }
 
   private mutating func append() {
@@ -174,7 +176,7 @@ extension World {
     }
     addLanes(from: firstNew)
     let formerLife = life
-    for lane in store.lane(of: firstNew, 0)..<lanes.count {
+    for lane in store.lane(of: firstNew, 0)..<lanes.count where lanes[lane].track == 0 {
       lastLane = lane
       openLane(lane)
       // A process that ended meanwhile has opened all lanes again.
@@ -222,8 +224,9 @@ extension World {
   // MARK: Operators
 
   private mutating func operate() -> Bool {
-    let lane = random.below(lanes.count)
+    let lane = main(of: random.below(lanes.count))
     lastLane = lane
+    if lanes[lane].blocksByKey, random.chance(300) { return skipDamageOfKeys(lane) || skipKey(lane) }
     switch random.below(8) {
     case 0:
       coverage.count(.pause)
@@ -236,6 +239,7 @@ extension World {
     case 4:
       coverage.count(.retry)
       lanes[lane].retryNotBefore = 0
+      lanes[lane].notBefore.removeAll()
       send(.retryRequested(LaneID(lane)))
     case 5, 6:
       return skip(lane)
@@ -252,9 +256,15 @@ extension World {
     coverage.count(.skipDamage)
     lanes[lane].damage = Int(block.rawValue)..<end
     lanes[lane].readBegin = end
+    if lanes[lane].blocksByKey {
+      lanes[lane].damagedRecords = damagedRecords(of: lane, in: Int(poller.lane(LaneID(lane)).next.rawValue)..<end)
+    }
     send(.damageSkipRequested(LaneID(lane), block: block, end: RecordIndex(UInt64(end))))
     // Other lanes may share the shards in a process that started meanwhile.
-    if lanes.indices.contains(lane) { lanes[lane].damage = 0..<0 }
+    if lanes.indices.contains(lane) {
+      lanes[lane].damage = 0..<0
+      lanes[lane].damagedRecords = []
+    }
     return true
   }
 
@@ -263,7 +273,8 @@ extension World {
     guard !isDraining, doors[lanes[lane].mapping] == .open, snapshot.state != .waitingForParents, !snapshot.isFinished
     else { return false }
     coverage.count(.skip)
-    let end = lanes[lane].position + random.within(1...12)
+    let position = lanes[lane].blocksByKey ? Int(snapshot.next.rawValue) : lanes[lane].position
+    let end = position + random.within(1...12)
     lanes[lane].skipEnd = max(lanes[lane].skipEnd, end)
     lanes[lane].turnsOfOthers = 0
     cause = .skip
@@ -306,7 +317,7 @@ extension World {
     for lane in lanes.indices {
       if lanes[lane].hangs, lanes[lane].isDelivering { delivering |= bit(lane) }
       lastLane = lane
-      if !isDraining { send(.resumeRequested(LaneID(lane))) }
+      if !isDraining, lanes[lane].track == 0 { send(.resumeRequested(LaneID(lane))) }
     }
   }
 
@@ -333,8 +344,11 @@ extension World {
   }
 
   var isSettled: Bool {
+    for lane in lanes.indices where lanes[lane].blocksByKey && !isSettledByKey(lane) { return false }
     for lane in lanes.indices
-    where !LivenessChecker.isSettled(lanes[lane], store.lanes[lane], of: store.shards[lanes[lane].shard]) {
+    where !lanes[lane].blocksByKey
+      && !LivenessChecker.isSettled(lanes[lane], store.lanes[lane], of: store.shards[lanes[lane].shard])
+    {
       return false
     }
     return true

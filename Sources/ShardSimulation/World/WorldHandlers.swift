@@ -3,21 +3,15 @@ import StreamModel
 
 extension World {
   mutating func deliver(_ lane: Int, _ delivery: Delivery) {
-    let shard = lanes[lane].shard
-    if delivery.source == .shard { lanes[lane].pass(to: Int(delivery.extent.first.rawValue), in: store.shards[shard]) }
-    violate(.order, OrderChecker.check(delivery, in: lanes[lane], of: store.shards[shard]), lane)
-    violate(
-      .blocking, BlockingChecker.check(delivery, in: lanes[lane], store.lanes[lane], of: store.shards[shard]), lane)
-    violate(
-      .expiry,
-      ExpiryChecker.check(delivery, in: lanes[lane], of: store.shards[shard], scenario.policies[lanes[lane].mapping]),
-      lane)
-    violate(.expiry, ExpiryChecker.checkWait(delivery, in: lanes[lane], at: monotonic), lane)
+    if lanes[lane].blocksByKey {
+      checkByKey(delivery, lane)
+    } else {
+      checkAsWhole(delivery, lane)
+    }
     violate(.exclusivity, ExclusivityChecker.check(delivery, in: lanes[lane]), lane)
     violate(
       .settings,
       SettingsChecker.check(delivery, in: lanes[lane], isClosing: doors[lanes[lane].mapping] != .open), lane)
-    violate(.repeats, RepeatsChecker.checkRestart(delivery, in: store.lanes[lane]), lane)
     if case .failureEntry(let entry) = delivery.source {
       violate(.order, OrderChecker.checkRedrive(entry: entry, in: lanes[lane]), lane)
       countTurn(of: lane)
@@ -31,6 +25,20 @@ extension World {
     if lanes[lane].hangs { coverage.count(.hung) } else { delivering |= bit(lane) }
     permits |= bit(lane)
     checkPermits(lanes[lane].mapping, lane, isNew: delivery.source != .shard)
+  }
+
+  private mutating func checkAsWhole(_ delivery: Delivery, _ lane: Int) {
+    let shard = lanes[lane].shard
+    if delivery.source == .shard { lanes[lane].pass(to: Int(delivery.extent.first.rawValue), in: store.shards[shard]) }
+    violate(.order, OrderChecker.check(delivery, in: lanes[lane], of: store.shards[shard]), lane)
+    violate(
+      .blocking, BlockingChecker.check(delivery, in: lanes[lane], store.lanes[lane], of: store.shards[shard]), lane)
+    violate(
+      .expiry,
+      ExpiryChecker.check(delivery, in: lanes[lane], of: store.shards[shard], scenario.policies[lanes[lane].mapping]),
+      lane)
+    violate(.expiry, ExpiryChecker.checkWait(delivery, in: lanes[lane], at: monotonic), lane)
+    violate(.repeats, RepeatsChecker.checkRestart(delivery, in: store.lanes[lane]), lane)
   }
 
   mutating func cancel(_ lane: Int, _ delivery: DeliveryID) {
@@ -56,7 +64,11 @@ extension World {
     lanes[lane].cancellation = .none
     delivering &= ~bit(lane)
     permits &= ~bit(lane)
-    if delivery.source == .shard { take(answer, to: delivery.extent, cancellation, in: lane) }
+    if delivery.source == .shard, lanes[lane].blocksByKey {
+      takeByKey(answer, to: delivery, cancellation, in: lane)
+    } else if delivery.source == .shard {
+      take(answer, to: delivery.extent, cancellation, in: lane)
+    }
     send(.handlerAnswered(LaneID(lane), delivery.id, answer))
   }
 
@@ -73,6 +85,12 @@ extension World {
 
   private mutating func chooseAnswer(to delivery: Delivery, in lane: Int) -> DeliveryAnswer {
     guard isFaulty else { return .succeeded }
+    if lanes[lane].blocksByKey, delivery.source == .shard {
+      let (answer, point, random) = chooseAnswerByKey(to: delivery, in: lane)
+      self.random = random
+      coverage.count(point)
+      return answer
+    }
     let extent = delivery.extent
     let shard = store.shards[lanes[lane].shard]
     let selection = lanes[lane].selection
@@ -140,6 +158,8 @@ extension World {
       succeed(upTo: extent.end, rest: 0, in: lane)
     case .failed(at: let index, position: let position) where index > extent.first && index < extent.end:
       succeed(upTo: index, rest: extent.count - position, in: lane)
+    case .recordFailed:
+      preconditionFailure("only lanes that block by key are told of a failed record")
     case .failed(at: let index, position: _):
       let kind: FailureKind = index == extent.first ? .reportedNoProgress : .invalidResponse
       fail(extent, kind, rules?[rules?.rule(ofKind: kind)], in: lane)

@@ -7,6 +7,9 @@ struct WorldLane: Hashable {
   var shard = 0
   var mapping = 0
   var selection = LaneSelection.all
+  /// How many places before this one its lane stands, for a track; zero for a lane.
+  var track = 0
+  var blocksByKey = false
 
   // Where the lane must stand.
   /// Every record of the lane before this is settled.
@@ -32,6 +35,20 @@ struct WorldLane: Hashable {
   var damage = 0..<0
   var settledBatches = 0
   var storedBatches = 0
+
+  // Of a lane that blocks by key.
+  /// The records of the last read, or of the delivery under way.
+  var batch: [Int] = []
+  /// The records of the failure entry under way.
+  var leaving: [Int] = []
+  /// Parked records given up by an operator, through this one.
+  var keySkips: [PartitionKeyHash: Int] = [:]
+  /// Records that must not be delivered alone before this moment.
+  var notBefore: [Int: Int64] = [:]
+  /// The policy is not the one that the world began with: attempts may be more than it allows.
+  var settingsChanged = false
+  /// Parked records of the damaged block that an operator gives up in this step.
+  var damagedRecords: [Int] = []
 
   // Under way.
   var request = ReadRequest(
@@ -150,5 +167,10 @@ struct WorldLane: Hashable {
     redriveFirst = 0
     redriveEnd = 0
     turnsOfOthers = 0
+    batch.removeAll()
+    leaving.removeAll()
+    keySkips.removeAll()
+    notBefore.removeAll()
+    damagedRecords.removeAll()
   }
 }

@@ -6,8 +6,9 @@ extension World {
     violate(.exclusivity, ExclusivityChecker.checkRead(in: lanes[lane]), lane)
     violate(
       .family, FamilyChecker.checkRead(of: lanes[lane], in: store, scenario.lanesOfShard), lane)
-    let skips = request.through != nil
+    let skips = request.through != nil || isKeySkip(request, lane)
     lanes[lane].request = request
+    if sabotage == .deliversParkedKeys { lanes[lane].request.parking?.keys = ParkedKeySet() }
     lanes[lane].isReading = true
     lanes[lane].skipReads = skips
     lanes[lane].readAt = wall
@@ -17,10 +18,10 @@ extension World {
       SettingsChecker.checkRead(
         request, in: lanes[lane], policy(of: lane), isClosing: doors[lanes[lane].mapping] != .open), lane)
     // A read may be answered from what the store was when it was asked for.
-    lanes[lane].earlyAnswer = isFaulty && random.chance(300) ? answer(request, lane) : nil
+    lanes[lane].earlyAnswer = isFaulty && random.chance(300) ? answer(lanes[lane].request, lane) : nil
     reading |= bit(lane)
     if request.purpose == .deliver, !skips {
-      violate(.repeats, RepeatsChecker.check(lanes[lane], policy(of: lane)), lane)
+      violate(.repeats, RepeatsChecker.check(lanes[main(of: lane)], policy(of: lane)), lane)
       permits |= bit(lane)
       checkPermits(lanes[lane].mapping, lane, isNew: true)
       countTurn(of: lane)
@@ -36,7 +37,7 @@ extension World {
     while others != 0 {
       let other = others.trailingZeroBitCount
       others &= others &- 1
-      guard other < poller.laneCount, poller.waitsForTurn(LaneID(other)) else {
+      guard other < poller.laneCount, lanes[other].track == 0, poller.waitsForTurn(LaneID(other)) else {
         lanes[other].turnsOfOthers = 0
         continue
       }
@@ -50,7 +51,11 @@ extension World {
   }
 
   func answer(_ request: ReadRequest, _ lane: Int) -> ReadAnswer {
-    store.shards[lanes[lane].shard].answer(request, lanes[lane].selection, scanLimit: scenario.scanLimit)
+    let shard = store.shards[lanes[lane].shard]
+    guard lanes[lane].blocksByKey else {
+      return shard.answer(request, lanes[lane].selection, scanLimit: scenario.scanLimit)
+    }
+    return shard.answerByKey(request, lanes[lane].selection, scanLimit: scenario.scanLimit)
   }
 
   func bit(_ lane: Int) -> UInt64 { 1 << UInt64(lane) }
@@ -65,6 +70,7 @@ extension World {
   }
 
   mutating func answerRead(_ lane: Int) {
+    if lanes[lane].blocksByKey { return answerReadByKey(lane) }
     lastLane = lane
     coverage.count(.readAnswered)
     let answer: ReadAnswer
@@ -90,6 +96,8 @@ extension World {
       {
         oversized = result.extent
       }
+    case .onlyParked, .parkingFull:
+      preconditionFailure("only lanes that block by key hear of parked keys")
     case .caughtUp:
       coverage.count(.readCaughtUp)
       if lanes[lane].skipReads { lanes[lane].skipEnd = 0 }

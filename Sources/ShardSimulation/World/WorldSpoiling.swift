@@ -6,7 +6,8 @@ extension World {
   mutating func spoil(_ sabotage: Sabotage) {
     guard !effects.isEmpty else { return }
     switch sabotage {
-    case .deliversSettledRecord, .deliversPastUnsettledRecord, .miscountsAttempts, .movesCheckpointAhead:
+    case .deliversSettledRecord, .deliversPastUnsettledRecord, .miscountsAttempts, .movesCheckpointAhead,
+      .losesParkedRecords:
       for place in effects.indices { effects[place] = spoiled(effects[place], sabotage) }
     case .deliversTwice:
       if let delivery = effects.first(where: { if case .deliver = $0 { true } else { false } }) {
@@ -16,8 +17,8 @@ extension World {
       let all = effects
       for _ in 0..<100 { effects += all }
     case .losesFailureEntries, .forgetsHindmostLane, .forgetsForemostLane, .forgetsParents, .losesTimers, .losesChanges,
-      .loosensStoreBound, .sendsToTheBack,
-      .ignoresClosing, .keepsFormerLimits, .forgetsRetryRules:
+      .loosensStoreBound, .sendsToTheBack, .ignoresClosing, .keepsFormerLimits, .forgetsRetryRules,
+      .deliversParkedKeys, .loosensParking:
       break
     }
   }
@@ -40,6 +41,9 @@ extension World {
       return .deliver(lane, delivery)
     case .storeProgress(let lane, var progress, let revision):
       if sabotage == .movesCheckpointAhead { progress.next = progress.next.advanced(by: 1) }
+      if sabotage == .losesParkedRecords {
+        for place in progress.parked.indices { progress.parked[place].added = [] }
+      }
       return .storeProgress(lane, progress, revision: revision)
     case .read, .deliver, .cancelHandler, .storeFailure, .settleRedrive, .armTimer, .countLost, .mappingClosed,
       .drained:

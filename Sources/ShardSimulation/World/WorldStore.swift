@@ -5,10 +5,15 @@ import StreamModel
 extension World {
   mutating func storeProgress(_ lane: Int, _ progress: LaneProgress, _ revision: UInt64) {
     violate(.exclusivity, ExclusivityChecker.checkProgress(in: store.lanes[lane]), lane)
-    violate(
-      .checkpoint,
-      CheckpointChecker.check(progress, revision: revision, in: lanes[lane], of: store.shards[lanes[lane].shard]), lane)
-    violate(.completeness, CompletenessChecker.check(progress, in: lanes[lane]), lane)
+    if lanes[lane].blocksByKey {
+      checkProgressByKey(progress, revision, lane)
+    } else {
+      violate(
+        .checkpoint,
+        CheckpointChecker.check(progress, revision: revision, in: lanes[lane], of: store.shards[lanes[lane].shard]),
+        lane)
+      violate(.completeness, CompletenessChecker.check(progress, in: lanes[lane]), lane)
+    }
     store.storeProgress(progress, revision: revision, lane)
     lanes[lane].lastRevision = revision
     lanes[lane].progressBatches = lanes[lane].settledBatches
@@ -18,12 +23,17 @@ extension World {
   mutating func storeFailure(_ lane: Int, _ order: FailureOrder, _ ticket: UInt64) {
     let shard = store.shards[lanes[lane].shard]
     violate(.exclusivity, ExclusivityChecker.checkFailure(ticket: ticket, in: lanes[lane], store.lanes[lane]), lane)
-    lanes[lane].pass(to: Int(order.extent.first.rawValue), in: shard)
-    violate(.order, OrderChecker.check(order, in: lanes[lane], of: shard), lane)
-    violate(.blocking, BlockingChecker.check(order, in: lanes[lane]), lane)
-    if order != lanes[lane].refused {
-      violate(
-        .expiry, ExpiryChecker.check(order, in: lanes[lane], of: shard, scenario.policies[lanes[lane].mapping]), lane)
+    if lanes[lane].blocksByKey {
+      checkByKey(order, lane)
+    } else {
+      lanes[lane].pass(to: Int(order.extent.first.rawValue), in: shard)
+      violate(.order, OrderChecker.check(order, in: lanes[lane], of: shard), lane)
+      violate(.blocking, BlockingChecker.check(order, in: lanes[lane]), lane)
+      if order != lanes[lane].refused {
+        violate(
+          .expiry, ExpiryChecker.check(order, in: lanes[lane], of: shard, scenario.policies[lanes[lane].mapping]),
+          lane)
+      }
     }
     lanes[lane].refused = nil
     switch order.condition {
@@ -45,7 +55,9 @@ extension World {
       coverage.count(.failureCommitted)
       store.commitFailure(lane)
       unanswered |= bit(lane)
-      if sabotage != .losesFailureEntries {
+      if sabotage != .losesFailureEntries, lanes[lane].blocksByKey {
+        setFate(lanes[lane].leaving, CompletenessChecker.handedOver, lane)
+      } else if sabotage != .losesFailureEntries {
         let extent = store.lanes[lane].failure.extent
         let tags = store.shards[lanes[lane].shard].tags
         for index in Int(extent.first.rawValue)..<Int(extent.end.rawValue)
@@ -57,14 +69,18 @@ extension World {
     if store.lanes[lane].progressState == .uncommitted {
       coverage.count(.progressCommitted)
       let progress = store.lanes[lane].progress
-      violate(
-        .checkpoint,
-        CheckpointChecker.checkCommit(progress, in: store.lanes[lane], of: store.shards[lanes[lane].shard]), lane)
-      violate(
-        .completeness,
-        CompletenessChecker.checkCommit(
-          progress, in: lanes[lane], store.lanes[lane], of: store.shards[lanes[lane].shard], fates: fates,
-          at: fatesOfLane(lane)), lane)
+      if lanes[lane].blocksByKey {
+        checkCommitByKey(lane)
+      } else {
+        violate(
+          .checkpoint,
+          CheckpointChecker.checkCommit(progress, in: store.lanes[lane], of: store.shards[lanes[lane].shard]), lane)
+        violate(
+          .completeness,
+          CompletenessChecker.checkCommit(
+            progress, in: lanes[lane], store.lanes[lane], of: store.shards[lanes[lane].shard], fates: fates,
+            at: fatesOfLane(lane)), lane)
+      }
       if progress.isFinished, !store.lanes[lane].committed.isFinished { coverage.count(.finished) }
       store.commitProgress(lane)
       unanswered |= bit(lane)
@@ -110,10 +126,15 @@ extension World {
       store.endFailure(lane)
       updateWrites(lane)
       let failure = store.lanes[lane].failure
-      // The records behind those that leave make the next batch.
-      let whole = failure.condition == .recordAgeExceeded ? lanes[lane].readCount : lanes[lane].frozenCount
-      lanes[lane].settle(
-        upTo: Int(failure.extent.end.rawValue), rest: max(0, whole - failure.extent.count))
+      if lanes[lane].blocksByKey {
+        setFate(lanes[lane].leaving, Self.settledNow, lane)
+        lanes[main(of: lane)].settledBatches += 1
+      } else {
+        // The records behind those that leave make the next batch.
+        let whole = failure.condition == .recordAgeExceeded ? lanes[lane].readCount : lanes[lane].frozenCount
+        lanes[lane].settle(
+          upTo: Int(failure.extent.end.rawValue), rest: max(0, whole - failure.extent.count))
+      }
       send(.failureStored(LaneID(lane), ticket: store.lanes[lane].failureTicket))
     } else {
       store.endProgress(lane)
@@ -129,7 +150,7 @@ extension World {
     lastLane = lane
     let isWriting = store.lanes[lane].progressState != .none
     let revision = isWriting ? store.lanes[lane].progressRevision &- 1 : store.lanes[lane].progressRevision
-    if random.chance(500) {
+    if lanes[lane].track == 0, random.chance(500) {
       send(
         random.chance(500)
           ? .progressStored(LaneID(lane), revision: revision) : .progressRefused(LaneID(lane), revision: revision))

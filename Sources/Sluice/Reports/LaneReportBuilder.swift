@@ -103,6 +103,7 @@ struct LaneReportBuilder {
     case .delivering, .cancelling: progress.failing == nil ? .delivering : .retrying
     case .backingOff: .retrying
     case .storingFailure, .failureRefused: .storingFailure
+    case .holdingForKeys: .retrying
     case .holdingForStore, .storeUnavailable: .stopped
     case .paused: .paused
     case .stopped: .stopped

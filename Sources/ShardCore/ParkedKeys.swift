@@ -1,0 +1,217 @@
+import StreamModel
+
+/// The parked keys of one lane, and the tracks that deliver them.
+///
+/// What is parked and what is durable of it are kept apart: a key that changed is dirty until its change goes with the
+/// next progress, and under way until that progress is stored or refused.
+struct ParkedKeys: Hashable {
+  private(set) var keys: [ParkedKey] = []
+  private var places: [PartitionKeyHash: Int] = [:]
+  /// The same keys, for those who form batches.
+  private(set) var set = ParkedKeySet()
+  /// Parked records that are not settled.
+  private(set) var recordCount: UInt64 = 0
+  /// Keys whose records are all settled and that no track works on.
+  private(set) var emptyCount = 0
+  private var dirty: [PartitionKeyHash] = []
+  private var removed: Set<PartitionKeyHash> = []
+  private var underWay: [PartitionKeyHash] = []
+  private var removedUnderWay: Set<PartitionKeyHash> = []
+
+  var tracks: [KeyTrack] = []
+  /// The records that the last read kept out of the batch, from this place on: the checkpoint has not passed them.
+  private var met: [ParkedRecord] = []
+  private var metStart = 0
+  /// The key of the first record of the lane's own batch.
+  var headKey: PartitionKeyHash?
+  /// The next record belongs to a parked key, and no more of them may be parked.
+  var isFull = false
+  /// The shard is closed and everything but parked records is settled.
+  var isAtShardEnd = false
+
+  var count: Int { keys.count }
+  var isEmpty: Bool { keys.isEmpty }
+  var isInFlight: Bool { tracks.contains(where: \.isInFlight) }
+
+  func place(of key: PartitionKeyHash) -> Int? { places[key] }
+
+  // MARK: Keys
+
+  mutating func add(_ key: ParkedKey) {
+    precondition(places[key.key] == nil, "a key is parked once")
+    places[key.key] = keys.count
+    set.insert(key.key)
+    keys.append(key)
+    recordCount += key.ranges.count
+    if key.ranges.isEmpty { emptyCount += 1 }
+    removed.remove(key.key)
+  }
+
+  /// A key as it was stored. One without records is only to be forgotten.
+  mutating func restore(_ change: ParkedKeyChange, policy: LanePolicy, now: Now) {
+    guard let state = change.state, !change.added.isEmpty, places[change.key] == nil else {
+      if places[change.key] == nil { removed.insert(change.key) }
+      return
+    }
+    add(ParkedKey(stored: change, state, policy: policy, now: now))
+  }
+
+  /// The keys that have nothing left to wait for go back to the others. `false` if there are none.
+  mutating func removeEmpty() -> Bool {
+    guard emptyCount > 0 else { return false }
+    var place = keys.count - 1
+    while place >= 0 {
+      if keys[place].ranges.isEmpty, !keys[place].isWorkedOn { remove(at: place) }
+      place -= 1
+    }
+    emptyCount = 0
+    return true
+  }
+
+  private mutating func remove(at place: Int) {
+    let key = keys[place].key
+    places[key] = nil
+    set.remove(key)
+    removed.insert(key)
+    keys.swapAt(place, keys.count - 1)
+    keys.removeLast()
+    if place < keys.count { places[keys[place].key] = place }
+  }
+
+  /// Changes a key and remembers that it changed.
+  mutating func change(_ place: Int, _ body: (inout ParkedKey) -> Void = { _ in }) {
+    let former = keys[place].ranges.count
+    let wasEmpty = isEmpty(place)
+    body(&keys[place])
+    recordCount = recordCount - former + keys[place].ranges.count
+    count(place, wasEmpty)
+    guard !keys[place].isDirty else { return }
+    keys[place].isDirty = true
+    dirty.append(keys[place].key)
+  }
+
+  /// Changes what need not be stored.
+  mutating func touch(_ place: Int, _ body: (inout ParkedKey) -> Void) {
+    let wasEmpty = isEmpty(place)
+    body(&keys[place])
+    count(place, wasEmpty)
+  }
+
+  private func isEmpty(_ place: Int) -> Bool { keys[place].ranges.isEmpty && !keys[place].isWorkedOn }
+
+  private mutating func count(_ place: Int, _ wasEmpty: Bool) {
+    let isEmpty = isEmpty(place)
+    if isEmpty != wasEmpty { emptyCount += isEmpty ? 1 : -1 }
+  }
+
+  /// The key that has been due for longest, or is due next, of those that nobody works on.
+  func earliest() -> Int? {
+    var best: Int?
+    for place in keys.indices {
+      let key = keys[place]
+      guard !key.isWorkedOn, !key.ranges.isEmpty, key.stoppedAt == nil else { continue }
+      if let known = best, keys[known].due <= key.due { continue }
+      best = place
+    }
+    return best
+  }
+
+  // MARK: Records that were met
+
+  mutating func meet(_ records: [ParkedRecord]) {
+    met = records
+    metStart = 0
+  }
+
+  /// How many of the records met stand before `index`.
+  func metCount(before index: RecordIndex) -> UInt64 {
+    var place = metStart
+    while place < met.count, met[place].index < index { place += 1 }
+    return UInt64(place - metStart)
+  }
+
+  /// How many keys have something to wait for when the records before `index` are parked.
+  func keyCount(before index: RecordIndex) -> Int {
+    guard emptyCount > 0 else { return keys.count }
+    var again: Set<PartitionKeyHash> = []
+    for record in met[metStart...] where record.index < index {
+      if let place = places[record.key], isEmpty(place) { again.insert(record.key) }
+    }
+    return keys.count - emptyCount + again.count
+  }
+
+  /// The checkpoint passes the records before `index`: those of parked keys are parked.
+  mutating func park(before index: RecordIndex, now: Now) {
+    while metStart < met.count, met[metStart].index < index {
+      let record = met[metStart]
+      metStart += 1
+      guard let place = places[record.key] else {
+        preconditionFailure("a record was kept out of a batch whose key is not parked")
+      }
+      change(place) { key in
+        if key.ranges.isEmpty {
+          key.due = now.monotonic
+          key.settledBefore = record.index
+        }
+        key.ranges.append(RecordRange(first: record.index, count: 1))
+      }
+    }
+  }
+
+  // MARK: What is durable
+
+  /// All keys as they are, for a lane that opens.
+  var all: [ParkedKeyChange] {
+    keys.filter { !$0.ranges.isEmpty }.map {
+      ParkedKeyChange(key: $0.key, state: $0.state, added: Array($0.ranges.all))
+    }
+  }
+
+  /// What changed since the last time; from now on under way.
+  mutating func takeChanges() -> [ParkedKeyChange] {
+    guard !dirty.isEmpty || !removed.isEmpty else { return [] }
+    var changes: [ParkedKeyChange] = []
+    changes.reserveCapacity(dirty.count + removed.count)
+    for key in removed { changes.append(ParkedKeyChange(key: key, state: nil, added: [])) }
+    removedUnderWay = removed
+    removed.removeAll()
+    for key in dirty {
+      // One that was removed meanwhile is among those.
+      guard let place = places[key], keys[place].isDirty else { continue }
+      keys[place].isDirty = false
+      keys[place].isUnderWay = true
+      changes.append(
+        ParkedKeyChange(
+          key: key, state: keys[place].state, added: keys[place].ranges.from(keys[place].storedEnd)))
+      keys[place].sentEnd = max(keys[place].storedEnd, keys[place].ranges.last?.advanced(by: 1) ?? .zero)
+      underWay.append(key)
+    }
+    dirty.removeAll(keepingCapacity: true)
+    return changes
+  }
+
+  mutating func changesStored() {
+    for key in underWay {
+      guard let place = places[key], keys[place].isUnderWay else { continue }
+      keys[place].isUnderWay = false
+      keys[place].storedEnd = keys[place].sentEnd
+    }
+    underWay.removeAll(keepingCapacity: true)
+    removedUnderWay.removeAll()
+  }
+
+  /// Everything that was under way goes again, with what is newer.
+  mutating func changesRefused() {
+    for key in underWay {
+      guard let place = places[key], keys[place].isUnderWay else { continue }
+      keys[place].isUnderWay = false
+      keys[place].sentEnd = keys[place].storedEnd
+      guard !keys[place].isDirty else { continue }
+      keys[place].isDirty = true
+      dirty.append(key)
+    }
+    underWay.removeAll(keepingCapacity: true)
+    for key in removedUnderWay where places[key] == nil { removed.insert(key) }
+    removedUnderWay.removeAll()
+  }
+}
