@@ -73,8 +73,8 @@ let package = Package(
     .target(
       name: "Sluice",
       dependencies: [
-        "StreamModel", "ShardCore", "EventPattern", "StreamStore", "StreamRuntime", "LambdaRuntime", "Destinations",
-        "Locks",
+        "StreamModel", "ShardCore", "ShardPlan", "EventPattern", "StreamStore", "StreamRuntime", "LambdaRuntime",
+        "Destinations", "Locks",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],

@@ -11,10 +11,13 @@ public struct PlanOutlook: Hashable, Sendable {
 }
 
 extension PlanScenario {
+  /// Runs the core through the scenario, with every wait as it is meant.
+  public func plan() -> Plan { plan(policy.withoutJitter, .shortest) }
+
   /// Runs the core through the scenario, three times.
   public func outlook() -> PlanOutlook {
     PlanOutlook(
-      plan: plan(policy.withoutJitter, .shortest), shortest: plan(policy, .shortest),
+      plan: plan(), shortest: plan(policy, .shortest),
       longest: plan(policy, .longest(policy)))
   }
 

@@ -208,7 +208,8 @@ public final class StreamPoller: Sendable {
           lanes.map { id in
             LaneLook(
               place: runners[id.rawValue].place, snapshot: poller.lane(id), progress: poller.progress(id),
-              policy: mapping.runner.policy, history: runners[id.rawValue].currentHistory)
+              policy: mapping.runner.policy, history: runners[id.rawValue].currentHistory,
+              ruleNames: mapping.runner.retryRules?.rules.map(\.name) ?? [])
           }
         }
       }
@@ -319,4 +320,6 @@ public struct LaneLook: Hashable, Sendable {
   public var progress: LaneProgress
   public var policy: LanePolicy
   public var history: AttemptHistory
+  /// The retry rules of the mapping, in their order.
+  public var ruleNames: [String]
 }

@@ -16,7 +16,8 @@ struct RoomTests {
     "LambdaRuntime": ["StreamModel", "Locks", "CSpawn"],
     "Destinations": ["StreamModel", "StreamStore", "StreamRuntime", "LambdaRuntime"],
     "Sluice": [
-      "StreamModel", "ShardCore", "EventPattern", "StreamStore", "StreamRuntime", "LambdaRuntime", "Destinations",
+      "StreamModel", "ShardCore", "ShardPlan", "EventPattern", "StreamStore", "StreamRuntime", "LambdaRuntime",
+      "Destinations",
       "Locks",
     ],
     "SluiceTesting": ["Sluice", "StreamModel", "ShardCore", "StreamRuntime"],

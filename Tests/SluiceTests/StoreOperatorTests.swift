@@ -92,7 +92,7 @@ struct StoreOperatorTests {
 
   @Test("status and explain show what a failing lane has been through")
   func failingLane() async throws {
-    let working = try await Working(on: store.store) { _ in throw Unexpected() }
+    let working = try await Working(on: store.store, retries: 2) { _ in throw Unexpected() }
     let operations = StoreOperator(store: store.store, poller: { working.poller })
     _ = await operations.put(packed(["bad"]), into: "orders")
     _ = await working.next(1)
@@ -104,6 +104,11 @@ struct StoreOperatorTests {
     #expect(lane.attempts.map(\.message) == ["Unexpected()"])
     #expect(lane.batch?.partitionKey == "bad")
     #expect(lane.backlogRecords == 1)
+    let outlook = try #require(lane.outlook)
+    #expect(outlook.deliveries == 2 && outlook.condition == "RetryAttemptsExhausted" && outlook.records == 1)
+    // One wait of an hour before each of them.
+    let hours = try Double(#require(outlook.leavesAt) - #require(lane.attempts.last).startedAt) / 3_600_000
+    #expect((1.99...2.01).contains(hours))
     guard case .status(let status) = await operations.perform(.status) else { throw Unexpected() }
     #expect(status.mappings.first?.lanes.first?.attemptsMade == 1)
     #expect(status.mappings.first?.isRunning == true)

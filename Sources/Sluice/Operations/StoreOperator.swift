@@ -100,7 +100,7 @@ public struct StoreOperator: Writing {
     guard let stream = try stream(of: mapping) else {
       throw OperatorRefusal(.badInput, "The stream of mapping \(name) was deleted.")
     }
-    let all = try choose(try lanes(of: mapping, stream), shard, lane, stream)
+    let all = try choose(try lanes(of: mapping, stream, looksAhead: true), shard, lane, stream)
     let notable = all.filter {
       $0.state.isBlocked || $0.state == .paused || $0.lostToRetention > 0
         || $0.lostToDamage > 0
@@ -129,9 +129,10 @@ public struct StoreOperator: Writing {
     return [lanes[lane]]
   }
 
-  private func lanes(of mapping: MappingInfo, _ stream: StreamInfo) throws -> [LaneReport] {
+  private func lanes(of mapping: MappingInfo, _ stream: StreamInfo, looksAhead: Bool = false) throws -> [LaneReport] {
     let looks = poller()?.look(at: mapping.name)
     var builder = LaneReportBuilder(store: store, now: clock())
+    builder.looksAhead = looksAhead
     builder.destination = poller()?.destination(of: mapping.name)
     builder.deliveries = try store.deliveryCounts()[mapping.number] ?? DeliveryCounts()
     return try store.catalog().shards(of: stream.number).flatMap { shard in

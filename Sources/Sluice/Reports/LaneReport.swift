@@ -51,6 +51,8 @@ public struct LaneReport: Codable, Hashable, Sendable {
   public var undeliverableEntries: Int
   /// Parents that are not finished.
   public var waitingFor: [String]
+  /// What becomes of the failing batch if it goes on like this. Only `explain` looks ahead.
+  public var outlook: LaneOutlook?
   /// What one can do about it, as commands.
   public var commands: [SuggestedCommand]
 }

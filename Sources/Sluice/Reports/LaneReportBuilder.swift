@@ -9,6 +9,8 @@ struct LaneReportBuilder {
   let now: Now
   /// Where the mapping's failure entries go from the store, if that is known and they do.
   var destination: String?
+  /// Whether to plan ahead for failing batches.
+  var looksAhead = false
   /// Those that have not come there.
   var deliveries = DeliveryCounts()
 
@@ -65,9 +67,13 @@ struct LaneReportBuilder {
       firstLossAt: oldest?.adding(milliseconds: stream.retentionMilliseconds).milliseconds,
       lostToRetention: progress.lostToRetention, lostToDamage: progress.lostToDamage,
       damage: try damage(look, next: next, in: shard), pendingDeliveries: deliveries.pending,
-      undeliverableEntries: deliveries.undeliverable, waitingFor: [], commands: [])
+      undeliverableEntries: deliveries.undeliverable, waitingFor: [], outlook: nil, commands: [])
     if let failing, let age = policy.maximumRecordAgeMilliseconds {
       report.expiresAt = failing.extent.lastArrival.adding(milliseconds: age).milliseconds
+    }
+    if looksAhead, let failing, state == .retrying || state == .notRunning {
+      report.outlook = LaneOutlook(
+        failing, policy: policy, history: stored.history, ruleNames: look?.ruleNames ?? [], now: now.wall)
     }
     report.waitingFor = state == .waitingForParents ? shard.parents.map(\.description) : []
     report.summary = LaneSummary.sentence(for: report, look: look)

@@ -77,9 +77,11 @@ enum ExplainText {
     if let expires = lane.expiresAt {
       lines.append("  expires    \(Text.relative(expires, now: now)), to \(lane.expiresTo)")
     } else if lane.state.isBlocked {
-      lines.append(
-        "  expires    \(lane.attemptsLeft == nil ? "never" : "when the attempts are used up"), to \(lane.expiresTo)")
+      // A retry rule may use up none of them.
+      let isEndless = lane.attemptsLeft == nil || lane.outlook?.everyMilliseconds != nil
+      lines.append("  expires    \(isEndless ? "never" : "when the attempts are used up, to \(lane.expiresTo)")")
     }
+    if let outlook = lane.outlook { lines.append("  outlook    \(text(outlook, now: now))") }
     if !lane.waitingFor.isEmpty {
       lines.append("  waits for  \(lane.waitingFor.joined(separator: ", "))")
     }
@@ -110,6 +112,18 @@ enum ExplainText {
       }
     }
     return lines.joined(separator: "\n")
+  }
+
+  private static func text(_ outlook: LaneOutlook, now: Int64) -> String {
+    let records = Text.records(outlook.records)
+    guard let deliveries = outlook.deliveries, let leavesAt = outlook.leavesAt, let condition = outlook.condition else {
+      let every = Text.duration(outlook.everyMilliseconds ?? 0)
+      return
+        "failing like this, \(records) come\(outlook.records == 1 ? "s" : "") again every \(every) for ever"
+    }
+    let count = "\(Text.count(deliveries)) more deliver\(deliveries == 1 ? "y" : "ies")"
+    return "failing like this, \(count); then \(records) leave\(outlook.records == 1 ? "s" : "") "
+      + "\(Text.relative(leavesAt, now: now)) (\(condition))"
   }
 
   private static func waiting(_ lane: LaneReport, now: Int64) -> String {
