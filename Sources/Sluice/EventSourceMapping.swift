@@ -41,6 +41,9 @@ public struct EventSourceMapping: Hashable, Sendable {
   /// many, and the one in flight, come again. At the limit the lane waits for the store, which costs a quick handler
   /// some of its speed; below 128 progress is stored at once, which costs a trickle of records a sync for each batch.
   public var unstoredBatchLimit = 256
+  /// The settings in words, by the name that they have in a configuration: `status` shows them, and a later
+  /// configuration is compared with them. A library may leave them out.
+  public var parameters: [String: String] = [:]
 
   public init(_ name: String? = nil, stream: String, from startingPosition: StartingPosition) {
     self.name = name ?? stream

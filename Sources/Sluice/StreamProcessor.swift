@@ -24,6 +24,8 @@ public struct StreamProcessor: Service {
   public var logger = Logger(label: "sluice")
   /// Called once by ``run()``, when every lane is open and ``poller`` is there. Must be quick.
   public var lanesAreOpen: @Sendable () -> Void = {}
+  /// How often the last results of mappings are stored, if they have changed.
+  static let resultInterval = Duration.seconds(1)
   private var plans: [(EventSourceMapping, any BatchHandler)] = []
   private let started = StartedPoller()
 
@@ -66,6 +68,13 @@ public struct StreamProcessor: Service {
     let retention = RetentionKeeper(store: store, logger: logger)
     let keeping = Task { await retention.run() }
     defer { keeping.cancel() }
+    let noting = Task {
+      while !Task.isCancelled {
+        do { try await Task.sleep(for: Self.resultInterval) } catch { return }
+        await poller.storeResults()
+      }
+    }
+    defer { noting.cancel() }
     let stop = AsyncStream<Void>.makeStream()
     let limit = drainLimit
     await withTaskCancellationHandler {
@@ -127,6 +136,7 @@ extension EventSourceMapping {
       destination: destinationPlan(identity))
     plan.parallelizationFactor = parallelizationFactor
     plan.countsEvents = countsEvents
+    plan.parameters = parameters
     guard !filters.isEmpty else { return plan }
     let filter = try EventFilter(filters, source: .kinesis)
     let constants = KinesisConstants(

@@ -19,6 +19,7 @@ final class LaneRunner: Sendable {
 
   private struct State {
     var buffer = LaneBuffer()
+    var handling: Handling
     /// The failed deliveries of `historyExtent`.
     var history: AttemptHistory
     var historyExtent: BatchExtent?
@@ -56,7 +57,7 @@ final class LaneRunner: Sendable {
     self.place = place
     self.shardCreatedAtSeconds = shardCreatedAtSeconds
     self.mapping = mapping
-    var state = State(history: history, historyExtent: failing)
+    var state = State(handling: mapping.handling.withLock { $0 }, history: history, historyExtent: failing)
     state.buffer.selection = place.selection(mapping.makeSelection)
     state.buffer.origin = BatchOrigin(
       stream: mapping.streamName, shard: place.shard.shard, shardCreatedAtSeconds: shardCreatedAtSeconds, attempt: 0)
@@ -64,6 +65,16 @@ final class LaneRunner: Sendable {
   }
 
   var shard: ShardAddress { place.shard }
+
+  /// From the next delivery on, batches are handed over like this.
+  func change(_ handling: Handling) {
+    state.withLock { $0.handling = handling }
+  }
+
+  /// The lane will not be used again: lets go of the memory of what it had read.
+  func retire() {
+    state.withLock { $0.buffer = LaneBuffer() }
+  }
 
   /// Reads what the lane asks for.
   func read(_ request: ReadRequest) -> ReadAnswer {
@@ -126,7 +137,7 @@ final class LaneRunner: Sendable {
     _ delivery: Delivery, clock: @Sendable () -> Now
   ) async -> (answer: DeliveryAnswer, isSpent: Bool) {
     let begun = clock()
-    guard let batch = batch(for: delivery) else {
+    guard let (batch, handling) = batch(for: delivery) else {
       let failure = HandlerFailure(
         kind: .unavailable, type: "RecordsUnavailable", message: "The records could not be read.")
       let rule = rule(for: failure, of: delivery)
@@ -134,44 +145,48 @@ final class LaneRunner: Sendable {
       return (.failed(.unavailable, rule: rule), isSpent: state.withLock { $0.cause(of: delivery.id) != nil })
     }
     mapping.metrics.willInvoke(age: delivery.extent.lastArrival.age(at: begun.wall))
-    let result = await result(of: batch)
+    let result = await result(of: batch, by: handling.handler)
     let cause = state.withLock { state in
       state.running = nil
       return state.cause(of: delivery.id)
     }
     let ended = clock()
-    let verdict = verdict(on: result, batch: batch, cause: cause)
+    let verdict = verdict(on: result, batch: batch, cause: cause, handling)
     mapping.metrics.didInvoke(
       records: batch.count, nanoseconds: ended.monotonic.nanoseconds - begun.monotonic.nanoseconds, of: verdict)
     switch verdict {
     case .success(let answer):
+      mapping.lastResult.note(.succeeded)
       if case .failed = answer {
         if case .failureEntry = delivery.source { note(.partial, nil, of: delivery, begun: begun, ended: ended) }
       }
       return (answer, isSpent: cause != nil)
     case .failure(let failure):
       let rule = rule(for: failure, of: delivery)
-      if cause != .stop { note(failure, rule, of: delivery, begun: begun, ended: ended) }
+      if cause != .stop {
+        mapping.lastResult.note(failure.kind.usesAttempt ? .functionFailed : .functionUnavailable)
+        note(failure, rule, of: delivery, begun: begun, ended: ended)
+      }
       return (.failed(failure.kind, rule: rule), isSpent: cause != nil)
     }
   }
 
-  private func result(of batch: RecordBatch) async -> Result<HandlerOutcome, any Error> {
+  private func result(of batch: RecordBatch, by handler: any BatchHandler) async -> Result<HandlerOutcome, any Error> {
     do {
-      return .success(try await mapping.handler.handle(batch))
+      return .success(try await handler.handle(batch))
     } catch {
       return .failure(error)
     }
   }
 
   /// The records to deliver. From here until `running` is cleared, cancelling the delivery cancels the task.
-  private func batch(for delivery: Delivery) -> RecordBatch? {
+  private func batch(for delivery: Delivery) -> (RecordBatch, Handling)? {
     let origin = BatchOrigin(
       stream: mapping.streamName, shard: shard.shard, shardCreatedAtSeconds: shardCreatedAtSeconds,
       attempt: delivery.attempt)
     switch delivery.source {
     case .shard:
-      let (batch, isCancelled) = state.withLock { state -> (RecordBatch?, Bool) in
+      let (found, isCancelled) = state.withLock { state -> ((RecordBatch, Handling)?, Bool) in
         // The same batch as the one whose attempts are on record, or a new one?
         if state.historyExtent?.first != delivery.extent.first || state.historyExtent?.count != delivery.extent.count {
           state.history.removeAll()
@@ -181,20 +196,21 @@ final class LaneRunner: Sendable {
         guard let run = state.buffer.run else { return (nil, false) }
         state.running = delivery.id
         return (
-          RecordBatch(origin: origin, run: run, range: state.buffer.range), state.cause(of: delivery.id) != nil
+          (RecordBatch(origin: origin, run: run, range: state.buffer.range), state.handling),
+          state.cause(of: delivery.id) != nil
         )
       }
       if isCancelled { withUnsafeCurrentTask { $0?.cancel() } }
-      return batch
+      return found
     case .failureEntry(let entry):
       do {
         guard let run = try mapping.source.records(ofFailureEntry: entry), run.count > 0 else { return nil }
-        let isCancelled = state.withLock { state in
+        let (handling, isCancelled) = state.withLock { state in
           state.running = delivery.id
-          return state.cause(of: delivery.id) != nil
+          return (state.handling, state.cause(of: delivery.id) != nil)
         }
         if isCancelled { withUnsafeCurrentTask { $0?.cancel() } }
-        return RecordBatch(origin: origin, run: run, range: 0..<run.count)
+        return (RecordBatch(origin: origin, run: run, range: 0..<run.count), handling)
       } catch {
         mapping.logger.error("failure entry could not be read", metadata: ["entry": "\(entry)", "error": "\(error)"])
         return nil
@@ -203,13 +219,13 @@ final class LaneRunner: Sendable {
   }
 
   private func verdict(
-    on result: Result<HandlerOutcome, any Error>, batch: RecordBatch, cause: CancelCause?
+    on result: Result<HandlerOutcome, any Error>, batch: RecordBatch, cause: CancelCause?, _ handling: Handling
   ) -> Result<DeliveryAnswer, HandlerFailure> {
     if cause == .deadline {
       return .failure(
         HandlerFailure(
           kind: .timedOut, type: "Sandbox.Timedout",
-          message: "The handler was not done in time (limit \(mapping.policy.handlerTimeoutMilliseconds) ms)."))
+          message: "The handler was not done in time (limit \(handling.timeoutMilliseconds) ms)."))
     }
     switch result {
     case .success(.succeeded):

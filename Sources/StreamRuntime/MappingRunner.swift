@@ -1,36 +1,44 @@
 import CoreMetrics
+import Locks
 import Logging
 import ShardCore
 import StreamModel
 
-/// What all lanes of one mapping share. Immutable.
+/// How batches are handed over: what of a mapping can change between two deliveries of a lane.
+struct Handling: Sendable {
+  var handler: any BatchHandler
+  var timeoutMilliseconds: Int64
+}
+
+/// What all lanes of one mapping share. Immutable, but for the handling that new lanes begin with.
 final class MappingRunner: Sendable {
   let name: String
   let streamName: String
-  let policy: LanePolicy
-  let handler: any BatchHandler
+  /// What lanes that are opened from now on begin with; each lane has its own.
+  let handling: Mutex<Handling>
   let source: any LaneSource
   let retryRules: RetryRuleMatcher?
   let makeSelection: (@Sendable () -> any RecordSelecting)?
   let metrics: MappingMetrics
   /// Takes failure entries out of the store; `nil` if that is where they stay.
   let courier: FailureCourier?
+  let lastResult: ResultRegister
   let logger: Logger
 
   init(
-    name: String, streamName: String, policy: LanePolicy, handler: any BatchHandler, source: any LaneSource,
+    name: String, streamName: String, handling: Handling, source: any LaneSource,
     retryRules: RetryRuleMatcher?, makeSelection: (@Sendable () -> any RecordSelecting)?, metrics: MappingMetrics,
-    courier: FailureCourier? = nil, logger: Logger
+    courier: FailureCourier? = nil, lastResult: LastResult = .none, logger: Logger
   ) {
     self.name = name
     self.streamName = streamName
-    self.policy = policy
-    self.handler = handler
+    self.handling = Mutex(handling)
     self.source = source
     self.retryRules = retryRules
     self.makeSelection = makeSelection
     self.metrics = metrics
     self.courier = courier
+    self.lastResult = ResultRegister(lastResult)
     self.logger = logger
   }
 

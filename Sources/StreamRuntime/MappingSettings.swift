@@ -5,13 +5,20 @@ public import StreamModel
 public struct MappingSettings: Hashable, Sendable {
   public var stream: StreamNumber
   public var policy: LanePolicy
+  /// The settings in words, by the name that they have in a configuration. Empty for a mapping of a library.
+  public var parameters: [String: String] = [:]
+  /// Whether the configuration that ran last had the mapping.
+  public var isConfigured = true
+  /// How the last delivery ended, as of the last second.
+  public var lastResult = LastResult.none
 
   public init(stream: StreamNumber, policy: LanePolicy) {
     self.stream = stream
     self.policy = policy
   }
 
-  private static let version: UInt8 = 2
+  /// Version 2 had the policy only.
+  private static let version: UInt8 = 3
   /// Stands for `nil`: neither setting can be negative.
   private static let none: Int64 = -1
 
@@ -33,6 +40,13 @@ public struct MappingSettings: Hashable, Sendable {
     }
     writer.write(Int64(policy.deliveriesInFlightLimit))
     writer.write(Int64(policy.unstoredBatchLimit))
+    writer.write(UInt8(isConfigured ? 1 : 0))
+    writer.write(lastResult.rawValue)
+    writer.write(UInt32(parameters.count))
+    for (name, value) in parameters.sorted(by: { $0.key < $1.key }) {
+      writer.write(name)
+      writer.write(value)
+    }
     return writer.bytes
   }
 
@@ -41,12 +55,23 @@ public struct MappingSettings: Hashable, Sendable {
     var reader = ByteReader(bytes)
     do {
       let version: UInt8 = try reader.read()
-      guard version == Self.version else { return nil }
+      guard (2...Self.version).contains(version) else { return nil }
       stream = StreamNumber(try reader.read())
       policy = try LanePolicy(from: &reader)
       let limit: Int64 = try reader.read()
       guard limit >= 1 else { return nil }
       policy.unstoredBatchLimit = Int(clamping: limit)
+      if version > 2 {
+        let configured: UInt8 = try reader.read()
+        let result: UInt8 = try reader.read()
+        guard configured <= 1, let lastResult = LastResult(rawValue: result) else { return nil }
+        (isConfigured, self.lastResult) = (configured == 1, lastResult)
+        let count: UInt32 = try reader.read()
+        for _ in 0..<count {
+          let name = try reader.readString()
+          parameters[name] = try reader.readString()
+        }
+      }
       guard reader.isAtEnd else { return nil }
     } catch {
       return nil

@@ -111,6 +111,37 @@ final class PollerDriver: Sendable {
     }
   }
 
+  /// Closes a mapping and returns when nothing of it is in flight and all its progress is stored.
+  func close(_ mapping: MappingID, isStopping: Bool) async {
+    await withCheckedContinuation { continuation in
+      var work = Work()
+      state.withLock { state in
+        // Before the step, which may find that it is closed already.
+        state.closeWaiters[mapping, default: []].append(continuation)
+        step(.mappingCloseRequested(mapping, isStopping: isStopping), &state, &work)
+        // A drained poller steps no more: nothing of it is in flight.
+        if state.isDrained { for waiter in state.closeWaiters.removeValue(forKey: mapping) ?? [] { waiter.resume() } }
+      }
+      _ = carryOut(&work, continuing: nil)
+    }
+  }
+
+  /// Cancels what is in flight of a mapping that is being closed.
+  func stop(_ mapping: MappingID) {
+    post(.mappingCloseRequested(mapping, isStopping: true))
+  }
+
+  /// Forgets closed lanes: commits to their shards are no news to them any more.
+  func retire(_ lanes: Set<LaneID>) {
+    state.withLock { state in
+      for lane in lanes {
+        let runner = state.lanes[lane.rawValue]
+        state.lanesOfShard[runner.shard]?.removeAll { $0 == lane }
+        runner.retire()
+      }
+    }
+  }
+
   /// A look at the poller and the runners of its lanes, under the lock: keep it short.
   func look<Result>(_ body: (borrowing Poller, [LaneRunner]) -> sending Result) -> sending Result {
     state.withLock { body($0.poller, $0.lanes) }
@@ -140,6 +171,8 @@ final class PollerDriver: Sendable {
       case .armTimer(let moment): timer.arm(at: moment.nanoseconds)
       case .drained:
         state.isDrained = true
+        for waiters in state.closeWaiters.values { for waiter in waiters { waiter.resume() } }
+        state.closeWaiters.removeAll()
         for waiter in state.drainWaiters { waiter.resume() }
         state.drainWaiters.removeAll()
       case .mappingClosed(let mapping):

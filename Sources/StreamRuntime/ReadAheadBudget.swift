@@ -16,6 +16,10 @@ final class ReadAheadBudget: Sendable {
     laneCount.add(1, ordering: .relaxed)
   }
 
+  func removeLane() {
+    laneCount.subtract(1, ordering: .relaxed)
+  }
+
   /// The bytes that a lane may read ahead now.
   var bytesPerLane: Int {
     min(Self.laneByteLimit, Self.totalByteLimit / max(1, laneCount.load(ordering: .relaxed)))

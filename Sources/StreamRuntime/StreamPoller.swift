@@ -24,6 +24,8 @@ public struct MappingPlan: Sendable {
   public var destination: DestinationPlan?
   /// Whether the counters of records are shown among the metrics.
   public var countsEvents = true
+  /// The settings in words, as ``MappingSettings/parameters`` keeps them.
+  public var parameters: [String: String] = [:]
 
   public init(
     name: String, stream: String, start: StartingPosition, policy: LanePolicy, handler: any BatchHandler,
@@ -43,11 +45,16 @@ public struct MappingPlan: Sendable {
   }
 }
 
+extension MappingPlan {
+  var handling: Handling { Handling(handler: handler, timeoutMilliseconds: policy.handlerTimeoutMilliseconds) }
+}
+
 /// Why a mapping cannot run.
 public enum PollerError: Error, Hashable, Sendable, CustomStringConvertible {
   case noSuchStream(mapping: String, stream: String)
   case mappingMoved(mapping: String, from: StreamNumber)
   case unreadableLane(mapping: String, shard: ShardNumber, LaneRecordError)
+  case notRunning(mapping: String)
   case draining
 
   public var description: String {
@@ -58,6 +65,8 @@ public enum PollerError: Error, Hashable, Sendable, CustomStringConvertible {
       "mapping \(mapping) was made for another stream: give the mapping of this stream a name of its own"
     case .unreadableLane(let mapping, let shard, let error):
       "the progress of mapping \(mapping) on \(shard) cannot be read (\(error)): it was written by another version"
+    case .notRunning(let mapping):
+      "mapping \(mapping) does not run here"
     case .draining:
       "the poller drains: no mapping can be added"
     }
@@ -88,6 +97,9 @@ public final class StreamPoller: Sendable {
     var info: MappingInfo
     var stream: StreamNumber
     var factor: Int
+    var settings: MappingSettings
+    /// Nothing new is opened for it.
+    var isClosing = false
     /// By slot.
     var lanes: [ShardNumber: [LaneID]] = [:]
   }
@@ -112,7 +124,7 @@ public final class StreamPoller: Sendable {
     guard let stream = try store.catalog().stream(named: plan.stream) else {
       throw PollerError.noSuchStream(mapping: plan.name, stream: plan.stream)
     }
-    let info = try await register(plan, stream)
+    let (info, settings) = try await register(plan, stream)
     try await changeFactor(of: plan, info, stream)
     var logger = logger
     logger[metadataKey: "mapping"] = "\(plan.name)"
@@ -121,17 +133,18 @@ public final class StreamPoller: Sendable {
       FailureCourier($0, of: info, stream, in: store, metrics: metrics, seed: seed, clock: clock, logger: logger)
     }
     let runner = MappingRunner(
-      name: plan.name, streamName: plan.stream, policy: plan.policy, handler: plan.handler,
+      name: plan.name, streamName: plan.stream, handling: plan.handling,
       source: StoreLaneSource(
         store: store, mapping: info, stream: stream, recordOverhead: plan.recordOverhead,
         readAhead: readAhead, makeSelection: plan.makeSelection, progressIsPatient: plan.policy.progressIsPatient,
         entriesAreDelivered: courier != nil, clock: clock, logger: logger),
       retryRules: plan.retryRules, makeSelection: plan.makeSelection, metrics: metrics, courier: courier,
-      logger: logger)
+      lastResult: settings.lastResult, logger: logger)
     let id = driver.addMapping(plan.policy)
     try state.withLock { state in
       var mapping = OpenMapping(
-        runner: runner, id: id, info: info, stream: stream.number, factor: plan.parallelizationFactor)
+        runner: runner, id: id, info: info, stream: stream.number, factor: plan.parallelizationFactor,
+        settings: settings)
       try openLanes(of: &mapping)
       state.mappings.append(mapping)
     }
@@ -144,6 +157,100 @@ public final class StreamPoller: Sendable {
     await driver.drain(isStopping: isStopping)
     // What is not on its way yet waits in the store for the next start.
     for courier in couriers { await courier.drain(isStopping: isStopping) }
+    await storeResults()
+  }
+
+  // MARK: - Changing
+
+  /// Gives a mapping that runs another policy and handler. What is in flight or frozen stays as it is; a window, a wait
+  /// or a limit is looked at again now. What else is in the plan must be as it was: change that with
+  /// ``close(mapping:within:)`` and ``add(_:)``.
+  public func change(_ plan: MappingPlan) async throws {
+    guard let known = state.withLock({ $0.mappings.first { $0.runner.name == plan.name } }) else {
+      throw PollerError.notRunning(mapping: plan.name)
+    }
+    var settings = known.settings
+    settings.policy = plan.policy
+    settings.parameters = plan.parameters
+    settings.lastResult = known.runner.lastResult.result
+    // First what a restart would find: a process that ends between the two begins with the new settings.
+    _ = try await store.perform(.storeMapping(name: plan.name, settings: settings.encoded()))
+    let id = state.withLock { state -> MappingID? in
+      guard let position = state.mappings.firstIndex(where: { $0.runner.name == plan.name }) else { return nil }
+      state.mappings[position].settings = settings
+      let mapping = state.mappings[position]
+      mapping.runner.handling.withLock { $0 = plan.handling }
+      driver.look { _, runners in
+        for lane in mapping.lanes.values.joined() { runners[lane.rawValue].change(plan.handling) }
+      }
+      return mapping.id
+    }
+    // Outside of the lock: its orders may wait for the store, and the store's thread for the lock.
+    if let id { driver.post(.policyChanged(id, plan.policy)) }
+  }
+
+  /// Starts nothing new for a mapping, and returns when what was in flight of it has ended and all its progress is
+  /// stored. Then it does not run here any more; ``add(_:)`` lets it go on where it stood. `false` if it did not run.
+  ///
+  /// After `limit` handlers in flight are cancelled; what they were at is delivered again.
+  @discardableResult
+  public func close(mapping name: String, within limit: Duration) async -> Bool {
+    let known = state.withLock { state -> OpenMapping? in
+      guard let position = state.mappings.firstIndex(where: { $0.runner.name == name && !$0.isClosing }) else {
+        return nil
+      }
+      state.mappings[position].isClosing = true
+      return state.mappings[position]
+    }
+    guard let known else { return false }
+    let deadline = Task { [driver, logger] in
+      try await Task.sleep(for: limit)
+      logger.warning(
+        "closing a mapping takes too long: its handlers in flight are cancelled", metadata: ["mapping": "\(name)"])
+      driver.stop(known.id)
+      await known.runner.courier?.drain(isStopping: true)
+    }
+    await driver.close(known.id, isStopping: false)
+    // What is not on its way yet waits in the store for the next start of the mapping.
+    await known.runner.courier?.drain(isStopping: false)
+    deadline.cancel()
+    await storeResults()
+    state.withLock { state in
+      guard let position = state.mappings.firstIndex(where: { $0.runner.name == name }) else { return }
+      let lanes = state.mappings.remove(at: position).lanes.values.joined()
+      driver.retire(Set(lanes))
+      for _ in lanes { readAhead.removeLane() }
+    }
+    known.runner.courier?.close()
+    return true
+  }
+
+  /// How the last delivery of a mapping ended; `nil` if it does not run here.
+  public func lastResult(of mapping: String) -> LastResult? {
+    state.withLock { $0.mappings.first { $0.runner.name == mapping }?.runner.lastResult.result }
+  }
+
+  /// Stores the last results that have changed since they were stored. A refusal is told and tried again next time.
+  public func storeResults() async {
+    let changed = state.withLock { state in
+      state.mappings.indices.compactMap { position -> (String, MappingSettings)? in
+        let result = state.mappings[position].runner.lastResult.result
+        guard state.mappings[position].settings.lastResult != result else { return nil }
+        state.mappings[position].settings.lastResult = result
+        return (state.mappings[position].runner.name, state.mappings[position].settings)
+      }
+    }
+    for (name, settings) in changed {
+      do {
+        _ = try await store.perform(.storeMapping(name: name, settings: settings.encoded()))
+      } catch {
+        logger.warning("the last result was refused", metadata: ["mapping": "\(name)", "error": "\(error)"])
+        state.withLock { state in
+          guard let position = state.mappings.firstIndex(where: { $0.runner.name == name }) else { return }
+          state.mappings[position].settings.lastResult = .none
+        }
+      }
+    }
   }
 
   private var couriers: [FailureCourier] { state.withLock { $0.mappings.compactMap(\.runner.courier) } }
@@ -208,7 +315,7 @@ public final class StreamPoller: Sendable {
           lanes.map { id in
             LaneLook(
               place: runners[id.rawValue].place, snapshot: poller.lane(id), progress: poller.progress(id),
-              policy: mapping.runner.policy, history: runners[id.rawValue].currentHistory,
+              policy: mapping.settings.policy, history: runners[id.rawValue].currentHistory,
               ruleNames: mapping.runner.retryRules?.rules.map(\.name) ?? [])
           }
         }
@@ -218,18 +325,21 @@ public final class StreamPoller: Sendable {
 
   // MARK: - Opening
 
-  private func register(_ plan: MappingPlan, _ stream: StreamInfo) async throws -> MappingInfo {
-    let settings = MappingSettings(stream: stream.number, policy: plan.policy).encoded()
+  private func register(_ plan: MappingPlan, _ stream: StreamInfo) async throws -> (MappingInfo, MappingSettings) {
+    var settings = MappingSettings(stream: stream.number, policy: plan.policy)
+    settings.parameters = plan.parameters
     let known = try store.catalog().mapping(named: plan.name)
-    if let known, let old = MappingSettings(decoding: known.settings), old.stream != stream.number {
-      throw PollerError.mappingMoved(mapping: plan.name, from: old.stream)
+    if let known, let old = MappingSettings(decoding: known.settings) {
+      if old.stream != stream.number { throw PollerError.mappingMoved(mapping: plan.name, from: old.stream) }
+      settings.lastResult = old.lastResult
     }
-    guard case .mapping(let info) = try await store.perform(.storeMapping(name: plan.name, settings: settings)) else {
-      preconditionFailure("storing a mapping answers with the mapping")
-    }
+    guard
+      case .mapping(let info) = try await store.perform(
+        .storeMapping(name: plan.name, settings: settings.encoded()))
+    else { preconditionFailure("storing a mapping answers with the mapping") }
     // A mapping that is known but has no lanes ended before it had fixed its beginning.
     if try known == nil || store.lanes(of: info.number).isEmpty { try await storeStart(plan, of: info, stream) }
-    return info
+    return (info, settings)
   }
 
   /// Fixes where a new mapping begins, before anything can be delivered: shards that appear from now on are new
@@ -298,7 +408,7 @@ public final class StreamPoller: Sendable {
     if notice.changesCatalog {
       state.withLock { state in
         guard !state.isDraining else { return }
-        for position in state.mappings.indices {
+        for position in state.mappings.indices where !state.mappings[position].isClosing {
           do {
             try openLanes(of: &state.mappings[position])
           } catch {

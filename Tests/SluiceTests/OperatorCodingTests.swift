@@ -28,6 +28,8 @@ struct OperatorCodingTests {
         .deleteStream(name: "s", consent: consent), .splitShard(stream: "s", shard: "0", at: nil),
         .splitShard(stream: "s", shard: "0", at: "170141183460469231731687303715884105728"),
         .mergeShards(stream: "s", shard: "0", other: "1"), .audit(limit: 5),
+        .apply(ConfigurationText(yaml: "a: 1", source: "f", directory: nil), consent: consent),
+        .deleteMapping(name: "m", consent: consent),
         .act(.pause, mapping: "m", shard: nil, consent: consent),
       ] + actions.map { .act($0, mapping: "m", shard: "1", consent: consent) }
     #expect(Set(requests.map(\.kind)).count == OperatorRequest.kindCount)
@@ -51,6 +53,14 @@ struct OperatorCodingTests {
     ] as [OperatorRequest] {
       answers.append(await operations.perform(request))
     }
+    answers.append(
+      .changes(
+        ChangeReport(
+          isApplied: true, worker: WorkerReport(processID: 1, address: nil),
+          differences: [
+            SettingDifference(path: "mappings.m.BatchSize", runs: "1", file: nil, moment: .nextBatch),
+            SettingDifference(path: "mappings.n", runs: nil, file: "new", moment: .atOnce, effect: "starts"),
+          ])))
     for answer in answers {
       #expect(!answer.isEmpty)
       try survives(answer)
@@ -88,7 +98,7 @@ extension LaneAction {
 }
 
 extension OperatorRequest {
-  fileprivate static let kindCount = 15
+  fileprivate static let kindCount = 17
 
   fileprivate var kind: Int {
     switch self {
@@ -107,12 +117,14 @@ extension OperatorRequest {
     case .mergeShards: 12
     case .audit: 13
     case .redeliver: 14
+    case .apply: 15
+    case .deleteMapping: 16
     }
   }
 }
 
 extension OperatorAnswer {
-  fileprivate static let kindCount = 8
+  fileprivate static let kindCount = 9
 
   fileprivate var kind: Int {
     switch self {
@@ -124,6 +136,7 @@ extension OperatorAnswer {
     case .streams: 5
     case .audit: 6
     case .refused: 7
+    case .changes: 8
     }
   }
 
@@ -137,6 +150,7 @@ extension OperatorAnswer {
     case .failure(_, let records): records.isEmpty
     case .streams(let streams): streams.first?.shards.isEmpty ?? true
     case .audit(let entries): entries.isEmpty
+    case .changes(let report): report.differences.isEmpty
     case .refused: false
     }
   }

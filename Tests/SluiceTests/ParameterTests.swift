@@ -237,7 +237,8 @@ struct ParameterTests {
       (.stream, .refused), (.name, .refused), (.startingPosition, .refused), (.startingPositionTimestamp, .refused),
       (.function, .nextDelivery), (.functionResponseTypes, .nextDelivery), (.batchSize, .nextBatch),
       (.maximumBatchingWindow, .atOnce), (.maximumRecordAge, .atOnce), (.ownMaximumRecordAge, .atOnce),
-      (.maximumRetryAttempts, .atOnce), (.bisectsBatch, .atOnce), (.metrics, .atOnce), (.enabled, .afterDraining),
+      (.maximumRetryAttempts, .atOnce), (.bisectsBatch, .atOnce), (.metrics, .afterDraining),
+      (.enabled, .afterDraining),
       (.parallelizationFactor, .afterDraining), (.tumblingWindow, .afterDraining), (.destination, .afterDraining),
       (.filters, .afterDraining),
     ] as [(MappingParameter, ChangeMoment)])

@@ -107,7 +107,10 @@ struct CodingTests {
       handlerTimeoutMilliseconds: 11,
       retryBackoff: Backoff(firstMilliseconds: 1, capMilliseconds: 2, jitterPercent: 3), deliveriesInFlightLimit: 12,
       unstoredBatchLimit: 13)
-    let settings = MappingSettings(stream: StreamNumber(5), policy: policy)
+    var settings = MappingSettings(stream: StreamNumber(5), policy: policy)
+    if limit != nil { settings.parameters = ["BatchSize": "7", "FilterCriteria": "{\"a\":[\"é\"]}"] }
+    settings.isConfigured = limit != 0
+    settings.lastResult = limit == nil ? .none : .functionFailed
     let bytes = settings.encoded()
     #expect(MappingSettings(decoding: bytes) == settings)
     for count in bytes.indices { #expect(MappingSettings(decoding: Array(bytes.prefix(count))) == nil) }

@@ -29,6 +29,8 @@ public final class LineProcessPool: Sendable {
     var queue: [Waiter] = []
     var nextWaiter = 0
     var isShutDown = false
+    /// Those who wait until nobody calls.
+    var idleWaiters: [CheckedContinuation<Void, Never>] = []
     /// Processes in a row that ended without an answer.
     var barrenEnds = 0
     var startNotBefore: ContinuousClock.Instant?
@@ -110,17 +112,34 @@ public final class LineProcessPool: Sendable {
   /// Lets running events finish, then ends all processes: end of input, after a while SIGTERM, after another SIGKILL.
   /// Returns when all are gone. Calls that wait, and later ones, fail as `unavailable`. Calling it twice is fine.
   public func shutdown() async {
-    let (children, queue) = state.withLock { state in
+    let (children, queue, idle) = state.withLock { state in
       state.isShutDown = true
       defer {
         state.queue = []
         state.idle = []
+        state.idleWaiters = []
       }
-      return (Array(state.children.values), state.queue)
+      return (Array(state.children.values), state.queue, state.idleWaiters)
     }
     for waiter in queue { waiter.continuation.resume(returning: .shutDown) }
+    for waiter in idle { waiter.resume() }
     for child in children { child.requestStop() }
     for child in children { await child.waitUntilGone() }
+  }
+
+  /// As ``shutdown()``, when all calls have ended that run or wait now. For a pool that another has taken the place of.
+  public func retire() async {
+    await withCheckedContinuation { continuation in
+      let isIdle = state.withLock { state in
+        if state.permits < concurrency, !state.isShutDown {
+          state.idleWaiters.append(continuation)
+          return false
+        }
+        return true
+      }
+      if isIdle { continuation.resume() }
+    }
+    await shutdown()
   }
 
   // MARK: Turns
@@ -160,14 +179,17 @@ public final class LineProcessPool: Sendable {
   /// Ends a turn. Keeps `child` for the next one if it is still good.
   private func release(_ child: ChildProcess?) {
     let kept = child.flatMap { $0.isUsable ? $0 : nil }
-    let next: Waiter? = state.withLock { state in
+    let (next, idle) = state.withLock { state -> (Waiter?, [CheckedContinuation<Void, Never>]) in
       if let child, kept == nil { state.children[ObjectIdentifier(child)] = nil }
-      if !state.queue.isEmpty { return state.queue.removeFirst() }
+      if !state.queue.isEmpty { return (state.queue.removeFirst(), []) }
       state.permits += 1
       if let kept, !state.isShutDown { state.idle.append(kept) }
-      return nil
+      guard state.permits == concurrency else { return (nil, []) }
+      defer { state.idleWaiters = [] }
+      return (nil, state.idleWaiters)
     }
     next?.continuation.resume(returning: .granted(kept))
+    for waiter in idle { waiter.resume() }
   }
 
   // MARK: Processes

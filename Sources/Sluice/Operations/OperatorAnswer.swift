@@ -7,6 +7,7 @@ public enum OperatorAnswer: Codable, Hashable, Sendable {
   case failure(FailureReport, records: [FailedRecord])
   case streams([StreamReport])
   case audit([AuditReport])
+  case changes(ChangeReport)
   case refused(OperatorRefusal)
 }
 
@@ -93,6 +94,14 @@ public struct MappingReport: Codable, Hashable, Sendable {
   public var name: String
   public var stream: String
   public var isRunning: Bool
+  public var state: MappingState
+  /// As on AWS: who brought it into its state.
+  public var stateTransitionReason = "User action"
+  public var lastProcessingResult: String
+  /// Whether the configuration that ran last has it. Where it has not, its checkpoints are kept until it is deleted.
+  public var isConfigured: Bool
+  /// Its settings in words, by their name in a configuration.
+  public var settings: [String: String]
   public var lanes: [LaneReport]
   public var failureEntries: Int
   /// Where failure entries go from the store; `nil` if they stay there, or no worker runs the mapping.

@@ -20,6 +20,10 @@ public enum OperatorRequest: Codable, Hashable, Sendable {
   case splitShard(stream: String, shard: String, at: String?)
   case mergeShards(stream: String, shard: String, other: String)
   case audit(limit: Int)
+  /// Compares a configuration with what runs, and with consent makes it run. Only a worker can.
+  case apply(ConfigurationText, consent: Consent)
+  /// Deletes a mapping that does not run, with its checkpoints. Its failure entries stay.
+  case deleteMapping(name: String, consent: Consent)
 }
 
 /// Who asks, and whether it may happen: without `isApplied` the answer says what would happen and nothing changes.

@@ -11,16 +11,18 @@ public struct StoreOperator: Writing {
   let store: StreamStore
   let poller: @Sendable () -> StreamPoller?
   let worker: WorkerReport?
+  let transitions: MappingTransitions?
   let clock: @Sendable () -> Now
 
   /// `worker` is the process that has the store open to work: this one, or another when the store is only looked at.
   public init(
     store: StreamStore, poller: @escaping @Sendable () -> StreamPoller? = { nil }, worker: WorkerReport? = nil,
-    clock: @escaping @Sendable () -> Now = { SystemClock.now() }
+    transitions: MappingTransitions? = nil, clock: @escaping @Sendable () -> Now = { SystemClock.now() }
   ) {
     self.store = store
     self.poller = poller
     self.worker = worker
+    self.transitions = transitions
     self.clock = clock
   }
 
@@ -55,6 +57,10 @@ public struct StoreOperator: Writing {
     case .splitShard(let stream, let shard, let key): .streams([try await split(stream, shard, at: key)])
     case .mergeShards(let stream, let shard, let other): .streams([try await merge(stream, shard, other)])
     case .audit(let limit): .audit(try store.audit(limit: limit).map { AuditReport($0.1) })
+    case .apply:
+      throw OperatorRefusal(
+        .needsWorker, "No worker runs. It takes the configuration when it starts: sluice run --config FILE.")
+    case .deleteMapping(let name, let consent): .action(try await deleteMapping(name, consent))
     }
   }
 
@@ -69,14 +75,37 @@ public struct StoreOperator: Writing {
       worker: worker, streams: try liveStreams().map(streamReport),
       mappings: try mappings.compactMap { mapping in
         guard let stream = try stream(of: mapping) else { return nil }
-        return MappingReport(
-          name: mapping.name, stream: stream.name, isRunning: poller()?.look(at: mapping.name) != nil,
-          lanes: try lanes(of: mapping, stream), failureEntries: failures[mapping.number] ?? 0,
-          destination: poller()?.destination(of: mapping.name),
-          pendingDeliveries: deliveries[mapping.number]?.pending ?? 0,
-          undeliverableEntries: deliveries[mapping.number]?.undeliverable ?? 0)
+        return try report(
+          mapping, stream, failureEntries: failures[mapping.number] ?? 0,
+          deliveries: deliveries[mapping.number] ?? DeliveryCounts())
       },
       generatedAt: clock().wall.milliseconds)
+  }
+
+  private func report(_ mapping: MappingInfo, _ stream: StreamInfo, failureEntries: Int, deliveries: DeliveryCounts)
+    throws -> MappingReport
+  {
+    let settings = MappingSettings(decoding: mapping.settings)
+    let lanes = try lanes(of: mapping, stream)
+    let isRunning = poller()?.look(at: mapping.name) != nil
+    let isConfigured = settings?.isConfigured ?? true
+    var result = poller()?.lastResult(of: mapping.name) ?? settings?.lastResult ?? .none
+    // What is stored may be a moment old; that a batch fails is known exactly.
+    if !isRunning, result != .functionUnavailable, lanes.contains(where: { $0.attemptsMade > 0 }) {
+      result = .functionFailed
+    }
+    return MappingReport(
+      name: mapping.name, stream: stream.name, isRunning: isRunning,
+      state: state(of: mapping, settings),
+      lastProcessingResult: result.sentence, isConfigured: isConfigured, settings: settings?.parameters ?? [:],
+      lanes: lanes, failureEntries: failureEntries, destination: poller()?.destination(of: mapping.name),
+      pendingDeliveries: deliveries.pending, undeliverableEntries: deliveries.undeliverable)
+  }
+
+  private func state(of mapping: MappingInfo, _ settings: MappingSettings?) -> MappingState {
+    if let state = transitions?.state(of: mapping.name) { return state }
+    let isEnabled = settings?.parameters[MappingParameter.enabled.rawValue] != "false"
+    return isEnabled && settings?.isConfigured ?? true ? .enabled : .disabled
   }
 
   /// Why the worker is not ready: lanes that have been held up by a failing batch for longer than `limit`.
@@ -131,7 +160,9 @@ public struct StoreOperator: Writing {
 
   private func lanes(of mapping: MappingInfo, _ stream: StreamInfo, looksAhead: Bool = false) throws -> [LaneReport] {
     let looks = poller()?.look(at: mapping.name)
-    var builder = LaneReportBuilder(store: store, now: clock())
+    var builder = LaneReportBuilder(
+      store: store, now: clock(),
+      mappingState: state(of: mapping, MappingSettings(decoding: mapping.settings)))
     builder.looksAhead = looksAhead
     builder.destination = poller()?.destination(of: mapping.name)
     builder.deliveries = try store.deliveryCounts()[mapping.number] ?? DeliveryCounts()
@@ -341,6 +372,34 @@ public struct StoreOperator: Writing {
     return ActionReport(
       isApplied: consent.isApplied, effects: ["stream \(name) with \(records) records is deleted for good"],
       records: records)
+  }
+
+  // MARK: - Mappings
+
+  private func deleteMapping(_ name: String, _ consent: Consent) async throws -> ActionReport {
+    let mapping = try mapping(named: name)
+    guard poller()?.look(at: name) == nil, transitions?.state(of: name) == nil else {
+      throw OperatorRefusal(
+        .badInput, "Mapping \(name) runs. Take it out of the configuration and apply that, then say this again.")
+    }
+    let lanes = try store.lanes(of: mapping.number).count
+    var report = ActionReport(
+      isApplied: consent.isApplied,
+      effects: [
+        "mapping \(name) is deleted with the checkpoints of its \(lanes) lane\(lanes == 1 ? "" : "s"); its failures stay"
+      ], records: 0)
+    if MappingSettings(decoding: mapping.settings)?.isConfigured ?? false {
+      report.effects.append(
+        "the configuration that ran last has it: the next worker makes it anew, from StartingPosition")
+    }
+    guard consent.isApplied else { return report }
+    try await audit(consent, "delete mapping", name, "\(lanes) lanes")
+    if let transitions {
+      try await transitions.during(.deleting, of: name) { _ = try await store.perform(.deleteMapping(mapping.number)) }
+    } else {
+      _ = try await store.perform(.deleteMapping(mapping.number))
+    }
+    return report
   }
 
   private func split(_ name: String, _ shard: String, at key: String?) async throws -> StreamReport {

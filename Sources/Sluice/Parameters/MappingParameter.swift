@@ -41,6 +41,8 @@ public enum ChangeMoment: String, Hashable, Sendable, Codable, CaseIterable {
   case afterDraining
   /// When the process starts the next time.
   case restart
+  /// Not at all; something else has to be done for it. The rest of the configuration applies.
+  case notTaken
   /// Never: it is fixed when the mapping is made.
   case refused
 
@@ -52,6 +54,7 @@ public enum ChangeMoment: String, Hashable, Sendable, Codable, CaseIterable {
     case .nextDelivery: "with the next delivery"
     case .afterDraining: "after draining the lanes"
     case .restart: "after a restart"
+    case .notTaken: "not taken"
     case .refused: "refused: it is fixed when the mapping is made"
     }
   }

@@ -120,7 +120,7 @@ extension MappingParameter {
         meaning: "a record must match one pattern to be delivered; see `sluice filter test`")
     case .metrics:
       ParameterRule(
-        values: .choices(["EventCount"], limit: 3), standard: "{Metrics: [EventCount]}", change: .atOnce,
+        values: .choices(["EventCount"], limit: 3), standard: "{Metrics: [EventCount]}", change: .afterDraining,
         meaning: "the counters of records; an empty list leaves them out, as AWS does by default")
     }
   }

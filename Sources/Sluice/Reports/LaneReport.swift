@@ -53,6 +53,8 @@ public struct LaneReport: Codable, Hashable, Sendable {
   public var waitingFor: [String]
   /// What becomes of the failing batch if it goes on like this. Only `explain` looks ahead.
   public var outlook: LaneOutlook?
+  /// Where its mapping is in its life.
+  public var mappingState = MappingState.enabled
   /// What one can do about it, as commands.
   public var commands: [SuggestedCommand]
 }

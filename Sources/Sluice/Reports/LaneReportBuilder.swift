@@ -13,6 +13,8 @@ struct LaneReportBuilder {
   var looksAhead = false
   /// Those that have not come there.
   var deliveries = DeliveryCounts()
+  /// Of the mapping whose lanes are reported.
+  var mappingState = MappingState.enabled
 
   /// The lanes of a shard: those that run, or, without `looks`, those that the store knows.
   func reports(
@@ -75,6 +77,7 @@ struct LaneReportBuilder {
       report.outlook = LaneOutlook(
         failing, policy: policy, history: stored.history, ruleNames: look?.ruleNames ?? [], now: now.wall)
     }
+    report.mappingState = mappingState
     report.waitingFor = state == .waitingForParents ? shard.parents.map(\.description) : []
     report.summary = LaneSummary.sentence(for: report, look: look)
     return report

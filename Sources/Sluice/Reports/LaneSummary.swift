@@ -34,6 +34,8 @@ enum LaneSummary {
       return "The store does not take or give what the lane needs; it is tried again every second."
     case .finished:
       return "The shard was closed and all of it is delivered."
+    case .notRunning where report.mappingState != .enabled:
+      return "Its mapping is \(report.mappingState.rawValue). Its checkpoint is kept, and nothing is delivered."
     case .notRunning:
       return report.backlogRecords == 0 ? "Everything is delivered." : "No worker runs this mapping."
     }
@@ -63,6 +65,11 @@ enum LaneSummary {
       return (skip.map { [$0] } ?? []) + [
         SuggestedCommand(command: "sluice check-store DATA", effect: "find every damaged block"),
         SuggestedCommand(command: "sluice resume \(lane) --yes", effect: "try again"),
+      ]
+    case .notRunning where report.mappingState == .disabled:
+      return [
+        SuggestedCommand(
+          command: "sluice apply --config FILE --yes", effect: "go on, with Enabled: true in the configuration")
       ]
     case .notRunning where report.backlogRecords > 0:
       return [SuggestedCommand(command: "sluice run --config FILE", effect: "start the worker")]

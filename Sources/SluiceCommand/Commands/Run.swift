@@ -11,7 +11,7 @@ struct Run: AsyncParsableCommand {
     abstract: "Run the worker: the mappings of the configuration, and the port.",
     discussion: """
       SIGTERM drains: nothing new starts, what is in flight ends, progress is stored. A second SIGTERM cancels what is \
-      in flight.
+      in flight. SIGHUP reads the file again and applies what is different, as sluice apply does.
 
       Examples:
         sluice run --config sluice.yaml
@@ -21,49 +21,21 @@ struct Run: AsyncParsableCommand {
   @OptionGroup var options: ConfigurationOptions
 
   func run() async throws {
-    let configuration = try options.read().configuration
+    let overrides = options.overrides
+    let configuration = try ConfigurationOptions.read(file: options.config, overrides).configuration
     let log = configuration.log
     LoggingSystem.bootstrap { log.makeHandler(label: $0) }
     let metrics = PrometheusRegistry()
     MetricsSystem.bootstrap(metrics)
     do {
-      try await ServiceProcess(configuration: configuration, logger: Logger(label: "sluice")).run(metrics: metrics)
+      try await ServiceProcess(
+        configuration: configuration, file: options.config, overrides: overrides, logger: Logger(label: "sluice")
+      ).run(metrics: metrics)
     } catch let error as StoreError {
       throw Problem(OperatorRefusal(error))
     } catch let error as MappingProblems {
       throw Problem(Exit.badInput, error.description)
     }
-  }
-}
-
-struct Check: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(
-    abstract: "Check a configuration, and print what it comes to and where each value is from.",
-    discussion: "Example: sluice check sluice.yaml")
-
-  @Argument(help: "The configuration file.") var file: String
-  @OptionGroup var output: FormatOption
-
-  func run() async throws {
-    let result = try ConfigurationOptions.read(
-      file: file, ConfigurationOverrides(environment: ProcessInfo.processInfo.environment))
-    if output.isJSON {
-      try printJSON(result.settings.map(CheckedSetting.init))
-    } else {
-      print(result.describe())
-    }
-  }
-}
-
-private struct CheckedSetting: Encodable {
-  var path: String
-  var value: String
-  var origin: String
-
-  init(_ setting: Setting) {
-    path = setting.path
-    value = setting.value
-    origin = "\(setting.origin)"
   }
 }
 
@@ -74,12 +46,10 @@ struct ConfigurationOptions: ParsableArguments {
   @Option(help: "trace, debug, info, notice, warning, error or critical.") var logLevel: String?
   @Option(help: "text or json.") var logFormat: String?
 
-  func read() throws -> ConfigurationReader.Result {
-    try Self.read(
-      file: config,
-      ConfigurationOverrides(
-        environment: ProcessInfo.processInfo.environment, data: data, listen: listen, logLevel: logLevel,
-        logFormat: logFormat))
+  var overrides: ConfigurationOverrides {
+    ConfigurationOverrides(
+      environment: ProcessInfo.processInfo.environment, data: data, listen: listen, logLevel: logLevel,
+      logFormat: logFormat)
   }
 
   /// Reads a configuration, with its errors in the words of the command line.

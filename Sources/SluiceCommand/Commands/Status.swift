@@ -55,6 +55,7 @@ enum StatusText {
         failures += " · \(Text.count(mapping.undeliverableEntries)) UNDELIVERABLE"
       }
       lines.append("\(mapping.name)  (stream \(mapping.stream)\(failures))")
+      lines.append("  \(state(of: mapping)), last result: \(mapping.lastProcessingResult)")
       var table = TextTable(["  shard", "state", "behind", "iterator age", "failed", "next"])
       for shard in mapping.shards {
         table.add([
@@ -78,6 +79,10 @@ enum StatusText {
     let state = label(shard.worst.state)
     guard shard.laneCount > 1, shard.blockedLaneCount > 0 else { return state }
     return "\(state) (\(shard.blockedLaneCount) of \(shard.laneCount) lanes)"
+  }
+
+  static func state(of mapping: MappingReport) -> String {
+    mapping.isConfigured ? mapping.state.rawValue : "\(mapping.state.rawValue) (not in the configuration)"
   }
 
   static func label(_ state: LaneState) -> String {

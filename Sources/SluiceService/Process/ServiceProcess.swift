@@ -17,17 +17,21 @@ import UnixSignals
 /// The worker: opens the store, creates what the configuration names, runs its mappings, and answers on its port.
 ///
 /// SIGTERM and SIGINT drain: nothing new starts, what is in flight ends, progress is stored. A second signal cancels
-/// what is in flight; its batches are delivered again next time.
+/// what is in flight; its batches are delivered again next time. SIGHUP reads the configuration again and applies it.
 public struct ServiceProcess: Sendable {
   private let configuration: Configuration
   private let logger: Logger
   /// Called once with the address, when the worker serves and every lane is open.
   private let isReady: @Sendable (String) -> Void
+  private let worker: WorkerConfiguration
 
+  /// `file` is read again at SIGHUP, with `overrides` above it.
   public init(
-    configuration: Configuration, logger: Logger, isReady: @escaping @Sendable (String) -> Void = { _ in }
+    configuration: Configuration, file: String? = nil, overrides: ConfigurationOverrides = ConfigurationOverrides(),
+    logger: Logger, isReady: @escaping @Sendable (String) -> Void = { _ in }
   ) {
     self.configuration = configuration
+    self.worker = WorkerConfiguration(configuration, file: file, overrides: overrides, logger: logger)
     self.logger = logger
     self.isReady = isReady
   }
@@ -37,8 +41,6 @@ public struct ServiceProcess: Sendable {
     let store = try StreamStore.open(
       at: configuration.store.path, options: configuration.store.options, role: .writer)
     defer { store.close() }
-    try await createStreams(in: store)
-    let pools = makePools()
     let readiness = Readiness { [logger, isReady] address in
       logger.notice("ready", metadata: ["address": "\(address)"])
       isReady(address)
@@ -46,14 +48,7 @@ public struct ServiceProcess: Sendable {
     var processor = StreamProcessor(store: store)
     processor.logger = logger
     processor.lanesAreOpen = { readiness.lanesAreOpen() }
-    for mapping in configuration.mappings where mapping.isEnabled {
-      guard let function = configuration.function(named: mapping.function), let pool = pools[mapping.function] else {
-        preconditionFailure("the configuration was checked: mapping \(mapping.name) names a function that exists")
-      }
-      processor.map(
-        EventSourceMapping(mapping, function),
-        to: LineProcessHandler(pool: pool, reportsItemFailures: mapping.reportsItemFailures))
-    }
+    try await worker.prepare(&processor)
     let drain = DrainFlag()
     let group = ServiceGroup(
       configuration: .init(
@@ -63,7 +58,7 @@ public struct ServiceProcess: Sendable {
           .init(service: processor),
         ], logger: logger))
     // Before anything runs: a signal that comes early drains too.
-    let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+    let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
     try await withThrowingTaskGroup(of: Void.self) { tasks in
       let running = processor
       tasks.addTask { try await group.run() }
@@ -72,7 +67,7 @@ public struct ServiceProcess: Sendable {
       try await tasks.next()
       tasks.cancelAll()
     }
-    for pool in pools.values { await pool.shutdown() }
+    await worker.shutdown()
     logger.notice("stopped")
   }
 
@@ -81,6 +76,13 @@ public struct ServiceProcess: Sendable {
   ) async {
     var count = 0
     for await signal in signals {
+      if signal == .sighup {
+        logger.notice("reading the configuration again", metadata: ["signal": "\(signal)"])
+        // A drain of its lanes must not hold up the signals behind this one.
+        let worker = worker
+        Task { await worker.reload(processor) }
+        continue
+      }
       count += 1
       if count == 1 {
         logger.notice("draining; another signal cancels what is in flight", metadata: ["signal": "\(signal)"])
@@ -93,47 +95,15 @@ public struct ServiceProcess: Sendable {
     }
   }
 
-  private func createStreams(in store: StreamStore) async throws {
-    for stream in configuration.streams {
-      guard let known = try store.catalog().stream(named: stream.name) else {
-        let new = NewStream(
-          name: stream.name, shardCount: stream.shards, retentionMilliseconds: stream.retention.wholeMilliseconds,
-          recordByteLimit: Int(stream.recordLimit))
-        _ = try await store.createStream(new)
-        logger.notice("stream created", metadata: ["stream": "\(stream.name)", "shards": "\(stream.shards)"])
-        continue
-      }
-      if known.retentionMilliseconds != stream.retention.wholeMilliseconds {
-        try await store.perform(.setRetention(known.number, milliseconds: stream.retention.wholeMilliseconds))
-      }
-      let open = try store.routing(of: known.number).shards.count
-      if open != stream.shards {
-        logger.warning(
-          "the stream has another number of open shards than the configuration; split or merge them",
-          metadata: ["stream": "\(stream.name)", "open": "\(open)", "configured": "\(stream.shards)"])
-      }
-    }
-  }
-
-  private func makePools() -> [String: LineProcessPool] {
-    var pools: [String: LineProcessPool] = [:]
-    for function in configuration.functions {
-      var logger = logger
-      logger[metadataKey: "function"] = "\(function.name)"
-      pools[function.name] = LineProcessPool(
-        HandlerCommand(function.command, directory: function.directory, environment: function.environment),
-        concurrency: function.concurrency, logger: logger)
-    }
-    return pools
-  }
-
   private func makePort(
     _ processor: StreamProcessor, metrics: PrometheusRegistry, drain: DrainFlag, readiness: Readiness
   ) -> ListenPort {
     let store = processor.store
     let address = "\(configuration.listen.host):\(configuration.listen.port)"
-    let worker = WorkerReport(processID: getpid(), address: address)
-    let writing = StoreOperator(store: store, poller: { processor.poller }, worker: worker)
+    let report = WorkerReport(processID: getpid(), address: address)
+    let operations = StoreOperator(
+      store: store, poller: { processor.poller }, worker: report, transitions: worker.transitions)
+    let writing = WorkerOperator(store: operations, processor: processor, configuration: worker)
     let limit = configuration.listen.readyBlockedAfter
     let logger = logger
     return ListenPort(
@@ -143,11 +113,11 @@ public struct ServiceProcess: Sendable {
         unreadiness: {
           if drain.isSet.load(ordering: .relaxed) { return ["the worker drains"] }
           guard processor.poller != nil else { return ["the lanes are being opened"] }
-          return writing.blockedLanes(longerThan: limit)
+          return operations.blockedLanes(longerThan: limit)
         },
         metrics: {
           do {
-            return metrics.render() + LaneGauges.render(try writing.status())
+            return metrics.render() + LaneGauges.render(try operations.status())
           } catch {
             logger.error("the lanes could not be read for the metrics", metadata: ["error": "\(error)"])
             return metrics.render()

@@ -41,6 +41,9 @@ final class Worker: Sendable {
     _ = await child.ended()
   }
 
+  /// SIGHUP: it reads its configuration again.
+  func hangUp() { child.send(SIGHUP) }
+
   /// SIGTERM; the exit code after the drain.
   func drain() async -> Int32 {
     child.send(SIGTERM)

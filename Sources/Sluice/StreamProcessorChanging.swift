@@ -1,0 +1,61 @@
+public import StreamModel
+import StreamRuntime
+import StreamStore
+
+/// Changing what runs. For a processor whose ``StreamProcessor/run()`` has opened its lanes.
+extension StreamProcessor {
+  /// Adds a mapping and starts it; one that was closed goes on where it stood.
+  public func add(_ mapping: EventSourceMapping, to handler: any BatchHandler) async throws {
+    try await runningPoller().add(try checked(mapping).plan(handler))
+  }
+
+  /// Gives a mapping that runs other settings and another handler. Windows, waits and limits are looked at again now; what
+  /// is in flight or frozen stays as it is. The stream, the filters and the number of lanes must be as they were: change
+  /// those with ``close(_:)`` and ``add(_:to:)``.
+  public func change(_ mapping: EventSourceMapping, to handler: any BatchHandler) async throws {
+    try await runningPoller().change(try checked(mapping).plan(handler))
+  }
+
+  /// Ends what is in flight of a mapping, stores its progress, and runs it no more. After ``drainLimit`` handlers in
+  /// flight are cancelled.
+  public func close(_ mapping: String) async {
+    await poller?.close(mapping: mapping, within: drainLimit)
+  }
+
+  /// Stores the settings of a mapping that does not run: a disabled one, or, with `isConfigured` false, one that the
+  /// configuration has no more. Its checkpoints stay as they are.
+  public func note(_ mapping: EventSourceMapping, isConfigured: Bool) async throws {
+    guard let stream = try store.catalog().stream(named: mapping.stream) else {
+      throw PollerError.noSuchStream(mapping: mapping.name, stream: mapping.stream)
+    }
+    let former = try store.catalog().mapping(named: mapping.name).flatMap { MappingSettings(decoding: $0.settings) }
+    var settings = MappingSettings(stream: stream.number, policy: mapping.policy)
+    settings.parameters = mapping.parameters
+    settings.isConfigured = isConfigured
+    settings.lastResult = former?.lastResult ?? .none
+    _ = try await store.perform(.storeMapping(name: mapping.name, settings: settings.encoded()))
+  }
+
+  /// Marks a mapping as one that the configuration has no more. `false` if the store does not know it, or it is marked.
+  @discardableResult
+  public func forget(_ name: String) async throws -> Bool {
+    guard let info = try store.catalog().mapping(named: name),
+      var settings = MappingSettings(decoding: info.settings), settings.isConfigured
+    else { return false }
+    settings.isConfigured = false
+    _ = try await store.perform(.storeMapping(name: name, settings: settings.encoded()))
+    return true
+  }
+
+  private func runningPoller() throws -> StreamPoller {
+    guard let poller else { throw OperatorRefusal(.tryAgain, "The lanes are being opened. Say this again.") }
+    return poller
+  }
+
+  private func checked(_ mapping: EventSourceMapping) throws -> EventSourceMapping {
+    guard mapping.problems.isEmpty else {
+      throw MappingProblems(problems: mapping.problems.map { "mapping \(mapping.name): \($0)" })
+    }
+    return mapping
+  }
+}
