@@ -26,7 +26,12 @@ struct PlanRequest {
       preconditionFailure("a configuration that was read has the functions of its mappings")
     }
     retentionMilliseconds = configuration.stream(named: mapping.stream)?.retention.wholeMilliseconds
-    let policy = EventSourceMapping(mapping, function).policy
+    var policy = EventSourceMapping(mapping, function).policy
+    if policy.parking != nil {
+      // The shard of a plan does not tell keys apart.
+      policy.parking = nil
+      notes.append("blocking by key is left out: in the plan a failing batch blocks its lane.")
+    }
     var failures = PlannedFailures(policy: policy, rules: RetryRuleMatcher(mapping.retryRules))
     failures.reportsItemFailures = mapping.reportsItemFailures
     failures.standardTimes = try Self.times(options.until)
