@@ -66,6 +66,10 @@ public struct ParkingPolicy: Hashable, Sendable {
   /// Deliveries of parked keys in flight at once, beside the lane's own, 1 or more.
   public var deliveryLimit: Int
 
+  public static let keyLimits = 1...10_000
+  public static let recordLimits = 1...100_000_000
+  public static let deliveryLimits = 1...16
+
   public init(keyLimit: Int = 1_000, recordLimit: Int = 100_000, deliveryLimit: Int = 2) {
     precondition(keyLimit >= 1 && recordLimit >= 1 && deliveryLimit >= 1, "a limit of parking is one or more")
     self.keyLimit = keyLimit

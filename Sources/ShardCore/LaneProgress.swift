@@ -19,6 +19,8 @@ public struct LaneProgress: Hashable, Sendable {
   public var lostToDamage: UInt64
   /// What became of parked keys since progress was last stored; to a lane that opens, all of them.
   public var parked: [ParkedKeyChange]
+  /// Some keys are parked: checkpoint and attempts are not all there is to know of the lane.
+  public var parksKeys = false
 
   public init(
     next: RecordIndex = .zero, isFinished: Bool = false, isPaused: Bool = false, failing: FailingBatch? = nil,

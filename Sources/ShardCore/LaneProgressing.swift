@@ -3,9 +3,11 @@ import StreamModel
 /// Progress: what is stored, when, and what waits for it.
 extension Lane {
   var progress: LaneProgress {
-    LaneProgress(
+    var progress = LaneProgress(
       next: next, isFinished: isFinished, isPaused: isPaused, failing: head.failing, pieces: frozenBatches,
       lostToRetention: lostToRetention, lostToDamage: lostToDamage)
+    progress.parksKeys = parked?.isEmpty == false
+    return progress
   }
 
   /// The same with all that is parked.

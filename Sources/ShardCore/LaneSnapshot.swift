@@ -107,6 +107,20 @@ public struct ParkedKeySnapshot: Hashable, Sendable {
   public var isDelivering: Bool
   /// A block with its next record is damaged.
   public var stoppedAt: RecordIndex?
+
+  public init(
+    key: PartitionKeyHash, since: WallTime, first: RecordIndex, recordCount: UInt64, failing: FailingBatch?,
+    due: MonotonicTime?, isDelivering: Bool, stoppedAt: RecordIndex?
+  ) {
+    self.key = key
+    self.since = since
+    self.first = first
+    self.recordCount = recordCount
+    self.failing = failing
+    self.due = due
+    self.isDelivering = isDelivering
+    self.stoppedAt = stoppedAt
+  }
 }
 
 extension ParkedKeys {

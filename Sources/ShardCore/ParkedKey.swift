@@ -29,6 +29,9 @@ struct ParkedKey: Hashable {
   var storedEnd: RecordIndex
   var sentEnd: RecordIndex
   var isDirty = false
+  /// More than the records that were added.
+  var stateIsDirty = false
+  var stateIsUnderWay = false
   var isUnderWay = false
 
   /// A key whose record at `index` failed just now.
@@ -93,8 +96,11 @@ public struct ParkedKeyChange: Hashable, Sendable {
   public var state: ParkedKeyState?
   /// Records that were parked and are not settled, in order.
   public var added: [RecordRange]
+  /// The state is what is stored already.
+  public var onlyAdds: Bool
 
-  public init(key: PartitionKeyHash, state: ParkedKeyState?, added: [RecordRange]) {
+  public init(key: PartitionKeyHash, state: ParkedKeyState?, added: [RecordRange], onlyAdds: Bool = false) {
+    self.onlyAdds = onlyAdds
     self.key = key
     self.state = state
     self.added = added

@@ -6,6 +6,8 @@ public import StreamModel
 public struct ParkedKeySet: Hashable, Sendable {
   private var table: [UInt64] = []
   public private(set) var count = 0
+  /// Another one for each change, in the life of a lane.
+  public private(set) var revision: UInt64 = 0
 
   public init() {}
 
@@ -31,6 +33,7 @@ public struct ParkedKeySet: Hashable, Sendable {
     if table.count < (count + 1) * 2 { rebuild(places: max(16, table.count * 2), without: nil) }
     add(Self.entry(of: key))
     count += 1
+    revision += 1
   }
 
   /// Costs a walk over all keys: keys leave rarely.
@@ -38,6 +41,7 @@ public struct ParkedKeySet: Hashable, Sendable {
     guard contains(key) else { return }
     rebuild(places: table.count, without: Self.entry(of: key))
     count -= 1
+    revision += 1
   }
 
   private mutating func add(_ entry: UInt64) {

@@ -79,12 +79,13 @@ struct ParkedKeys: Hashable {
   }
 
   /// Changes a key and remembers that it changed.
-  mutating func change(_ place: Int, _ body: (inout ParkedKey) -> Void = { _ in }) {
+  mutating func change(_ place: Int, onlyAdding: Bool = false, _ body: (inout ParkedKey) -> Void = { _ in }) {
     let former = keys[place].ranges.count
     let wasEmpty = isEmpty(place)
     body(&keys[place])
     recordCount = recordCount - former + keys[place].ranges.count
     count(place, wasEmpty)
+    if !onlyAdding { keys[place].stateIsDirty = true }
     guard !keys[place].isDirty else { return }
     keys[place].isDirty = true
     dirty.append(keys[place].key)
@@ -148,7 +149,7 @@ struct ParkedKeys: Hashable {
       guard let place = places[record.key] else {
         preconditionFailure("a record was kept out of a batch whose key is not parked")
       }
-      change(place) { key in
+      change(place, onlyAdding: !keys[place].ranges.isEmpty) { key in
         if key.ranges.isEmpty {
           key.due = now.monotonic
           key.settledBefore = record.index
@@ -182,7 +183,10 @@ struct ParkedKeys: Hashable {
       keys[place].isUnderWay = true
       changes.append(
         ParkedKeyChange(
-          key: key, state: keys[place].state, added: keys[place].ranges.from(keys[place].storedEnd)))
+          key: key, state: keys[place].state, added: keys[place].ranges.from(keys[place].storedEnd),
+          onlyAdds: !keys[place].stateIsDirty))
+      keys[place].stateIsUnderWay = keys[place].stateIsDirty
+      keys[place].stateIsDirty = false
       keys[place].sentEnd = max(keys[place].storedEnd, keys[place].ranges.last?.advanced(by: 1) ?? .zero)
       underWay.append(key)
     }
@@ -206,6 +210,7 @@ struct ParkedKeys: Hashable {
       guard let place = places[key], keys[place].isUnderWay else { continue }
       keys[place].isUnderWay = false
       keys[place].sentEnd = keys[place].storedEnd
+      if keys[place].stateIsUnderWay { keys[place].stateIsDirty = true }
       guard !keys[place].isDirty else { continue }
       keys[place].isDirty = true
       dirty.append(key)

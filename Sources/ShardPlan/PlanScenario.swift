@@ -19,7 +19,9 @@ public struct PlanScenario: Hashable, Sendable {
   public var invocationLimit = 20_000
 
   public init(policy: LanePolicy, records: [PlannedRecord]) {
+    // What is shown is one lane with its batches: keys that would be parked block it.
     self.policy = policy
+    self.policy.parking = nil
     self.records = records
   }
 }

@@ -20,6 +20,8 @@ public struct EventSourceMapping: Hashable, Sendable {
   public var startingPosition: StartingPosition
   public var batch = Batch()
   public var retry = Retry()
+  /// What waits while a record fails: its shard, as on AWS, or its partition key alone.
+  public var blocking = Blocking.shard
   /// `FilterCriteria`: patterns, of which a record must match one to be delivered; the others are passed as done. Empty:
   /// every record is delivered. At most 5.
   public var filters: [String] = []
@@ -49,6 +51,22 @@ public struct EventSourceMapping: Hashable, Sendable {
     self.name = name ?? stream
     self.stream = stream
     self.startingPosition = startingPosition
+  }
+
+  /// What a record that fails holds up.
+  public enum Blocking: Hashable, Sendable {
+    /// Its lane: nothing behind the failing batch is delivered. AWS's way, and the default.
+    case shard
+    /// Its partition key: a batch that fails is taken apart until the record that fails is known, if the handler does
+    /// not name it; then the key is parked with everything behind it of that key, durably, and all other keys go on.
+    /// Attempts, waits and record age count for each key. At a limit the lane waits, as it would without parking.
+    /// `keys` and `records` are the limits of each lane, 1 ... 10,000 keys and 1 ... 100,000,000 records of theirs, which
+    /// take 16 bytes of memory each at most; `deliveries` of parked keys go on at once beside the lane's own, 1 ... 16.
+    case key(keys: Int = 1_000, records: Int = 100_000, deliveries: Int = 2)
+
+    public static let keyLimits = ParkingPolicy.keyLimits
+    public static let recordLimits = ParkingPolicy.recordLimits
+    public static let deliveryLimits = ParkingPolicy.deliveryLimits
   }
 
   /// How batches are formed.
@@ -125,6 +143,17 @@ public struct EventSourceMapping: Hashable, Sendable {
       problems += error.problems.map(\.description)
     }
     problems += onFailure.problems
+    if case .key(let keys, let records, let deliveries) = blocking {
+      if !ParkingPolicy.keyLimits.contains(keys) {
+        problems.append("blocking keys is \(keys): allowed are 1 to 10,000 parked keys for each lane")
+      }
+      if !ParkingPolicy.recordLimits.contains(records) {
+        problems.append("blocking records is \(records): allowed are 1 to 100,000,000 parked records for each lane")
+      }
+      if !ParkingPolicy.deliveryLimits.contains(deliveries) {
+        problems.append("blocking deliveries is \(deliveries): allowed are 1 to 16 at once for each lane")
+      }
+    }
     if concurrency < 1 { problems.append("concurrency is \(concurrency): allowed is 1 or more") }
     if unstoredBatchLimit < 1 {
       problems.append("unstoredBatchLimit is \(unstoredBatchLimit): allowed is 1 or more")
@@ -134,7 +163,7 @@ public struct EventSourceMapping: Hashable, Sendable {
 
   /// The same in the units of the core.
   public var policy: LanePolicy {
-    LanePolicy(
+    var policy = LanePolicy(
       batchSize: batch.limit, payloadByteLimit: Self.eventByteLimit - EventWriter.envelopeByteCount,
       windowMilliseconds: batch.window.inMilliseconds,
       maximumRetryAttempts: retry.attempts, maximumRecordAgeMilliseconds: retry.recordAge?.inMilliseconds,
@@ -142,6 +171,10 @@ public struct EventSourceMapping: Hashable, Sendable {
       handlerTimeoutMilliseconds: timeout.inMilliseconds, retryBackoff: retry.backoff,
       retryRules: RetryRuleMatcher(retry.rules)?.forCore,
       deliveriesInFlightLimit: concurrency, unstoredBatchLimit: unstoredBatchLimit)
+    if case .key(let keys, let records, let deliveries) = blocking {
+      policy.parking = ParkingPolicy(keyLimit: keys, recordLimit: records, deliveryLimit: deliveries)
+    }
+    return policy
   }
 }
 

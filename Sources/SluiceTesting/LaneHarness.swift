@@ -75,6 +75,7 @@ public final class LaneHarness {
     _ mapping: EventSourceMapping, seed: UInt64 = 1,
     handler: @escaping @Sendable (RecordBatch) async throws -> HandlerOutcome
   ) {
+    precondition(mapping.blocking == .shard, "the harness shows a lane that blocks as a whole")
     self.mapping = mapping
     self.retryRules = RetryRuleMatcher(mapping.retry.rules)
     self.handler = handler

@@ -43,6 +43,7 @@ public struct StoredLane: Hashable, Sendable {
     if progress.failing != nil { flags |= Flag.failing }
     if !progress.pieces.isEmpty { flags |= Flag.pieces }
     if progress.failing?.givenUp != nil { flags |= Flag.givenUp }
+    if progress.parksKeys { flags |= Flag.parksKeys }
     writer.write(flags)
     writer.write(progress.next.rawValue)
     writer.write(progress.lostToRetention)
@@ -82,6 +83,7 @@ public struct StoredLane: Hashable, Sendable {
     progress.lostToDamage = try reader.read()
     progress.isFinished = flags & Flag.finished != 0
     progress.isPaused = flags & Flag.paused != 0
+    progress.parksKeys = flags & Flag.parksKeys != 0
     if flags & Flag.pieces != 0 { progress.pieces = try reader.readPieces() }
     var history = AttemptHistory()
     if flags & Flag.failing != 0 {
@@ -122,7 +124,9 @@ public struct StoredLane: Hashable, Sendable {
     static let failing: UInt8 = 4
     static let pieces: UInt8 = 8
     static let givenUp: UInt8 = 16
-    static let all = finished | paused | failing | pieces | givenUp
+    /// Keys are parked, in a table of their own: a version that does not know of it must not go on from the checkpoint.
+    static let parksKeys: UInt8 = 32
+    static let all = finished | paused | failing | pieces | givenUp | parksKeys
   }
 }
 

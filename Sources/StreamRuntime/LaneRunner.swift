@@ -14,6 +14,10 @@ final class LaneRunner: Sendable {
   let place: LanePlace
   let shardCreatedAtSeconds: UInt64
   let mapping: MappingRunner
+  /// Of a lane that blocks by key, and of its tracks.
+  let parkedHistories: ParkedHistories?
+  /// The tracks of a lane that blocks by key; set once, when the lane is opened.
+  let tracks = Mutex<[LaneRunner]>([])
 
   private let state: Mutex<State>
 
@@ -51,8 +55,9 @@ final class LaneRunner: Sendable {
 
   init(
     id: LaneID, place: LanePlace, shardCreatedAtSeconds: UInt64, mapping: MappingRunner,
-    history: AttemptHistory, failing: BatchExtent?
+    history: AttemptHistory, failing: BatchExtent?, parkedHistories: ParkedHistories? = nil
   ) {
+    self.parkedHistories = parkedHistories
     self.id = id
     self.place = place
     self.shardCreatedAtSeconds = shardCreatedAtSeconds
@@ -69,18 +74,22 @@ final class LaneRunner: Sendable {
   /// From the next delivery on, batches are handed over like this.
   func change(_ handling: Handling) {
     state.withLock { $0.handling = handling }
+    for track in tracks.withLock(\.self) { track.change(handling) }
   }
 
   /// The lane will not be used again: lets go of the memory of what it had read.
   func retire() {
     state.withLock { $0.buffer = LaneBuffer() }
+    for track in tracks.withLock(\.self) { track.retire() }
   }
 
   /// Reads what the lane asks for.
   func read(_ request: ReadRequest) -> ReadAnswer {
     let (answer, counts) = state.withLock { state in
       let answer = mapping.source.read(shard, request, into: &state.buffer)
-      if state.buffer.selection == nil, case .records(let result) = answer, request.purpose == .deliver {
+      if state.buffer.selection == nil, request.ranges.isEmpty, case .records(let result) = answer,
+        request.purpose == .deliver
+      {
         state.buffer.countAll(of: result.extent)
       }
       return (answer, state.buffer.takeCounts())
@@ -155,8 +164,12 @@ final class LaneRunner: Sendable {
     mapping.metrics.didInvoke(
       records: batch.count, nanoseconds: ended.monotonic.nanoseconds - begun.monotonic.nanoseconds, of: verdict)
     switch verdict {
-    case .success(let answer):
+    case .success(let plain):
       mapping.lastResult.note(.succeeded)
+      let answer = delivery.source == .shard ? named(plain, in: batch) : plain
+      if case .recordFailed(let failed) = answer, cause != .stop {
+        note(failed, of: delivery, begun: begun, ended: ended)
+      }
       if case .failed = answer {
         if case .failureEntry = delivery.source { note(.partial, nil, of: delivery, begun: begun, ended: ended) }
       }
@@ -165,7 +178,7 @@ final class LaneRunner: Sendable {
       let rule = rule(for: failure, of: delivery)
       if cause != .stop {
         mapping.lastResult.note(failure.kind.usesAttempt ? .functionFailed : .functionUnavailable)
-        note(failure, rule, of: delivery, begun: begun, ended: ended)
+        note(failure, rule, of: delivery, begun: begun, ended: ended, onlyKey: onlyKey(of: batch, delivery))
       }
       return (.failed(failure.kind, rule: rule), isSpent: cause != nil)
     }
@@ -238,7 +251,7 @@ final class LaneRunner: Sendable {
             kind: .invalidResponse, type: "UnknownSequenceNumber",
             message: "The handler named \(number), which is not in the batch."))
       }
-      if position == 0 {
+      if position == 0, parkedHistories == nil || batch.count == 1 {
         return .failure(
           HandlerFailure(
             kind: .reportedNoProgress, type: "BatchItemFailure",
@@ -253,6 +266,36 @@ final class LaneRunner: Sendable {
     }
   }
 
+  /// In a lane that blocks by key, what the handler says of one record is said of its key.
+  private func named(_ answer: DeliveryAnswer, in batch: RecordBatch) -> DeliveryAnswer {
+    guard parkedHistories != nil, case .failed(at: let index, position: let position) = answer else { return answer }
+    return .recordFailed(
+      FailedRecord(
+        index: index, position: position, key: PartitionKeyHash(batch[position].partitionKeyHash),
+        arrival: batch.arrival(at: position)))
+  }
+
+  /// The key of a batch of one record, in a lane that blocks by key.
+  private func onlyKey(of batch: RecordBatch, _ delivery: Delivery) -> PartitionKeyHash? {
+    guard parkedHistories != nil, batch.count == 1, delivery.source == .shard else { return nil }
+    return PartitionKeyHash(batch[0].partitionKeyHash)
+  }
+
+  /// The handler named a record that is not the first: the attempt is that record's.
+  private func note(_ failed: FailedRecord, of delivery: Delivery, begun: Now, ended: Now) {
+    let attempt = AttemptRecord(
+      startedAt: begun.wall,
+      durationMilliseconds: (ended.monotonic.nanoseconds - begun.monotonic.nanoseconds) / 1_000_000,
+      kind: .reportedNoProgress, type: "BatchItemFailure", message: "The handler reported the record as failed.",
+      trace: [], requestID: RequestID.make())
+    parkedHistories?.append(attempt, of: failed.key, first: failed.index)
+    mapping.logger.warning(
+      "a record failed",
+      metadata: [
+        "shard": "\(place.description)", "record": "\(failed.index.rawValue)", "batch": "\(delivery.extent.count)",
+      ])
+  }
+
   /// The retry rule that the failure falls under. A redrive is one attempt, whatever the rules say.
   private func rule(for failure: HandlerFailure, of delivery: Delivery) -> RetryRuleID? {
     guard let rules = mapping.retryRules, delivery.source == .shard else { return nil }
@@ -260,7 +303,8 @@ final class LaneRunner: Sendable {
   }
 
   private func note(
-    _ failure: HandlerFailure, _ rule: RetryRuleID?, of delivery: Delivery, begun: Now, ended: Now
+    _ failure: HandlerFailure, _ rule: RetryRuleID?, of delivery: Delivery, begun: Now, ended: Now,
+    onlyKey: PartitionKeyHash? = nil
   ) {
     let ruleName = rule.flatMap { mapping.retryRules?.rules[Int($0.rawValue)].name }
     var attempt = AttemptRecord(
@@ -274,6 +318,7 @@ final class LaneRunner: Sendable {
         if state.requestID.isEmpty { state.requestID = state.history.last?.requestID ?? RequestID.make() }
         attempt.requestID = state.requestID
         state.history.append(attempt)
+        if let onlyKey { parkedHistories?.append(attempt, of: onlyKey, first: delivery.extent.first) }
       case .failureEntry(let entry):
         attempt.requestID = RequestID.make()
         state.redriveFailure = (entry, attempt)

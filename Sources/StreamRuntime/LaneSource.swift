@@ -14,9 +14,10 @@ public protocol LaneSource: Sendable {
   /// The records of a failure entry, or `nil` if the entry is gone.
   func records(ofFailureEntry entry: UInt64) throws -> RecordRun?
 
-  /// Stores the lane's progress with what is known of its failing batch. `stored` is called once, from any thread.
+  /// Stores the lane's progress with what is known of its failing batch and its parked keys. `stored` is called once,
+  /// from any thread.
   func store(
-    _ progress: LaneProgress, history: AttemptHistory, of lane: LanePlace,
+    _ progress: LaneProgress, history: AttemptHistory, parked: [PartitionKeyHash: AttemptHistory], of lane: LanePlace,
     stored: @escaping @Sendable (Bool) -> Void)
 
   /// Stores a failure entry with the records of its extent. `stored` is called once, from any thread, with the number
@@ -52,6 +53,10 @@ public struct LaneBuffer: Sendable {
   public var selection: (any RecordSelecting)?
   /// Whose records they are, for those who judge them.
   var origin = BatchOrigin(stream: "", shard: ShardNumber(0), shardCreatedAtSeconds: 0, attempt: 0)
+  /// The revision of the parked keys that `run` was read without; `nil`: none were left out.
+  var parkedRevision: UInt64?
+  /// Records of parked keys among those that were looked at for `run`.
+  var parked: [ParkedRecord] = []
   /// The records that were looked at for `run`.
   var scanned: Range<RecordIndex> = RecordIndex.zero..<RecordIndex.zero
   /// Memory for the next block.
@@ -62,6 +67,13 @@ public struct LaneBuffer: Sendable {
   var counts = ReadCounts()
 
   public init() {}
+
+  /// What was read ahead counts no more.
+  mutating func forgetReadAhead() {
+    scanned = RecordIndex.zero..<RecordIndex.zero
+    run = nil
+    parked.removeAll(keepingCapacity: true)
+  }
 
   /// Gives up the run, so that its memory can be used again if nobody else holds it.
   mutating func takeRun() -> RecordRun? {

@@ -47,6 +47,11 @@ public struct MappingSettings: Hashable, Sendable {
       writer.write(name)
       writer.write(value)
     }
+    if let parking = policy.parking {
+      writer.write(Int64(parking.keyLimit))
+      writer.write(Int64(parking.recordLimit))
+      writer.write(Int64(parking.deliveryLimit))
+    }
     return writer.bytes
   }
 
@@ -71,6 +76,14 @@ public struct MappingSettings: Hashable, Sendable {
           let name = try reader.readString()
           parameters[name] = try reader.readString()
         }
+      }
+      if !reader.isAtEnd {
+        let keys: Int64 = try reader.read()
+        let records: Int64 = try reader.read()
+        let deliveries: Int64 = try reader.read()
+        guard keys >= 1, records >= 1, deliveries >= 1 else { return nil }
+        policy.parking = ParkingPolicy(
+          keyLimit: Int(clamping: keys), recordLimit: Int(clamping: records), deliveryLimit: Int(clamping: deliveries))
       }
       guard reader.isAtEnd else { return nil }
     } catch {

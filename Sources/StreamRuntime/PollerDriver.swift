@@ -62,6 +62,11 @@ final class PollerDriver: Sendable {
       state.lanes.append(runner)
       state.lanesOfShard[runner.shard, default: []].append(id)
       step(.laneOpened(opening), &state, &work)
+      // A track works as its lane does, with a batch of its own. The poller says how many there are.
+      let tracks = (state.lanes.count..<state.poller.laneCount).map { makeRunner(LaneID($0)) }
+      state.lanes += tracks
+      runner.tracks.withLock { $0 = tracks }
+      work.lanes = state.lanes
       return id
     }
     _ = carryOut(&work, continuing: nil)
@@ -163,7 +168,7 @@ final class PollerDriver: Sendable {
     work.lanes = state.lanes
     switch event {
     case .stopRequested, .mappingCloseRequested(_, isStopping: true): work.cause = .stop
-    case .skipRequested: work.cause = .skip
+    case .skipRequested, .keySkipRequested: work.cause = .skip
     default: work.cause = .deadline
     }
     for position in first..<work.effects.count {
@@ -196,7 +201,8 @@ final class PollerDriver: Sendable {
       case .storeProgress(let id, let progress, let revision):
         let lane = work.lanes[id.rawValue]
         let history = progress.failing.map { lane.history(ofBatchAt: $0.extent.first) } ?? AttemptHistory()
-        lane.mapping.source.store(progress, history: history, of: lane.place) { [self] isStored in
+        let parked = progress.parked.isEmpty ? [:] : lane.parkedHistories?.take(progress.parked) ?? [:]
+        lane.mapping.source.store(progress, history: history, parked: parked, of: lane.place) { [self] isStored in
           post(isStored ? .progressStored(id, revision: revision) : .progressRefused(id, revision: revision))
         }
       case .storeFailure(let id, let order, let ticket):
@@ -224,12 +230,15 @@ final class PollerDriver: Sendable {
   }
 
   private func storeFailure(_ order: FailureOrder, of lane: LaneRunner, id: LaneID, ticket: UInt64) {
-    let history = lane.history(ofBatchAt: order.extent.first)
+    let history =
+      order.key.flatMap { lane.parkedHistories?.history(of: $0, first: order.extent.first) }
+      ?? lane.history(ofBatchAt: order.extent.first)
     lane.mapping.source.store(order, history: history, of: lane.place) { [self] entry in
       guard let entry else {
         post(.failureRefused(id, ticket: ticket))
         return
       }
+      lane.parkedHistories?.forget(first: order.extent.first)
       lane.mapping.failureStored(entry, records: order.extent.count)
       lane.mapping.logger.error(
         "batch gave up",

@@ -17,6 +17,8 @@ public enum SelectionVerdict: Hashable, Sendable {
   case filteredOut
   /// `FilterCriteria` hold it back because they ask for fields of its data, and its data is not JSON.
   case notJSON
+  /// Its key is parked.
+  case parked(PartitionKeyHash)
 }
 
 /// Takes what `FilterCriteria` let through.

@@ -13,11 +13,12 @@ extension StoreLaneSource {
 
   func readSelected(
     _ shard: ShardAddress, _ request: ReadRequest, selecting selection: inout any RecordSelecting,
-    into buffer: inout LaneBuffer, scanByteLimit: Int = Self.scanByteLimit
+    into buffer: inout LaneBuffer, scanByteLimit: Int = Self.scanByteLimit, parkingLimit: Int = .max
   ) -> ReadAnswer {
     let isForDelivery = request.purpose == .deliver
-    if isForDelivery, let answer = answerFromBuffer(request, &buffer) { return answer }
+    if isForDelivery, let answer = answerFromBuffer(request, &buffer, parkingLimit) { return answer }
     var scan = ShardScan(from: request.from, recycling: isForDelivery ? buffer.takeRun() : nil)
+    scan.parkedLimit = min(parkingLimit, Self.parkedLimit)
     while scan.byteCount < scanByteLimit {
       do {
         let read = try store.read(
@@ -43,18 +44,25 @@ extension StoreLaneSource {
     return found(by: scan, request, &buffer) ?? .unavailable
   }
 
+  /// Records of parked keys that one read meets, at most.
+  static let parkedLimit = 16_384
+
   /// A full batch out of what was read before; `nil` if there is not enough of it.
-  private func answerFromBuffer(_ request: ReadRequest, _ buffer: inout LaneBuffer) -> ReadAnswer? {
+  private func answerFromBuffer(
+    _ request: ReadRequest, _ buffer: inout LaneBuffer, _ parkingLimit: Int
+  ) -> ReadAnswer? {
     guard request.through == nil, let run = buffer.run, buffer.scanned.contains(request.from) else { return nil }
     let start = run.position(atOrAfter: request.from)
     let batch = measure(run, from: start, request)
     guard batch.isFull else { return nil }
+    var result = ReadResult(batch, of: run, from: start, begin: request.from, scannedEnd: buffer.scanned.upperBound)
+    result.parked = buffer.parked.between(request.from, result.extent.end)
+    guard result.parked.count <= parkingLimit else { return nil }
     buffer.range = start..<(start + batch.count)
-    return .records(
-      ReadResult(batch, of: run, from: start, begin: request.from, scannedEnd: buffer.scanned.upperBound))
+    return .records(result)
   }
 
-  private func measure(_ run: RecordRun, from position: Int, _ request: ReadRequest) -> BatchMeasure {
+  func measure(_ run: RecordRun, from position: Int, _ request: ReadRequest) -> BatchMeasure {
     BatchMeasure.measure(
       run, from: position, countLimit: request.countLimit, payloadByteLimit: request.payloadByteLimit,
       recordOverheadBytes: recordOverhead, expiredBefore: request.expiredBefore)
@@ -66,14 +74,22 @@ extension StoreLaneSource {
   ) -> ReadAnswer? {
     guard let begin = scan.begin else { return nil }
     let run = scan.builder.taken
-    guard run.count > 0 else { return .nothingSelected(begin: begin, end: max(begin, scan.end)) }
+    guard run.count > 0 else {
+      if !scan.parked.isEmpty { return .onlyParked(begin: begin, end: max(begin, scan.end), scan.parked) }
+      return scan.parkingIsFull
+        ? .parkingFull(begin: begin) : .nothingSelected(begin: begin, end: max(begin, scan.end))
+    }
     let batch = measure(run, from: 0, request)
+    var result = ReadResult(batch, of: run, from: 0, begin: begin, scannedEnd: scan.end)
+    if scan.parkingIsFull { result.isFull = true }
+    result.parked = scan.parked.between(begin, result.extent.end)
     if request.purpose == .deliver {
       buffer.run = run
       buffer.range = 0..<batch.count
       buffer.scanned = begin..<scan.end
+      buffer.parked = scan.parked
     }
-    return .records(ReadResult(batch, of: run, from: 0, begin: begin, scannedEnd: scan.end))
+    return .records(result)
   }
 }
 
@@ -85,6 +101,10 @@ private struct ShardScan: ~Copyable {
   /// The index behind the last record that was looked at.
   private(set) var end: RecordIndex
   private(set) var byteCount = 0
+  /// Records of parked keys that were met, and how many may be.
+  private(set) var parked: [ParkedRecord] = []
+  var parkedLimit = Int.max
+  private(set) var parkingIsFull = false
 
   init(from: RecordIndex, recycling old: consuming RecordRun?) {
     builder = RecordRunBuilder(recycling: old, firstIndex: from)
@@ -106,6 +126,13 @@ private struct ShardScan: ~Copyable {
       let index = run.index(at: position)
       if let through, index > through { return false }
       let verdict = selection.verdict(on: batch[position])
+      if case .parked(let key) = verdict {
+        guard parked.count < parkedLimit else {
+          parkingIsFull = true
+          return false
+        }
+        parked.append(ParkedRecord(key: key, index: index))
+      }
       if verdict == .taken, !builder.append(recordAt: position, of: run) { return false }
       buffer.count(verdict, at: index)
       end = index.advanced(by: 1)
@@ -121,7 +148,7 @@ extension LaneBuffer {
     countedEnd = index.advanced(by: 1)
     switch verdict {
     case .anotherLane: return
-    case .taken: break
+    case .taken, .parked: break
     case .filteredOut: counts.filteredOut += 1
     case .notJSON:
       counts.filteredOut += 1
@@ -131,8 +158,24 @@ extension LaneBuffer {
   }
 }
 
+extension [ParkedRecord] {
+  /// Those at or behind `begin` and before `end`. They are in order.
+  fileprivate func between(_ begin: RecordIndex, _ end: RecordIndex) -> [ParkedRecord] {
+    guard !isEmpty else { return self }
+    func place(_ index: RecordIndex) -> Int {
+      var (low, high) = (0, count)
+      while low < high {
+        let middle = (low + high) / 2
+        if self[middle].index < index { low = middle + 1 } else { high = middle }
+      }
+      return low
+    }
+    return Array(self[place(begin)..<Swift.max(place(begin), place(end))])
+  }
+}
+
 extension ReadResult {
-  fileprivate init(
+  init(
     _ batch: BatchMeasure, of run: RecordRun, from start: Int, begin: RecordIndex, scannedEnd: RecordIndex
   ) {
     let next = start + batch.count

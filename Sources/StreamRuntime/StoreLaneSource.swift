@@ -25,6 +25,13 @@ struct StoreLaneSource: LaneSource {
   // MARK: - Reading
 
   func read(_ shard: ShardAddress, _ request: ReadRequest, into buffer: inout LaneBuffer) -> ReadAnswer {
+    if !request.ranges.isEmpty { return readParked(shard, request, into: &buffer) }
+    if let parking = request.parking { return readByKey(shard, request, parking, into: &buffer) }
+    return readOwn(shard, request, into: &buffer)
+  }
+
+  /// Of all the lane's records.
+  func readOwn(_ shard: ShardAddress, _ request: ReadRequest, into buffer: inout LaneBuffer) -> ReadAnswer {
     if var selection = buffer.selection.take() {
       defer { buffer.selection = selection }
       return readSelected(shard, request, selecting: &selection, into: &buffer)
@@ -89,11 +96,12 @@ struct StoreLaneSource: LaneSource {
   // MARK: - Storing
 
   func store(
-    _ progress: LaneProgress, history: AttemptHistory, of lane: LanePlace,
+    _ progress: LaneProgress, history: AttemptHistory, parked: [PartitionKeyHash: AttemptHistory], of lane: LanePlace,
     stored: @escaping @Sendable (Bool) -> Void
   ) {
-    let update = StoredLane(progress: progress, history: history, sharing: lane.sharing)
+    var update = StoredLane(progress: progress, history: history, sharing: lane.sharing)
       .update(of: mapping.number, lane.shard, slot: lane.slot)
+    update.parked = progress.parked.map { ParkedUpdate($0, history: parked[$0.key] ?? AttemptHistory()) }
     store.submit(.storeLanes([update]), isPatient: progressIsPatient) { result in
       switch result {
       case .success: stored(true)
@@ -135,7 +143,7 @@ struct StoreLaneSource: LaneSource {
   ) throws(StoreError) -> NewFailure {
     let info = try store.shard(lane.shard)
     let extent = failure.extent
-    let found = try records(of: extent, lane, info)
+    let found = try records(of: failure, lane, info)
     guard let found, found.range.count == extent.count, found.run.index(at: found.range.lowerBound) == extent.first
     else { throw .failed("retention removed records of the batch while it was given up") }
     var summary = FailureSummary(
@@ -148,10 +156,21 @@ struct StoreLaneSource: LaneSource {
   }
 
   private func records(
-    of extent: BatchExtent, _ lane: LanePlace, _ info: ShardInfo
+    of failure: FailureOrder, _ lane: LanePlace, _ info: ShardInfo
   ) throws(StoreError) -> (run: RecordRun, range: Range<Int>)? {
     let shard = lane.shard
-    if var selection = lane.selection(makeSelection) {
+    let extent = failure.extent
+    if !failure.ranges.isEmpty {
+      var buffer = LaneBuffer()
+      let request = ReadRequest(
+        from: extent.first, countLimit: extent.count, payloadByteLimit: .max, expiredBefore: nil, purpose: .deliver,
+        ranges: failure.ranges)
+      _ = readParked(shard, request, into: &buffer)
+      return buffer.run.map { ($0, buffer.range) }
+    }
+    var chosen = lane.selection(makeSelection)
+    if let keys = failure.parkedKeys { chosen = ParkedSelection(own: chosen, keys: keys) }
+    if var selection = chosen {
       var buffer = LaneBuffer()
       buffer.origin = BatchOrigin(
         stream: stream.name, shard: shard.shard, shardCreatedAtSeconds: info.createdAtSeconds, attempt: 0)

@@ -55,6 +55,8 @@ public enum PollerError: Error, Hashable, Sendable, CustomStringConvertible {
   case mappingMoved(mapping: String, from: StreamNumber)
   case unreadableLane(mapping: String, shard: ShardNumber, LaneRecordError)
   case notRunning(mapping: String)
+  /// Lanes change while keys are parked in them.
+  case keysAreParked(mapping: String, shard: ShardNumber, factor: Int)
   case draining
 
   public var description: String {
@@ -67,6 +69,9 @@ public enum PollerError: Error, Hashable, Sendable, CustomStringConvertible {
       "the progress of mapping \(mapping) on \(shard) cannot be read (\(error)): it was written by another version"
     case .notRunning(let mapping):
       "mapping \(mapping) does not run here"
+    case .keysAreParked(let mapping, let shard, let factor):
+      "mapping \(mapping) has parked keys on \(shard): ParallelizationFactor stays \(factor) until they are settled or "
+        + "skipped"
     case .draining:
       "the poller drains: no mapping can be added"
     }
@@ -316,7 +321,13 @@ public final class StreamPoller: Sendable {
             LaneLook(
               place: runners[id.rawValue].place, snapshot: poller.lane(id), progress: poller.progress(id),
               policy: mapping.settings.policy, history: runners[id.rawValue].currentHistory,
-              ruleNames: mapping.runner.retryRules?.rules.map(\.name) ?? [])
+              ruleNames: mapping.runner.retryRules?.rules.map(\.name) ?? [],
+              parkedKeys: poller.parkedKeys(id).map { key in
+                ParkedKeyLook(
+                  snapshot: key,
+                  history: runners[id.rawValue].parkedHistories?.history(of: key.key, first: key.first)
+                    ?? AttemptHistory())
+              })
           }
         }
       }
@@ -361,6 +372,9 @@ public final class StreamPoller: Sendable {
   private func changeFactor(of plan: MappingPlan, _ info: MappingInfo, _ stream: StreamInfo) async throws {
     for shard in try store.catalog().shards(of: stream.number) {
       guard let share = try storedShare(of: info, shard) else { continue }
+      if share.lanes.count != plan.parallelizationFactor, share.lanes.contains(where: \.progress.parksKeys) {
+        throw PollerError.keysAreParked(mapping: info.name, shard: shard.address.shard, factor: share.lanes.count)
+      }
       let updates = share.changing(to: plan.parallelizationFactor, of: info.number, shard.address)
       guard !updates.isEmpty else { continue }
       _ = try await store.perform(.storeLanes(updates))
@@ -383,6 +397,19 @@ public final class StreamPoller: Sendable {
     }
   }
 
+  private func storedParkedKeys(
+    of info: MappingInfo, _ shard: ShardInfo, _ slot: Int, _ lane: StoredLane
+  ) throws -> StoredParkedKeys {
+    guard lane.progress.parksKeys else { return try StoredParkedKeys([]) }
+    let key = LaneKey(mapping: info.number, address: shard.address, slot: UInt8(slot))
+    let records = try store.parkedKeys(of: key)
+    do {
+      return try StoredParkedKeys(records)
+    } catch {
+      throw PollerError.unreadableLane(mapping: info.name, shard: shard.address.shard, error)
+    }
+  }
+
   /// Opens the lanes of each shard that has none, parents before children.
   private func openLanes(of mapping: inout OpenMapping) throws {
     for shard in try store.catalog().shards(of: mapping.stream) where mapping.lanes[shard.address.shard] == nil {
@@ -390,14 +417,18 @@ public final class StreamPoller: Sendable {
         try storedShare(of: mapping.info, shard) ?? StoredShare(factor: mapping.factor, from: shard.firstAvailable)
       let runner = mapping.runner
       let parents = shard.parents.flatMap { mapping.lanes[$0] ?? [] }
-      mapping.lanes[shard.address.shard] = share.lanes.enumerated().map { slot, lane in
+      mapping.lanes[shard.address.shard] = try share.lanes.enumerated().map { slot, lane in
         readAhead.addLane()
-        let opening = LaneOpening(mapping: mapping.id, parents: parents, progress: lane.progress)
+        var opening = LaneOpening(mapping: mapping.id, parents: parents, progress: lane.progress)
+        let parked = try storedParkedKeys(of: mapping.info, shard, slot, lane)
+        opening.progress.parked = parked.changes
+        let blocksByKey = opening.trackCount(mapping.settings.policy) > 0
+        let histories = blocksByKey ? ParkedHistories(parked.histories) : nil
         return driver.open(opening) { id in
           LaneRunner(
             id: id, place: LanePlace(shard: shard.address, slot: slot, sharing: lane.sharing),
             shardCreatedAtSeconds: shard.createdAtSeconds, mapping: runner, history: lane.history,
-            failing: lane.progress.failing?.extent)
+            failing: lane.progress.failing?.extent, parkedHistories: histories)
         }
       }
     }
@@ -423,6 +454,12 @@ public final class StreamPoller: Sendable {
   }
 }
 
+/// A parked key as a running poller sees it.
+public struct ParkedKeyLook: Hashable, Sendable {
+  public var snapshot: ParkedKeySnapshot
+  public var history: AttemptHistory
+}
+
 /// One lane as a running poller sees it.
 public struct LaneLook: Hashable, Sendable {
   public var place: LanePlace
@@ -432,4 +469,5 @@ public struct LaneLook: Hashable, Sendable {
   public var history: AttemptHistory
   /// The retry rules of the mapping, in their order.
   public var ruleNames: [String]
+  public var parkedKeys: [ParkedKeyLook]
 }

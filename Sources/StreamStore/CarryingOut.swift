@@ -18,7 +18,7 @@ extension StoreWriter {
     case .storeMapping(let name, let settings):
       try storeMapping(name, settings: settings, on: &draft, in: &transaction)
     case .deleteMapping(let number): try delete(number, on: &draft, in: &transaction)
-    case .storeLanes(let updates): store(updates, on: &draft)
+    case .storeLanes(let updates): try store(updates, on: &draft, in: &transaction)
     case .storeFailure(let failure): try store(failure, on: &draft, in: &transaction)
     case .updateFailure(let summary): try update(summary, in: &transaction)
     case .noteDelivery(let note): try self.note(note, in: &transaction)
@@ -66,21 +66,27 @@ extension StoreWriter {
       try lanes.delete()
       isThere = try lanes.next()
     }
+    try removeRows(beginningWith: Key(number.rawValue), in: &transaction)
     draft.catalog.remove(number)
     draft.changesCatalog = true
     return .success(.done)
   }
 
+  @_lifetime(transaction: copy transaction)
   private func store(
-    _ updates: [LaneUpdate], on draft: inout WriterDraft
-  ) -> Result<CommandAnswer, StoreError> {
+    _ updates: [LaneUpdate], on draft: inout WriterDraft, in transaction: inout WriteTransaction
+  ) throws(LMDBError) -> Result<CommandAnswer, StoreError> {
     for update in updates {
       guard draft.catalog.mappings[update.key.mapping] != nil else {
         return .failure(.noSuchMapping("\(update.key.mapping.rawValue)"))
       }
       guard draft.catalog.shard(update.key.address) != nil else { return .failure(.noSuchShard(update.key.address)) }
     }
-    for update in updates { draft.lanes.updateValue(update.record, forKey: update.key) }
+    for update in updates {
+      draft.lanes.updateValue(update.record, forKey: update.key)
+      if !update.parked.isEmpty { try store(update.parked, of: update.key, in: &transaction) }
+      if update.record == nil { try removeRows(beginningWith: Key(parkedOf: update.key), in: &transaction) }
+    }
     return .success(.done)
   }
 

@@ -49,8 +49,11 @@ public struct LaneUpdate: Hashable, Sendable {
   public var key: LaneKey
   /// `nil`: the lane is no more.
   public var record: LaneRecord?
+  /// What became of its parked keys since the last update that was stored.
+  public var parked: [ParkedUpdate]
 
-  public init(key: LaneKey, record: LaneRecord?) {
+  public init(key: LaneKey, record: LaneRecord?, parked: [ParkedUpdate] = []) {
+    self.parked = parked
     self.key = key
     self.record = record
   }

@@ -23,6 +23,7 @@ struct SmallTable: Hashable, Sendable {
     case failureKeys
     case audit
     case outbox
+    case parked
   }
 
   fileprivate func checksum(of value: UnsafeRawBufferPointer, at key: Key) -> UInt64 {
@@ -46,6 +47,8 @@ extension SmallTable.Kind {
     case .failureKeys: [("mapping", 4), ("stream", 4), ("shard", 4), ("first record", 8), ("last record", 8)]
     case .outbox: [("mapping", 4), ("failure entry", 8)]
     case .audit: [("audit entry", 8)]
+    case .parked:
+      [("mapping", 4), ("stream", 4), ("shard", 4), ("lane", 1), ("key", 8), ("first record", 8)]
     }
   }
 

@@ -85,6 +85,12 @@ extension ReadTransaction {
       var reader = reader
       _ = try reader.read(UInt64.self)
     }
+    if let parked = layout.parked {
+      try check(parked, &report) { key, reader throws(LMDBError) in
+        var reader = reader
+        if key.isParkedKey { _ = try reader.readBytes() } else { _ = try [RecordRange](decoding: reader) }
+      }
+    }
     var counts: [UInt64: (first: RecordIndex, count: Int)] = [:]
     try check(layout.failures, &report) { key, reader throws(LMDBError) in
       let summary = try FailureSummary(number: key.number(at: 0), decoding: reader)

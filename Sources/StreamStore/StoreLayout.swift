@@ -19,6 +19,7 @@ internal import StreamModel
 /// | failureKeys | mapping u32, stream u32, shard u32, first u64, last u64 | number u64 |
 /// | outbox | mapping u32, number u64 | of a failure entry that has a destination and is not there: ``FailureDelivery`` |
 /// | audit | number u64 | ``AuditEntry`` |
+/// | parked | mapping u32, stream u32, shard u32, slot u8, key u64; for its records, then first u64 | what the runtime knows of a parked key; ranges of its records |
 struct StoreLayout: Sendable {
   static let formatVersion: UInt32 = 3
   /// The format before, which only lacks the inbox: a writer makes it the present one.
@@ -37,6 +38,8 @@ struct StoreLayout: Sendable {
   /// `nil` in a store that is only looked at and was last written before there were destinations.
   var outbox: SmallTable?
   var audit: SmallTable
+  /// `nil` in a store that nobody has written to since there are parked keys.
+  var parked: SmallTable?
 
   /// Opens all tables, creating them in a store that is written to. `nil` if one is missing.
   init?(opening environment: Environment) throws(LMDBError) {
@@ -63,6 +66,7 @@ struct StoreLayout: Sendable {
     self.failureKeys = failureKeys
     self.outbox = small[.outbox]
     self.audit = audit
+    self.parked = small[.parked]
   }
 }
 

@@ -330,6 +330,13 @@ struct ConfigurationTests {
       ])
   }
 
+  @Test("blocking by key has limits, which mean nothing without it")
+  func blocking() {
+    #expect(problems(mapping("blocking: key")) == [])
+    #expect(problems(mapping("blocking: lane")).first?.contains("must be one of shard, key") == true)
+    #expect(problems(mapping("parkedKeyLimit: 5")).first?.contains("needs blocking: key beside it") == true)
+  }
+
   @Test("the table of parameters in the README is that of the rules")
   func documentedParameters() throws {
     #expect(try String(contentsOfFile: file("README.md"), encoding: .utf8).contains(ParameterTable.markdown))

@@ -17,7 +17,14 @@ struct SmallTableTests {
     }
     let key = LaneKey(mapping: mapping.number, address: .first(of: stream))
     try store.performBlocking(
-      .storeLanes([LaneUpdate(key: key, record: LaneRecord(next: RecordIndex(3), payload: [7]))]))
+      .storeLanes([
+        LaneUpdate(
+          key: key, record: LaneRecord(next: RecordIndex(3), payload: [7]),
+          parked: [
+            ParkedUpdate(
+              key: PartitionKeyHash(7), change: .changed(payload: [1], settledBefore: RecordIndex(1)), added: [])
+          ])
+      ]))
     try store.performBlocking(.storeFailure(try failure(in: store)))
     try store.performBlocking(
       .appendAudit(AuditEntry(time: folder.now, actor: "ada", action: "pause", subject: "m", detail: "")))
@@ -49,6 +56,7 @@ struct SmallTableTests {
     .failures: "table failures, failure entry 1", .failurePayloads: "table failurePayloads, failure entry 1",
     .failureKeys: "table failureKeys, mapping 1, stream 1, shard 0, first record 0, last record 1",
     .audit: "table audit, audit entry 1", .outbox: "table outbox, mapping 1, failure entry 1",
+    .parked: "table parked, mapping 1, stream 1, shard 0, lane 0, key 7",
   ]
 
   /// Does what needs the entry.
@@ -62,6 +70,9 @@ struct SmallTableTests {
     case .failures: _ = try folder.open(role: .looker).failures(limit: 1)
     case .failurePayloads: _ = try folder.open(role: .looker).failure(1)
     case .audit: _ = try folder.open(role: .looker).audit(limit: 1)
+    case .parked:
+      let address = ShardAddress(stream: StreamNumber(1), shard: ShardNumber(0))
+      _ = try folder.open(role: .looker).parkedKeys(of: LaneKey(mapping: MappingNumber(1), address: address))
     case .outbox: _ = try folder.open(role: .looker).pendingDeliveries(of: MappingNumber(1), limit: 1)
     case .failureKeys:
       let store = try folder.open()

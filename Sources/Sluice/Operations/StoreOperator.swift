@@ -131,7 +131,7 @@ public struct StoreOperator: Writing {
     }
     let all = try choose(try lanes(of: mapping, stream, looksAhead: true), shard, lane, stream)
     let notable = all.filter {
-      $0.state.isBlocked || $0.state == .paused || $0.lostToRetention > 0
+      $0.state.isBlocked || $0.state == .paused || $0.lostToRetention > 0 || $0.parkedKeyCount > 0
         || $0.lostToDamage > 0
     }
     return notable.isEmpty ? all : notable

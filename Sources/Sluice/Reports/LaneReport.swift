@@ -45,6 +45,10 @@ public struct LaneReport: Codable, Hashable, Sendable {
   public var lostToDamage: UInt64
   /// The damaged block at which the lane stopped, if that is why.
   public var damage: DamageReport?
+  /// Keys that wait while the rest of the lane goes on: how many, and those that wait longest.
+  public var parkedKeyCount = 0
+  public var parkedRecords: UInt64 = 0
+  public var parkedKeys: [ParkedKeyReport] = []
   /// Failure entries of the whole mapping that are on their way to its destination.
   public var pendingDeliveries: Int
   /// Those that could not be delivered.

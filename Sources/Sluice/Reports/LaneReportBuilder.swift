@@ -27,6 +27,11 @@ struct LaneReportBuilder {
       var report = try report(mapping: mapping, stream: stream, shard: shard, stored: lane.0, look: lane.1)
       report.laneCount = lanes.count
       report.lane = lanes.count > 1 ? slot : nil
+      let key = LaneKey(mapping: mapping.number, address: shard.address, slot: UInt8(slot))
+      let parked = try parkedKeys(lane.1, lane.0, key, in: shard)
+      report.parkedKeys = parked.keys
+      report.parkedKeyCount = parked.keyCount
+      report.parkedRecords = parked.recordCount
       report.commands = LaneSummary.commands(for: report)
       if deliveries.undeliverable > 0 {
         report.commands.append(
@@ -129,11 +134,11 @@ struct LaneReportBuilder {
   }
 
   /// A moment of the monotonic clock as wall time, by the distance of both from now.
-  private func wall(_ moment: MonotonicTime) -> Int64 {
+  func wall(_ moment: MonotonicTime) -> Int64 {
     now.wall.milliseconds + (moment.nanoseconds - now.monotonic.nanoseconds) / 1_000_000
   }
 
-  private func batch(_ extent: BatchExtent, of shard: ShardInfo) throws -> BatchReport {
+  func batch(_ extent: BatchExtent, of shard: ShardInfo) throws -> BatchReport {
     var report = BatchReport(
       firstSequenceNumber: shard.sequenceNumber(of: extent.first).description,
       lastSequenceNumber: shard.sequenceNumber(of: extent.last).description, records: extent.count,

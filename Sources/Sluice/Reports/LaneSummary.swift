@@ -17,6 +17,11 @@ enum LaneSummary {
     case .delivering:
       return "The handler is at work, or the batch is next in line."
     case .retrying:
+      if case .holdingForKeys? = look?.snapshot.state {
+        return
+          "As many records of failing keys are parked as may be (parkedRecordLimit), and the next record is one more. "
+          + "Nothing moves until one of them is settled or skipped."
+      }
       if look?.snapshot.delivery != nil {
         return
           "The batch at the head failed and is being tried again. \(behind) moves until it succeeds or expires."

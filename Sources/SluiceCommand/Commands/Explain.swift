@@ -60,6 +60,14 @@ enum ExplainText {
         lines.append("             \(Text.records(records)) of it not settled: skipping the block loses them")
       }
     }
+    if lane.parkedKeyCount > 0 {
+      lines.append("")
+      lines.append(
+        "  parked     \(lane.parkedKeyCount) key\(lane.parkedKeyCount == 1 ? "" : "s") with "
+          + "\(Text.records(lane.parkedRecords)); the other keys go on")
+      for key in lane.parkedKeys.prefix(10) { lines += parked(key, now: now) }
+      if lane.parkedKeyCount > 10 { lines.append("             and \(lane.parkedKeyCount - 10) more") }
+    }
     if let attempt = lane.attempts.last {
       lines.append("")
       lines.append("  error      \(attempt.type): \(attempt.message)")
@@ -124,6 +132,16 @@ enum ExplainText {
     let count = "\(Text.count(deliveries)) more deliver\(deliveries == 1 ? "y" : "ies")"
     return "failing like this, \(count); then \(records) leave\(outlook.records == 1 ? "s" : "") "
       + "\(Text.relative(leavesAt, now: now)) (\(condition))"
+  }
+
+  private static func parked(_ key: ParkedKeyReport, now: Int64) -> [String] {
+    let next =
+      key.isDelivering
+      ? "is being delivered" : key.nextAttemptAt.map { "next \(Text.relative($0, now: now))" } ?? "nothing works on it"
+    let line =
+      "             \(key.partitionKey ?? "?"): \(Text.records(key.records)) wait for \(Text.duration(max(0, now - key.since))), "
+      + "\(key.attemptsMade) attempts made, \(next)"
+    return [line] + (key.error.map { ["               \($0)"] } ?? [])
   }
 
   private static func waiting(_ lane: LaneReport, now: Int64) -> String {

@@ -132,6 +132,8 @@ public struct MappingConfiguration: Hashable, Sendable {
   public var bisectsBatchOnError = false
   /// The patterns of `FilterCriteria`.
   public var filters: [String] = []
+  /// `blocking`, with `parkedKeyLimit`, `parkedRecordLimit` and `parkedDeliveryLimit`.
+  public var blocking = EventSourceMapping.Blocking.shard
   /// What some failures lead to instead.
   public var retryRules: [RetryRule] = []
   /// `MetricsConfig` holds `EventCount`.

@@ -206,6 +206,7 @@ public struct ConfigurationReader {
     section.notSupportedYet("TumblingWindowInSeconds", unless: ["0"])
     mapping.filters = readFilters(section.section("FilterCriteria"))
     mapping.retryRules = RetryRuleReading(findings: findings).rules("retryRules", of: &section)
+    mapping.blocking = readBlocking(&section)
     combination.filterCount = mapping.filters.count
     mapping.onFailure = DestinationReader(findings: findings, resolve: resolved).read(&section, &combination)
     // Here the counters are there unless they are not wanted: they cost nothing.
@@ -226,6 +227,26 @@ public struct ConfigurationReader {
 
   /// The mappings, for when all streams and functions are known: a file may name them in any order.
   private var references: [(section: ConfigurationSection, mapping: MappingConfiguration)] = []
+
+  private enum BlockingName: String, CaseIterable {
+    case shard, key
+  }
+
+  private func readBlocking(_ section: inout ConfigurationSection) -> EventSourceMapping.Blocking {
+    guard section.choice("blocking", default: BlockingName.shard) == .key else {
+      for key in ["parkedKeyLimit", "parkedRecordLimit", "parkedDeliveryLimit"] {
+        guard let node = section.value(key) else { continue }
+        findings.report(node, section.path(key), value: node.shortText, "needs blocking: key beside it")
+      }
+      return .shard
+    }
+    return .key(
+      keys: section.integer("parkedKeyLimit", default: 1_000, in: EventSourceMapping.Blocking.keyLimits, unit: "keys"),
+      records: section.integer(
+        "parkedRecordLimit", default: 100_000, in: EventSourceMapping.Blocking.recordLimits, unit: "records"),
+      deliveries: section.integer(
+        "parkedDeliveryLimit", default: 2, in: EventSourceMapping.Blocking.deliveryLimits, unit: "deliveries"))
+  }
 
   private func readStartingPosition(
     _ section: inout ConfigurationSection, _ combination: inout ParameterCombination

@@ -162,6 +162,7 @@ extension EventSourceMapping {
       attempts: mapping.maximumRetryAttempts, recordAge: mapping.maximumRecordAge,
       bisects: mapping.bisectsBatchOnError)
     retry.rules = mapping.retryRules
+    blocking = mapping.blocking
     filters = mapping.filters
     parallelizationFactor = mapping.parallelizationFactor
     onFailure = mapping.onFailure
