@@ -144,7 +144,16 @@ let package = Package(
       swiftSettings: common),
     // Runs the built program, which lies beside the tests because they depend on it.
     .testTarget(
-      name: "ProgramTests", dependencies: ["SluiceCommand", "Sluice", "StreamModel", "LMDB"], swiftSettings: common),
+      name: "ProgramTests",
+      dependencies: ["SluiceCommand", "CountingWorker", "Sluice", "StreamModel", "StreamStore", "LMDB"],
+      swiftSettings: common),
+    // A worker for them to kill.
+    .executableTarget(
+      name: "CountingWorker",
+      dependencies: [
+        "Sluice", "ShardCore", "StreamModel", "StreamStore", .product(name: "Logging", package: "swift-log"),
+      ],
+      path: "Tests/CountingWorker", swiftSettings: common),
     .testTarget(
       name: "StreamRuntimeTests",
       dependencies: [

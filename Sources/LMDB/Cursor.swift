@@ -44,6 +44,21 @@ public struct Cursor: ~Copyable, ~Escapable {
     return try found(code)
   }
 
+  /// To the first entry whose key is not less than `key`, of any length up to 511 bytes.
+  @_lifetime(self: copy self)
+  public mutating func seek(atOrAfterBytes key: [UInt8]) throws(LMDBError) -> Bool {
+    let cursor = unsafe handle
+    var moved = unsafe MDB_val()
+    var value = unsafe MDB_val()
+    let code = unsafe key.withUnsafeBytes { bytes in
+      unsafe moved = unsafe MDB_val(bytes)
+      return unsafe mdb_cursor_get(cursor, &moved, &value, MDB_SET_RANGE)
+    }
+    unsafe keyValue = moved
+    unsafe currentValue = value
+    return try found(code)
+  }
+
   /// To the last entry whose key is not greater than `key`.
   @_lifetime(self: copy self)
   public mutating func seek(atOrBefore key: Key) throws(LMDBError) -> Bool {
@@ -61,6 +76,11 @@ public struct Cursor: ~Copyable, ~Escapable {
   /// A copy of the key that the cursor stands on.
   public var key: Key {
     unsafe Key(keyValue.bytes)
+  }
+
+  /// The bytes of the key that the cursor stands on. For tables whose keys may be longer than a ``Key``.
+  public var keyBytes: [UInt8] {
+    unsafe Array(keyValue.bytes)
   }
 
   /// The value that the cursor stands on: a view of the file that ends with the next move.

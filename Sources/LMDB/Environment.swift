@@ -20,7 +20,7 @@ public struct EnvironmentOptions: Hashable, Sendable {
   public var growsAhead: Bool
 
   public init(
-    mapBytes: Int = 1 << 40, readerLimit: Int = 4096, tableLimit: Int = 16, skipsSync: Bool = false,
+    mapBytes: Int = 1 << 40, readerLimit: Int = 4096, tableLimit: Int = 32, skipsSync: Bool = false,
     isReadOnly: Bool = false, growsAhead: Bool = true
   ) {
     self.mapBytes = mapBytes

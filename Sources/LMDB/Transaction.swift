@@ -45,6 +45,20 @@ public struct ReadTransaction: ~Copyable, ~Escapable {
     return unsafe _overrideLifetime(span, borrowing: self)
   }
 
+  /// The value of a key of any length up to 511 bytes, or `nil`.
+  @_lifetime(borrow self)
+  public func value(atBytes key: [UInt8], in table: Database) throws(LMDBError) -> RawSpan? {
+    var value = unsafe MDB_val()
+    let transaction = unsafe handle
+    let code = unsafe key.withUnsafeBytes { bytes in
+      var keyValue = unsafe MDB_val(bytes)
+      return unsafe mdb_get(transaction, table.handle, &keyValue, &value)
+    }
+    guard try found(code) else { return nil }
+    let span = unsafe RawSpan(_unsafeBytes: value.bytes)
+    return unsafe _overrideLifetime(span, borrowing: self)
+  }
+
   /// A cursor that stands nowhere yet.
   @_lifetime(borrow self)
   public func cursor(in table: Database) throws(LMDBError) -> Cursor {
@@ -131,6 +145,33 @@ public struct WriteTransaction: ~Copyable, ~Escapable {
     }
     try check(code)
     unsafe fill(UnsafeMutableRawBufferPointer(start: value.mv_data, count: value.mv_size))
+  }
+
+  /// Makes room for `byteCount` bytes under a key of any length up to 511 bytes; see the function above.
+  @_lifetime(self: copy self)
+  public mutating func put(
+    atBytes key: [UInt8], byteCount: Int, in table: Database, fill: (UnsafeMutableRawBufferPointer) -> Void
+  ) throws(LMDBError) {
+    let transaction = unsafe handle
+    var value = unsafe MDB_val(mv_size: byteCount, mv_data: nil)
+    let code = unsafe key.withUnsafeBytes { keyBytes in
+      var keyValue = unsafe MDB_val(keyBytes)
+      return unsafe mdb_put(transaction, table.handle, &keyValue, &value, UInt32(MDB_RESERVE))
+    }
+    try check(code)
+    unsafe fill(UnsafeMutableRawBufferPointer(start: value.mv_data, count: value.mv_size))
+  }
+
+  /// Removes a key of any length up to 511 bytes; whether it was there.
+  @discardableResult
+  @_lifetime(self: copy self)
+  public mutating func delete(atBytes key: [UInt8], in table: Database) throws(LMDBError) -> Bool {
+    let transaction = unsafe handle
+    let code = unsafe key.withUnsafeBytes { bytes in
+      var keyValue = unsafe MDB_val(bytes)
+      return unsafe mdb_del(transaction, table.handle, &keyValue, nil)
+    }
+    return try found(code)
   }
 
   /// Removes `key`; whether it was there.

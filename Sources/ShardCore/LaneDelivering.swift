@@ -95,9 +95,17 @@ extension Lane {
     _ answer: DeliveryAnswer, to delivery: Delivery, _ step: LaneStep, _ effects: inout [PollerEffect]
   ) {
     if case .failureEntry(let entry) = delivery.source {
+      if answer == .succeeded, step.policy.keepsWrites {
+        effects.append(.keepWrites(id, delivery.id))
+        progressChanged(settlingBatch: true)
+      }
       return endRedrive(entry, succeeded: answer == .succeeded, step, &effects)
     }
     let extent = delivery.extent
+    // Only an answer that counts moves the checkpoint.
+    defer {
+      if step.policy.keepsWrites, next > extent.first { effects.append(.keepWrites(id, delivery.id)) }
+    }
     switch answer {
     case .succeeded:
       settle(upTo: extent.end, rest: 0, step, &effects)

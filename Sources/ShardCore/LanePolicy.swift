@@ -29,6 +29,10 @@ public struct LanePolicy: Hashable, Sendable {
   /// Blocking by key. `nil`: a failing batch blocks its lane, as on AWS.
   public var parking: ParkingPolicy?
 
+  /// The handler writes to tables of the store: what it writes counts with the progress that its batch led to. Not with
+  /// `parking`, whose records are settled out of the checkpoint's order.
+  public var keepsWrites = false
+
   /// Whether progress may wait a moment for company in its transaction, which saves a sync. Not with a small limit: the
   /// lane would come to it meanwhile and stand still.
   public var progressIsPatient: Bool { unstoredBatchLimit >= 128 }

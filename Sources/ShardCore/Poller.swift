@@ -50,6 +50,9 @@ public struct Poller: Hashable, Sendable {
   public mutating func addMapping(_ policy: LanePolicy) -> MappingID {
     precondition(policy.batchSize >= 1, "a batch has at least one record")
     precondition(policy.deliveriesInFlightLimit >= 1, "a mapping may deliver one batch at a time at least")
+    precondition(
+      policy.parking == nil || !policy.keepsWrites,
+      "writes go with a checkpoint, and parked records are settled without one")
     policies.append(policy)
     rings.append(ReadyRing(permitLimit: policy.deliveriesInFlightLimit))
     doors.append(.open)
@@ -287,7 +290,10 @@ public struct Poller: Hashable, Sendable {
     precondition(policy.batchSize >= 1, "a batch has at least one record")
     precondition(policy.deliveriesInFlightLimit >= 1, "a mapping may deliver one batch at a time at least")
     guard !isDrained else { return }
+    let keepsWrites = policies[mapping].keepsWrites
     policies[mapping] = policy
+    // That is the handler's, not a setting.
+    policies[mapping].keepsWrites = keepsWrites
     rings[mapping].permitLimit = policy.deliveriesInFlightLimit
     tellLanes(of: mapping, .policyChanged, now, &effects)
   }

@@ -21,9 +21,13 @@ public enum PollerEffect: Hashable, Sendable {
   case deliver(LaneID, Delivery)
   /// The handler's time is over: make it end.
   case cancelHandler(LaneID, DeliveryID)
+  /// The delivery counts, and so do the writes of its handler: they are part of every progress that is ordered from here on,
+  /// until one is stored. Only for policies that keep writes.
+  case keepWrites(LaneID, DeliveryID)
   case storeProgress(LaneID, LaneProgress, revision: UInt64)
   case storeFailure(LaneID, FailureOrder, ticket: UInt64)
   /// A redriven entry was processed: take it off the list. Carried out by the store; a refusal leaves the entry there.
+  /// With a policy that keeps writes it leaves the list with them.
   case settleRedrive(LaneID, entry: UInt64, succeeded: Bool)
   /// Fire at this moment. Replaces the moment armed before.
   case armTimer(MonotonicTime)

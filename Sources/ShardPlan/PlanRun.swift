@@ -132,8 +132,8 @@ struct PlanRun {
       events.append(.failureStored(lane, ticket: ticket))
     case .armTimer(let moment):
       armed = moment.nanoseconds
-    case .settleRedrive, .countLost, .mappingClosed, .drained:
-      break  // Nobody redrives, trims, closes or drains here.
+    case .keepWrites, .settleRedrive, .countLost, .mappingClosed, .drained:
+      break  // Nobody writes, redrives, trims, closes or drains here.
     }
   }
 

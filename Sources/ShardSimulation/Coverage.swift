@@ -8,6 +8,7 @@ public struct Coverage: Hashable, Sendable, CustomStringConvertible {
     case delivered, redelivered, succeeded, partial, noProgress, outsideBatch, error, throttled, hung
     case deadline, lateAnswer, repeatedAnswer, succeededAfterCancel
     case progressCommitted, progressRefused, failureCommitted, failureRefused, storeFull, staleStoreAnswer
+    case writesKept, writesDiscarded, effectsCommitted
     case bisected, exhausted, expired, expiredHeadOnly, skipped, lost
     case gaveUp, gaveUpFirst, givenUp, restoredGivenUp, uncounted
     case pause, resume, skip, skipDamage, retry, redrive, redriveSucceeded, redriveFailed

@@ -27,6 +27,8 @@ public enum Sabotage: CaseIterable, Sendable {
   case loosensStoreBound
   /// Each order is given a hundred times.
   case floods
+  /// What a handler wrote becomes durable ahead of the progress it belongs to.
+  case storesWritesApart
   /// A lane is sent to the back of its ring as often as it stands there.
   case sendsToTheBack
   /// The poller is not told that a mapping was closed.
@@ -59,6 +61,7 @@ public enum Sabotage: CaseIterable, Sendable {
     case .sendsToTheBack: .fairness
     case .ignoresClosing: .settings
     case .keepsFormerLimits: .expiry
+    case .storesWritesApart: .exactlyOnce
     }
   }
 }

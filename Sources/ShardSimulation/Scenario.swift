@@ -52,7 +52,11 @@ struct Scenario {
     for position in policies.indices { policies[position].retryRules = Self.retryRules(&random) }
     // Drawn once, and a neighbour's differs: a lane must keep to the bound of its own mapping.
     let bound = random.within(0...3)
-    for position in policies.indices { policies[position].unstoredBatchLimit = 1 + (bound + position) % 4 }
+    for position in policies.indices {
+      policies[position].unstoredBatchLimit = 1 + (bound + position) % 4
+      // Not drawn, so that worlds without it stay what they were.
+      policies[position].keepsWrites = (bound + policies[position].batchSize).isMultiple(of: 2)
+    }
     limits = PollerLimits(
       storeRetryMilliseconds: Int64(random.within(1...8)), redriveLimit: random.within(1...4))
     drawLanes(&random)
@@ -148,6 +152,7 @@ struct Scenario {
 
   /// A lane of this mapping that blocks by key, and its tracks.
   private mutating func addKeyLane(of mapping: Int, tracks: Int, _ random: inout SplitMix64) {
+    policies[mapping].keepsWrites = false
     policies[mapping].parking = ParkingPolicy(
       keyLimit: random.within(1...6), recordLimit: random.within(1...30), deliveryLimit: tracks)
     let rejected = random.chance(300) ? UInt8(truncatingIfNeeded: random.next()) : 0
@@ -164,6 +169,7 @@ struct Scenario {
   mutating func changePolicy(of mapping: Int, _ random: inout SplitMix64) {
     var policy = Self.policy(&random)
     policy.unstoredBatchLimit = policies[mapping].unstoredBatchLimit
+    policy.keepsWrites = policies[mapping].keepsWrites
     // Failures are matched against them outside: they change only while the mapping is closed.
     policy.retryRules = policies[mapping].retryRules
     policy.parking = policies[mapping].parking

@@ -50,6 +50,7 @@ extension PollerEffect {
         if case .failureEntry(let entry) = delivery.source { "entry \(entry)" } else { delivery.extent.words }
       return "\(lane.name): delivery \(delivery.id.rawValue) of \(source), attempt \(delivery.attempt)"
     case .cancelHandler(let lane, let delivery): return "\(lane.name): cancel delivery \(delivery.rawValue)"
+    case .keepWrites(let lane, let delivery): return "\(lane.name): keep the writes of delivery \(delivery.rawValue)"
     case .storeProgress(let lane, let progress, let revision):
       return "\(lane.name): store progress \(revision), next is record \(progress.next.rawValue)" + progress.remarks
     case .storeFailure(let lane, let order, let ticket):

@@ -40,6 +40,14 @@ public struct StreamProcessor: Service {
     map(mapping, to: ClosureHandler(body: handler))
   }
 
+  /// Calls `handler` with the batches of the mapping and the tables that it may write: see ``TransactionalBatchHandler``.
+  public mutating func map(
+    _ mapping: EventSourceMapping,
+    transactionally handler: @escaping @Sendable (RecordBatch, inout TableScope) async throws -> HandlerOutcome
+  ) {
+    map(mapping, to: TransactionalClosure(body: handler))
+  }
+
   /// Calls `handler` with the batches of the mapping.
   public mutating func map(_ mapping: EventSourceMapping, to handler: any BatchHandler) {
     plans.append((mapping, handler))
@@ -143,6 +151,14 @@ extension EventSourceMapping {
       eventSourceARN: identity.streamARN(stream), region: identity.region, roleARN: identity.roleARN)
     plan.makeSelection = { FilterSelection(EventMatcher(filter, constants: constants)) }
     return plan
+  }
+}
+
+private struct TransactionalClosure: TransactionalBatchHandler {
+  let body: @Sendable (RecordBatch, inout TableScope) async throws -> HandlerOutcome
+
+  func handle(_ batch: RecordBatch, in scope: inout TableScope) async throws -> HandlerOutcome {
+    try await body(batch, &scope)
   }
 }
 

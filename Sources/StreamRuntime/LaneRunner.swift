@@ -18,12 +18,16 @@ final class LaneRunner: Sendable {
   let parkedHistories: ParkedHistories?
   /// The tracks of a lane that blocks by key; set once, when the lane is opened.
   let tracks = Mutex<[LaneRunner]>([])
+  /// Whose entries its handler writes.
+  private let tableLane: TableLane
 
   private let state: Mutex<State>
 
   private struct State {
     var buffer = LaneBuffer()
     var handling: Handling
+    /// What a transactional handler wrote.
+    var writes = LaneWrites()
     /// The failed deliveries of `historyExtent`.
     var history: AttemptHistory
     var historyExtent: BatchExtent?
@@ -55,13 +59,15 @@ final class LaneRunner: Sendable {
 
   init(
     id: LaneID, place: LanePlace, shardCreatedAtSeconds: UInt64, mapping: MappingRunner,
-    history: AttemptHistory, failing: BatchExtent?, parkedHistories: ParkedHistories? = nil
+    history: AttemptHistory, failing: BatchExtent?, hashKeys: HashKeyRange, parkedHistories: ParkedHistories? = nil
   ) {
     self.parkedHistories = parkedHistories
     self.id = id
     self.place = place
     self.shardCreatedAtSeconds = shardCreatedAtSeconds
     self.mapping = mapping
+    self.tableLane = TableLane(
+      shard: place.shard.shard, slot: UInt8(place.slot), hashKeys: hashKeys)
     var state = State(handling: mapping.handling.withLock { $0 }, history: history, historyExtent: failing)
     state.buffer.selection = place.selection(mapping.makeSelection)
     state.buffer.origin = BatchOrigin(
@@ -153,14 +159,18 @@ final class LaneRunner: Sendable {
       note(failure, rule, of: delivery, begun: begun, ended: begun)
       return (.failed(.unavailable, rule: rule), isSpent: state.withLock { $0.cause(of: delivery.id) != nil })
     }
+    if mapping.keepsWrites, mapping.unstoredWrites.isFull {
+      return throttled(delivery, begun: begun)
+    }
     mapping.metrics.willInvoke(age: delivery.extent.lastArrival.age(at: begun.wall))
-    let result = await result(of: batch, by: handling.handler)
+    let (result, scope) = await result(of: batch, by: handling.handler)
     let cause = state.withLock { state in
       state.running = nil
       return state.cause(of: delivery.id)
     }
     let ended = clock()
-    let verdict = verdict(on: result, batch: batch, cause: cause, handling)
+    var verdict = verdict(on: result, batch: batch, cause: cause, handling)
+    if let scope, case .success(let answer) = verdict { verdict = offer(scope, answer, of: delivery) }
     mapping.metrics.didInvoke(
       records: batch.count, nanoseconds: ended.monotonic.nanoseconds - begun.monotonic.nanoseconds, of: verdict)
     switch verdict {
@@ -184,12 +194,77 @@ final class LaneRunner: Sendable {
     }
   }
 
-  private func result(of batch: RecordBatch, by handler: any BatchHandler) async -> Result<HandlerOutcome, any Error> {
+  private func result(
+    of batch: RecordBatch, by handler: any BatchHandler
+  ) async -> (Result<HandlerOutcome, any Error>, TableScope?) {
     do {
-      return .success(try await handler.handle(batch))
+      guard mapping.keepsWrites, let handler = handler as? any TransactionalBatchHandler else {
+        return (.success(try await handler.handle(batch)), nil)
+      }
+      var scope = TableScope(
+        tables: mapping.source.tables, lane: tableLane, earlier: state.withLock { $0.writes.layers },
+        recordCount: batch.count)
+      let outcome = try await handler.handle(batch, in: &scope)
+      return (.success(outcome), scope)
     } catch {
-      return .failure(error)
+      return (.failure(error), nil)
     }
+  }
+
+  // MARK: - Writes of handlers
+
+  /// The handler is not called while too much waits for the store.
+  private func throttled(_ delivery: Delivery, begun: Now) -> (answer: DeliveryAnswer, isSpent: Bool) {
+    let cause = state.withLock { state in
+      state.running = nil
+      return state.cause(of: delivery.id)
+    }
+    let failure = HandlerFailure(
+      kind: .throttled, type: "TablesBehind",
+      message: "Writes of \(TableLimits.unstoredBytes) bytes wait to become durable.")
+    let rule = rule(for: failure, of: delivery)
+    note(failure, rule, of: delivery, begun: begun, ended: begun)
+    return (.failed(.throttled, rule: rule), isSpent: cause != nil)
+  }
+
+  /// What the handler wrote for the records that are done waits for the core's word.
+  private func offer(
+    _ scope: TableScope, _ answer: DeliveryAnswer, of delivery: Delivery
+  ) -> Result<DeliveryAnswer, HandlerFailure> {
+    var scope = scope
+    let position: Int? = if case .failed(at: _, let position) = answer { position } else { nil }
+    guard let writes = scope.takeWrites(ofFirst: position) else {
+      return .failure(
+        HandlerFailure(
+          kind: .invalidResponse, type: "UnmarkedWrites",
+          message: "The handler has written, and named a record that it had not begun with begin(at:)."))
+    }
+    var effects = LaneEffects(tableWrites: writes)
+    if case .failureEntry(let entry) = delivery.source { effects.settledFailures = [entry] }
+    state.withLock { $0.writes.offer(effects, of: delivery.id) }
+    return .success(answer)
+  }
+
+  /// The core says that the delivery counts. In the order of its steps.
+  func keepWrites(of delivery: DeliveryID) {
+    mapping.unstoredWrites.add(state.withLock { $0.writes.keep(delivery) })
+  }
+
+  /// The core orders progress: what is kept so far goes with it. In the order of its steps.
+  func orderWrites() {
+    guard mapping.keepsWrites else { return }
+    state.withLock { $0.writes.order() }
+  }
+
+  /// What goes with the progress that was ordered last.
+  var orderedWrites: LaneEffects {
+    mapping.keepsWrites ? state.withLock { $0.writes.ordered } : LaneEffects()
+  }
+
+  /// The progress ordered last is stored, or was refused.
+  func endWrites(isStored: Bool) {
+    guard mapping.keepsWrites else { return }
+    mapping.unstoredWrites.add(-state.withLock { $0.writes.end(isStored: isStored) })
   }
 
   /// The records to deliver. From here until `running` is cleared, cancelling the delivery cancels the task.
@@ -260,6 +335,8 @@ final class LaneRunner: Sendable {
       return .success(.failed(at: number.index, position: position))
     case .failure(let failure as HandlerFailure):
       return .failure(failure)
+    case .failure(TableError.unavailable(let reason)):
+      return .failure(HandlerFailure(kind: .unavailable, type: "TablesUnavailable", message: reason))
     case .failure(let error):
       return .failure(
         HandlerFailure(kind: .error, type: String(describing: type(of: error)), message: String(describing: error)))

@@ -14,10 +14,14 @@ public protocol LaneSource: Sendable {
   /// The records of a failure entry, or `nil` if the entry is gone.
   func records(ofFailureEntry entry: UInt64) throws -> RecordRun?
 
-  /// Stores the lane's progress with what is known of its failing batch and its parked keys. `stored` is called once,
-  /// from any thread.
+  /// What the mapping's handler wrote, as far as it is durable.
+  var tables: any TableReading { get }
+
+  /// Stores the lane's progress with what is known of its failing batch and its parked keys and, in the same transaction,
+  /// `effects`. `stored` is called once, from any thread.
   func store(
-    _ progress: LaneProgress, history: AttemptHistory, parked: [PartitionKeyHash: AttemptHistory], of lane: LanePlace,
+    _ progress: LaneProgress, history: AttemptHistory, parked: [PartitionKeyHash: AttemptHistory],
+    effects: LaneEffects, of lane: LanePlace,
     stored: @escaping @Sendable (Bool) -> Void)
 
   /// Stores a failure entry with the records of its extent. `stored` is called once, from any thread, with the number

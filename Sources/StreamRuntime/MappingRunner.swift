@@ -16,6 +16,10 @@ final class MappingRunner: Sendable {
   let streamName: String
   /// What lanes that are opened from now on begin with; each lane has its own.
   let handling: Mutex<Handling>
+  /// The handler writes to tables. It stays so for as long as the mapping runs.
+  let keepsWrites: Bool
+  /// What waits to become durable, over all mappings.
+  let unstoredWrites: UnstoredWrites
   let source: any LaneSource
   let retryRules: RetryRuleMatcher?
   let makeSelection: (@Sendable () -> any RecordSelecting)?
@@ -27,11 +31,14 @@ final class MappingRunner: Sendable {
 
   init(
     name: String, streamName: String, handling: Handling, source: any LaneSource,
-    retryRules: RetryRuleMatcher?, makeSelection: (@Sendable () -> any RecordSelecting)?, metrics: MappingMetrics,
+    unstoredWrites: UnstoredWrites, retryRules: RetryRuleMatcher?,
+    makeSelection: (@Sendable () -> any RecordSelecting)?, metrics: MappingMetrics,
     courier: FailureCourier? = nil, lastResult: LastResult = .none, logger: Logger
   ) {
     self.name = name
     self.streamName = streamName
+    self.keepsWrites = handling.handler is any TransactionalBatchHandler
+    self.unstoredWrites = unstoredWrites
     self.handling = Mutex(handling)
     self.source = source
     self.retryRules = retryRules

@@ -182,7 +182,10 @@ final class PollerDriver: Sendable {
         state.drainWaiters.removeAll()
       case .mappingClosed(let mapping):
         for waiter in state.closeWaiters.removeValue(forKey: mapping) ?? [] { waiter.resume() }
-      case .read, .deliver, .cancelHandler, .storeProgress, .storeFailure, .settleRedrive, .countLost:
+      // Which writes go with which progress is decided in the order of the steps, and so in the lock.
+      case .keepWrites(let id, let delivery): state.lanes[id.rawValue].keepWrites(of: delivery)
+      case .storeProgress(let id, _, _): state.lanes[id.rawValue].orderWrites()
+      case .read, .deliver, .cancelHandler, .storeFailure, .settleRedrive, .countLost:
         continue
       }
     }
@@ -202,13 +205,18 @@ final class PollerDriver: Sendable {
         let lane = work.lanes[id.rawValue]
         let history = progress.failing.map { lane.history(ofBatchAt: $0.extent.first) } ?? AttemptHistory()
         let parked = progress.parked.isEmpty ? [:] : lane.parkedHistories?.take(progress.parked) ?? [:]
-        lane.mapping.source.store(progress, history: history, parked: parked, of: lane.place) { [self] isStored in
+        lane.mapping.source.store(
+          progress, history: history, parked: parked, effects: lane.orderedWrites, of: lane.place
+        ) { [self] isStored in
+          lane.endWrites(isStored: isStored)
           post(isStored ? .progressStored(id, revision: revision) : .progressRefused(id, revision: revision))
         }
       case .storeFailure(let id, let order, let ticket):
         storeFailure(order, of: work.lanes[id.rawValue], id: id, ticket: ticket)
       case .settleRedrive(let id, let entry, let succeeded):
         let lane = work.lanes[id.rawValue]
+        // With a handler that writes the entry leaves together with the writes.
+        if succeeded, lane.mapping.keepsWrites { continue }
         let failure = lane.takeRedriveFailure(of: entry)
         lane.mapping.source.settleRedrive(
           of: entry, succeeded ? .succeeded : failure.map { .failed($0) } ?? .notDelivered)
@@ -220,7 +228,7 @@ final class PollerDriver: Sendable {
         lane.mapping.logger.error(
           "records are lost: retention removed them, or they stood in a damaged block that was skipped",
           metadata: ["shard": "\(lane.place.description)", "records": "\(count)"])
-      case .armTimer, .mappingClosed, .drained:
+      case .armTimer, .keepWrites, .mappingClosed, .drained:
         continue
       }
     }

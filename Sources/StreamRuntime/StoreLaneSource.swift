@@ -95,14 +95,18 @@ struct StoreLaneSource: LaneSource {
 
   // MARK: - Storing
 
+  var tables: any TableReading { StoreTables(store: store, mapping: mapping.number) }
+
   func store(
-    _ progress: LaneProgress, history: AttemptHistory, parked: [PartitionKeyHash: AttemptHistory], of lane: LanePlace,
+    _ progress: LaneProgress, history: AttemptHistory, parked: [PartitionKeyHash: AttemptHistory],
+    effects: LaneEffects, of lane: LanePlace,
     stored: @escaping @Sendable (Bool) -> Void
   ) {
     var update = StoredLane(progress: progress, history: history, sharing: lane.sharing)
       .update(of: mapping.number, lane.shard, slot: lane.slot)
     update.parked = progress.parked.map { ParkedUpdate($0, history: parked[$0.key] ?? AttemptHistory()) }
-    store.submit(.storeLanes([update]), isPatient: progressIsPatient) { result in
+    let command = effects.isEmpty ? StoreCommand.storeLanes([update]) : .storeLane(update, effects)
+    store.submit(command, isPatient: progressIsPatient) { result in
       switch result {
       case .success: stored(true)
       case .failure(let error):

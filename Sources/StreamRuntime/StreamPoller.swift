@@ -58,6 +58,10 @@ public enum PollerError: Error, Hashable, Sendable, CustomStringConvertible {
   /// Lanes change while keys are parked in them.
   case keysAreParked(mapping: String, shard: ShardNumber, factor: Int)
   case draining
+  /// A transactional handler and blocking by key.
+  case writesWithParking(mapping: String)
+  /// A handler that writes to tables in the place of one that does not, or the other way round.
+  case writesChanged(mapping: String)
 
   public var description: String {
     switch self {
@@ -72,6 +76,11 @@ public enum PollerError: Error, Hashable, Sendable, CustomStringConvertible {
     case .keysAreParked(let mapping, let shard, let factor):
       "mapping \(mapping) has parked keys on \(shard): ParallelizationFactor stays \(factor) until they are settled or "
         + "skipped"
+    case .writesChanged(let mapping):
+      "the handler of mapping \(mapping) cannot begin or end to write to tables while it runs"
+    case .writesWithParking(let mapping):
+      "mapping \(mapping) blocks by key, and its handler writes to tables: these writes go with a checkpoint, and records "
+        + "of a blocked key are settled without one"
     case .draining:
       "the poller drains: no mapping can be added"
     }
@@ -87,6 +96,7 @@ public final class StreamPoller: Sendable {
   private let seed: UInt64
   private let logger: Logger
   private let readAhead = ReadAheadBudget()
+  private let unstoredWrites = UnstoredWrites()
   private let state = Mutex(State())
   private let observer = Mutex<StreamStore.ObserverID?>(nil)
 
@@ -129,6 +139,9 @@ public final class StreamPoller: Sendable {
     guard let stream = try store.catalog().stream(named: plan.stream) else {
       throw PollerError.noSuchStream(mapping: plan.name, stream: plan.stream)
     }
+    var plan = plan
+    plan.policy.keepsWrites = plan.handler is any TransactionalBatchHandler
+    if plan.policy.keepsWrites, plan.policy.parking != nil { throw PollerError.writesWithParking(mapping: plan.name) }
     let (info, settings) = try await register(plan, stream)
     try await changeFactor(of: plan, info, stream)
     var logger = logger
@@ -143,8 +156,8 @@ public final class StreamPoller: Sendable {
         store: store, mapping: info, stream: stream, recordOverhead: plan.recordOverhead,
         readAhead: readAhead, makeSelection: plan.makeSelection, progressIsPatient: plan.policy.progressIsPatient,
         entriesAreDelivered: courier != nil, clock: clock, logger: logger),
-      retryRules: plan.retryRules, makeSelection: plan.makeSelection, metrics: metrics, courier: courier,
-      lastResult: settings.lastResult, logger: logger)
+      unstoredWrites: unstoredWrites, retryRules: plan.retryRules, makeSelection: plan.makeSelection, metrics: metrics,
+      courier: courier, lastResult: settings.lastResult, logger: logger)
     let id = driver.addMapping(plan.policy)
     try state.withLock { state in
       var mapping = OpenMapping(
@@ -174,6 +187,9 @@ public final class StreamPoller: Sendable {
     guard let known = state.withLock({ $0.mappings.first { $0.runner.name == plan.name } }) else {
       throw PollerError.notRunning(mapping: plan.name)
     }
+    let keepsWrites = plan.handler is any TransactionalBatchHandler
+    guard keepsWrites == known.runner.keepsWrites else { throw PollerError.writesChanged(mapping: plan.name) }
+    if keepsWrites, plan.policy.parking != nil { throw PollerError.writesWithParking(mapping: plan.name) }
     var settings = known.settings
     settings.policy = plan.policy
     settings.parameters = plan.parameters
@@ -428,7 +444,7 @@ public final class StreamPoller: Sendable {
           LaneRunner(
             id: id, place: LanePlace(shard: shard.address, slot: slot, sharing: lane.sharing),
             shardCreatedAtSeconds: shard.createdAtSeconds, mapping: runner, history: lane.history,
-            failing: lane.progress.failing?.extent, parkedHistories: histories)
+            failing: lane.progress.failing?.extent, hashKeys: shard.hashKeys, parkedHistories: histories)
         }
       }
     }

@@ -19,6 +19,7 @@ extension StoreWriter {
       try storeMapping(name, settings: settings, on: &draft, in: &transaction)
     case .deleteMapping(let number): try delete(number, on: &draft, in: &transaction)
     case .storeLanes(let updates): try store(updates, on: &draft, in: &transaction)
+    case .storeLane(let update, let effects): try store(update, effects, on: &draft, in: &transaction)
     case .storeFailure(let failure): try store(failure, on: &draft, in: &transaction)
     case .updateFailure(let summary): try update(summary, in: &transaction)
     case .noteDelivery(let note): try self.note(note, in: &transaction)
@@ -69,6 +70,7 @@ extension StoreWriter {
     try removeRows(beginningWith: Key(number.rawValue), in: &transaction)
     draft.catalog.remove(number)
     draft.changesCatalog = true
+    draft.deletedMappings.append(number)
     return .success(.done)
   }
 
@@ -86,6 +88,22 @@ extension StoreWriter {
       draft.lanes.updateValue(update.record, forKey: update.key)
       if !update.parked.isEmpty { try store(update.parked, of: update.key, in: &transaction) }
       if update.record == nil { try removeRows(beginningWith: Key(parkedOf: update.key), in: &transaction) }
+    }
+    return .success(.done)
+  }
+
+  /// Either everything is in the transaction or the command is refused before anything is.
+  @_lifetime(transaction: copy transaction)
+  private func store(
+    _ update: LaneUpdate, _ effects: LaneEffects, on draft: inout WriterDraft, in transaction: inout WriteTransaction
+  ) throws(LMDBError) -> Result<CommandAnswer, StoreError> {
+    if case .failure(let problem) = try store([update], on: &draft, in: &transaction) { return .failure(problem) }
+    if let tables = layout.tables {
+      try transaction.apply(effects.tableWrites, of: update.key.mapping, in: tables)
+    }
+    for entry in effects.settledFailures {
+      // Somebody else may have purged it meanwhile.
+      _ = try deleteFailure(entry, in: &transaction)
     }
     return .success(.done)
   }

@@ -11,6 +11,7 @@ enum MailboxEntry: Sendable {
   var byteCount: Int {
     switch self {
     case .append(let body, _): body.byteCount
+    case .command(.storeLane(_, let effects), _, _): effects.byteCount
     case .command: 0
     }
   }

@@ -91,6 +91,7 @@ extension ReadTransaction {
         if key.isParkedKey { _ = try reader.readBytes() } else { _ = try [RecordRange](decoding: reader) }
       }
     }
+    try checkTables(layout, &report)
     var counts: [UInt64: (first: RecordIndex, count: Int)] = [:]
     try check(layout.failures, &report) { key, reader throws(LMDBError) in
       let summary = try FailureSummary(number: key.number(at: 0), decoding: reader)
@@ -127,6 +128,20 @@ extension ReadTransaction {
         report.problems.append(
           StoreProblem(
             address: key.inboxAddress, block: key.inboxIndex, what: "it is in the inbox, and its shard does not exist"))
+      }
+    }
+  }
+
+  /// Reads every entry of the tables of transactional handlers.
+  private func checkTables(_ layout: StoreLayout, _ report: inout StoreReport) throws(LMDBError) {
+    guard let table = layout.tables else { return }
+    var cursor = try cursor(in: table)
+    while try cursor.next() {
+      do throws(LMDBError) {
+        _ = try StoredTables.value(verifying: cursor.value, at: cursor.keyBytes)
+      } catch {
+        guard case .corrupted(let what) = error else { throw error }
+        report.problems.append(StoreProblem(what: what))
       }
     }
   }

@@ -19,6 +19,8 @@ public enum StoreCommand: Sendable {
   case deleteMapping(MappingNumber)
   /// Of several updates of one lane that are there together only the last is written.
   case storeLanes([LaneUpdate])
+  /// The update of one lane with what becomes true together with it. Counts for its bytes where room is short.
+  case storeLane(LaneUpdate, LaneEffects)
   /// Replaces the entry of the same mapping, shard and records, if there is one: it keeps its number. Answers `.number`.
   case storeFailure(NewFailure)
   /// Replaces everything but the records and the delivery. The entry with the summary's number must exist.

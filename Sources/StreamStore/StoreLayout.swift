@@ -20,6 +20,7 @@ internal import StreamModel
 /// | outbox | mapping u32, number u64 | of a failure entry that has a destination and is not there: ``FailureDelivery`` |
 /// | audit | number u64 | ``AuditEntry`` |
 /// | parked | mapping u32, stream u32, shard u32, slot u8, key u64; for its records, then first u64 | what the runtime knows of a parked key; ranges of its records |
+/// | tables | mapping u32, ``TableEntryKey`` | bytes: ``StoredTables`` |
 struct StoreLayout: Sendable {
   static let formatVersion: UInt32 = 3
   /// The format before, which only lacks the inbox: a writer makes it the present one.
@@ -40,11 +41,13 @@ struct StoreLayout: Sendable {
   var audit: SmallTable
   /// `nil` in a store that nobody has written to since there are parked keys.
   var parked: SmallTable?
+  /// `nil` for a looker at a store that no writer has opened since there are such tables.
+  var tables: Database?
 
   /// Opens all tables, creating them in a store that is written to. `nil` if one is missing.
   init?(opening environment: Environment) throws(LMDBError) {
     let kinds = SmallTable.Kind.allCases
-    let tables = try environment.openTables(["blocks", "inbox"] + kinds.map(\.name))
+    let tables = try environment.openTables(["blocks", "inbox"] + kinds.map(\.name) + ["tables"])
     guard let blocks = tables[0], let inbox = tables[1] else { return nil }
     var small: [SmallTable.Kind: SmallTable] = [:]
     for (kind, table) in zip(kinds, tables.dropFirst(2)) {
@@ -67,6 +70,7 @@ struct StoreLayout: Sendable {
     self.outbox = small[.outbox]
     self.audit = audit
     self.parked = small[.parked]
+    self.tables = tables.last ?? nil
   }
 }
 

@@ -30,6 +30,8 @@ final class StoreWriter: @unchecked Sendable {
   var smallBlocks = SmallBlocks()
   private(set) var inbox: Inbox
   private var deletions: [StreamNumber]
+  /// Mappings that were deleted and have entries in their tables.
+  private var tableDeletions: [MappingNumber]
   /// How long the last transaction took, in nanoseconds.
   private var transactionNanoseconds: Int64 = 0
   /// When the next sync is due, in nanoseconds of monotonic time; `nil` if there is nothing to sync.
@@ -51,6 +53,10 @@ final class StoreWriter: @unchecked Sendable {
     tails = found.tails
     inbox = found.inbox
     deletions = found.catalog.streams.values.filter(\.isBeingDeleted).map(\.number).sorted()
+    tableDeletions =
+      try layout.tables.map { table throws(LMDBError) in
+        try Self.orphans(of: table, found.catalog, in: environment)
+      } ?? []
     face = WriterFace(catalog: found.catalog)
   }
 
@@ -78,7 +84,7 @@ final class StoreWriter: @unchecked Sendable {
     var due = syncDue ?? .max
     if let idleRetry {
       due = min(due, idleRetry)
-    } else if !deletions.isEmpty {
+    } else if !deletions.isEmpty || !tableDeletions.isEmpty {
       due = 0
     } else if smallBlocks.isWorthMerging || isInboxWorthEmptying {
       due = min(due, monotonicNanoseconds() + SmallBlocks.quietNanoseconds)
@@ -171,6 +177,7 @@ final class StoreWriter: @unchecked Sendable {
       catalog = draft.catalog
       face.catalog.withLock { $0 = draft.catalog }
       deletions.append(contentsOf: draft.deletedStreams)
+      tableDeletions.append(contentsOf: draft.deletedMappings)
     }
     if draft.changesCatalog || !draft.tails.isEmpty {
       tell(draft.notice)
@@ -198,6 +205,8 @@ final class StoreWriter: @unchecked Sendable {
       } else if isInboxWorthEmptying {
         let small = try environment.write { transaction throws(LMDBError) in try emptyInbox(in: &transaction) }
         inboxWasEmptied(leaving: small)
+      } else if let mapping = tableDeletions.first, let table = layout.tables {
+        if try removeSomeEntries(of: mapping, in: table) { tableDeletions.removeFirst() }
       } else if smallBlocks.isWorthMerging {
         try environment.write { transaction throws(LMDBError) in try mergeSmallBlocks(in: &transaction) }
       }

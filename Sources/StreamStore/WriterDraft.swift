@@ -59,6 +59,7 @@ struct WriterDraft {
   var smallBlocks: [(ShardAddress, RecordIndex)] = []
   var closedShards: Set<ShardAddress> = []
   var deletedStreams: [StreamNumber] = []
+  var deletedMappings: [MappingNumber] = []
   /// Whom to tell what, once the transaction is durable.
   var answers: [Answer] = []
 

@@ -30,6 +30,8 @@ struct LaneHarness {
   private(set) var reads: [ReadRequest] = []
   private(set) var failures: [FailureOrder] = []
   private(set) var cancelled: [DeliveryID] = []
+  /// Deliveries whose writes count.
+  private(set) var keptWrites: [DeliveryID] = []
   private(set) var stored: [LaneProgress] = []
   private(set) var lost: [UInt64] = []
   private(set) var redrives: [Settled] = []
@@ -156,6 +158,8 @@ struct LaneHarness {
       deliveries.append(delivery)
     case .cancelHandler(_, let delivery):
       cancelled.append(delivery)
+    case .keepWrites(_, let delivery):
+      keptWrites.append(delivery)
     case .storeProgress(_, let progress, let revision):
       if holdsProgress {
         heldProgress.append((progress, revision))

@@ -17,6 +17,7 @@ struct Delivered: Hashable, Sendable {
 /// A folder with a store, a clock that can be set, and a handler that announces what it gets. Pollers come and go.
 final class Stage: Sendable {
   typealias Body = @Sendable (Delivered, RecordBatch) async throws -> HandlerOutcome
+  typealias WritingBody = @Sendable (Delivered, RecordBatch, inout TableScope) async throws -> HandlerOutcome
 
   let path: String
   let store: StreamStore
@@ -90,16 +91,35 @@ final class Stage: Sendable {
     at standing: WallTime? = nil, filters: [String] = [], rules: [RetryRule] = [], factor: Int = 1,
     _ body: @escaping Body = { _, _ in .succeeded }
   ) async throws -> StreamPoller {
+    let handler = AnnouncingHandler(body: body, announce: announce)
+    return try await poller(
+      policy, start: start, limits: limits, at: standing, filters: filters, rules: rules, factor: factor,
+      handler: handler)
+  }
+
+  /// A poller whose handler writes to tables.
+  func poller(
+    _ policy: LanePolicy, factor: Int = 1, writing body: @escaping WritingBody
+  ) async throws -> StreamPoller {
+    try await poller(policy, factor: factor, handler: AnnouncingWriter(body: body, announce: announce))
+  }
+
+  private func announce(_ delivered: Delivered) {
+    seen.withLock { $0.append(delivered) }
+    announced.yield(delivered)
+  }
+
+  private func poller(
+    _ policy: LanePolicy, start: StartingPosition = .trimHorizon, limits: PollerLimits = .init(),
+    at standing: WallTime? = nil, filters: [String] = [], rules: [RetryRule] = [], factor: Int = 1,
+    handler: any BatchHandler
+  ) async throws -> StreamPoller {
     let clock = clock
     let poller = StreamPoller(
       store: store, limits: limits, seed: 1,
       clock: { Now(monotonic: clock.now().monotonic, wall: standing ?? clock.now().wall) },
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     clock.observe { [weak poller] in poller?.clockWasSet() }
-    let handler = AnnouncingHandler(body: body) { [self] delivered in
-      seen.withLock { $0.append(delivered) }
-      announced.yield(delivered)
-    }
     var plan = MappingPlan(
       name: "test", stream: "orders", start: start, policy: policy, handler: handler, recordOverhead: 700,
       retryRules: rules)
@@ -200,12 +220,29 @@ private struct AnnouncingHandler: BatchHandler {
   let announce: @Sendable (Delivered) -> Void
 
   func handle(_ batch: RecordBatch) async throws -> HandlerOutcome {
-    let delivered = Delivered(
+    let delivered = Delivered(batch)
+    announce(delivered)
+    return try await body(delivered, batch)
+  }
+}
+
+private struct AnnouncingWriter: TransactionalBatchHandler {
+  let body: Stage.WritingBody
+  let announce: @Sendable (Delivered) -> Void
+
+  func handle(_ batch: RecordBatch, in scope: inout TableScope) async throws -> HandlerOutcome {
+    let delivered = Delivered(batch)
+    announce(delivered)
+    return try await body(delivered, batch, &scope)
+  }
+}
+
+extension Delivered {
+  fileprivate init(_ batch: RecordBatch) {
+    self.init(
       shard: batch.origin.shard.rawValue,
       data: (0..<batch.count).map { String(decoding: batch[$0].dataBytes, as: UTF8.self) },
       attempt: batch.origin.attempt)
-    announce(delivered)
-    return try await body(delivered, batch)
   }
 }
 

@@ -3,6 +3,7 @@ import LMDB
 import Locks
 import StreamModel
 @testable import StreamStore
+import Testing
 
 /// A folder of one test with a store in it, removed with it.
 final class TemporaryStore: Sendable {
@@ -41,6 +42,21 @@ final class TemporaryStore: Sendable {
 }
 
 extension TemporaryStore {
+  /// Changes one byte of the data file behind the first place where `mark` stands.
+  func damage(behind mark: [UInt8]) throws {
+    let descriptor = Glibc.open(path + "/data.mdb", O_RDWR)
+    defer { close(descriptor) }
+    var status = stat()
+    fstat(descriptor, &status)
+    var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
+    let size = bytes.count
+    let count = bytes.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress, size, 0) }
+    try #require(count == size)
+    let found = try #require(bytes.indices.first { bytes[$0...].starts(with: mark) })
+    var changed = bytes[found + mark.count] ^ 0x10
+    try #require(pwrite(descriptor, &changed, 1, off_t(found + mark.count)) == 1)
+  }
+
   /// Changes what is stored of an entry behind the store's back, while nobody has it open: of the first one of the table,
   /// or of `key`. With `newKey` the changed value goes there.
   func change(

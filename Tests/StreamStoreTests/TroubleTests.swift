@@ -7,21 +7,6 @@ import Testing
 struct TroubleTests {
   let folder = TemporaryStore()
 
-  /// Changes one byte of the data file behind the first place where `mark` stands.
-  func damage(behind mark: [UInt8]) throws {
-    let descriptor = open(folder.path + "/data.mdb", O_RDWR)
-    defer { close(descriptor) }
-    var status = stat()
-    fstat(descriptor, &status)
-    var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
-    let size = bytes.count
-    let count = bytes.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress, size, 0) }
-    try #require(count == size)
-    let found = try #require(bytes.indices.first { bytes[$0...].starts(with: mark) })
-    var changed = bytes[found + mark.count] ^ 0x10
-    try #require(pwrite(descriptor, &changed, 1, off_t(found + mark.count)) == 1)
-  }
-
   @Test("a damaged block stops its shard, and no other; a check finds it")
   func damagedBlock() throws {
     let (first, second): (StreamInfo, StreamInfo)
@@ -34,7 +19,7 @@ struct TroubleTests {
       try store.append(20..<30, to: first.number)
       try store.append(30..<40, to: first.number)
     }
-    try damage(behind: Array("key-25".utf8))
+    try folder.damage(behind: Array("key-25".utf8))
     let store = try folder.open()
     let address = ShardAddress.first(of: first)
     #expect(try store.marks(address) == Array(0..<10))

@@ -4,10 +4,10 @@ import StreamModel
 /// Boundedness: what one step orders, and what waits inside, has a limit.
 enum BoundsChecker {
   /// Orders that an event of one lane can lead to: its own (the redrives it drops, one read, delivery, failure entry,
-  /// progress, loss), the turn of each lane that a free permit allows, the children that it frees, and the timer.
+  /// progress, writes, loss), the turn of each lane that a free permit allows, the children that it frees, and the timer.
   static func checkEffects(_ count: Int, _ poller: Poller, _ scenario: Scenario, ofAllLanes: Bool) -> StaticString? {
     let tracks = scenario.lanesOfShard.count { $0.track > 0 }
-    let one = scenario.limits.redriveLimit + 6 + 4 * tracks
+    let one = scenario.limits.redriveLimit + 7 + 4 * tracks
     let permits = scenario.policies.reduce(0) { $0 + $1.deliveriesInFlightLimit }
     let limit =
       ofAllLanes

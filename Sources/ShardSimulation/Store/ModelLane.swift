@@ -23,6 +23,10 @@ struct ModelLane: Hashable {
   private(set) var failureTicket: UInt64 = 0
   private(set) var failureState = WriteState.none
 
+  /// Records whose effects are durable, for a handler that writes to tables; and those that become so with `progress`.
+  var effects = RecordSet()
+  private(set) var effectsUnderWay = RecordSet()
+
   init() {}
 
   /// A lane that begins with what others have left, which is durable.
@@ -35,8 +39,9 @@ struct ModelLane: Hashable {
     case none, uncommitted, committed
   }
 
-  mutating func storeProgress(_ progress: LaneProgress, revision: UInt64) {
+  mutating func storeProgress(_ progress: LaneProgress, revision: UInt64, effects: RecordSet = RecordSet()) {
     self.progress = progress
+    effectsUnderWay = effects
     progressRevision = revision
     progressState = .uncommitted
   }
@@ -45,11 +50,16 @@ struct ModelLane: Hashable {
     for change in progress.parked { parked.apply(change) }
     committed = progress
     committed.parked = []
+    effects.formUnion(effectsUnderWay)
+    effectsUnderWay = RecordSet()
     hasProgress = true
     progressState = .committed
   }
 
-  mutating func endProgress() { progressState = .none }
+  mutating func endProgress() {
+    progressState = .none
+    effectsUnderWay = RecordSet()
+  }
 
   mutating func storeFailure(_ order: FailureOrder, ticket: UInt64) {
     failure = order
@@ -69,7 +79,7 @@ struct ModelLane: Hashable {
   }
 
   mutating func crash() {
-    progressState = .none
+    endProgress()
     failureState = .none
   }
 }

@@ -105,9 +105,14 @@ struct ModelStore {
 
   // MARK: Writes of lanes
 
-  mutating func storeProgress(_ progress: LaneProgress, revision: UInt64, _ lane: Int) {
-    lanes[lane].storeProgress(progress, revision: revision)
+  mutating func storeProgress(
+    _ progress: LaneProgress, revision: UInt64, effects: RecordSet = RecordSet(), _ lane: Int
+  ) {
+    lanes[lane].storeProgress(progress, revision: revision, effects: effects)
   }
+
+  /// Effects become durable by themselves, which no store does.
+  mutating func commitEffects(_ effects: RecordSet, _ lane: Int) { lanes[lane].effects.formUnion(effects) }
 
   mutating func commitProgress(_ lane: Int) { lanes[lane].commitProgress() }
 

@@ -288,6 +288,9 @@ struct World {
     case .cancelHandler(let lane, let delivery):
       note(3, lane, delivery.rawValue)
       cancel(lane.rawValue, delivery)
+    case .keepWrites(let lane, let delivery):
+      note(10, lane, delivery.rawValue)
+      keepWrites(lane.rawValue, delivery)
     case .storeProgress(let lane, let progress, let revision):
       note(4, lane, progress.next.rawValue &* 31 &+ revision)
       storeProgress(lane.rawValue, progress, revision)
@@ -320,6 +323,7 @@ struct World {
       violate(.liveness, checkDrainedByKey(index), index)
     }
     for index in lanes.indices where !lanes[index].blocksByKey {
+      violate(.exactlyOnce, EffectsChecker.checkDrained(lanes[index]), index)
       violate(
         .liveness, LivenessChecker.checkDrained(lanes[index], store.lanes[index], of: store.shards[lanes[index].shard]),
         index)

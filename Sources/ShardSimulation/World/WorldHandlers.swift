@@ -64,12 +64,45 @@ extension World {
     lanes[lane].cancellation = .none
     delivering &= ~bit(lane)
     permits &= ~bit(lane)
+    offerWrites(of: delivery, answer, in: lane)
     if delivery.source == .shard, lanes[lane].blocksByKey {
       takeByKey(answer, to: delivery, cancellation, in: lane)
     } else if delivery.source == .shard {
       take(answer, to: delivery.extent, cancellation, in: lane)
     }
     send(.handlerAnswered(LaneID(lane), delivery.id, answer))
+  }
+
+  /// The records that the handler wrote something for, whether or not its answer will count.
+  private mutating func offerWrites(of delivery: Delivery, _ answer: DeliveryAnswer, in lane: Int) {
+    guard policy(of: lane).keepsWrites else { return }
+    if !lanes[lane].offered.isEmpty { coverage.count(.writesDiscarded) }
+    lanes[lane].offered = RecordSet()
+    lanes[lane].offeredBy = delivery.id
+    guard delivery.source == .shard else { return }
+    let end: RecordIndex
+    switch answer {
+    case .succeeded: end = delivery.extent.end
+    case .failed(at: let index, position: _): end = min(index, delivery.extent.end)
+    case .faulted, .recordFailed: return
+    }
+    let tags = store.shards[lanes[lane].shard].tags
+    for index in Int(delivery.extent.first.rawValue)..<Int(max(end, delivery.extent.first).rawValue)
+    where lanes[lane].selection.selects(tags[index], at: index) {
+      lanes[lane].offered.insert(index)
+    }
+  }
+
+  mutating func keepWrites(_ lane: Int, _ delivery: DeliveryID) {
+    coverage.count(.writesKept)
+    violate(
+      .exactlyOnce, EffectsChecker.checkKeeping(delivery, in: lanes[lane], store.lanes[lane], policy(of: lane)), lane)
+    if sabotage == .storesWritesApart {
+      store.commitEffects(lanes[lane].offered, lane)
+    } else {
+      lanes[lane].kept.formUnion(lanes[lane].offered)
+    }
+    lanes[lane].offered = RecordSet()
   }
 
   /// An answer that came before, or another one for the same delivery.
@@ -216,6 +249,7 @@ extension World {
     for index in lanes[lane].position..<Int(end.rawValue)
     where lanes[lane].selection.selects(shard.tags[index], at: index) {
       fates[fatesOfLane(lane) + index] |= CompletenessChecker.succeeded
+      lanes[lane].processed.insert(index)
     }
     lanes[lane].settle(upTo: Int(end.rawValue), rest: rest)
   }

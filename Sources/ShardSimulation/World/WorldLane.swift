@@ -49,6 +49,14 @@ struct WorldLane: Hashable {
   var settingsChanged = false
   /// Parked records of the damaged block that an operator gives up in this step.
   var damagedRecords: [Int] = []
+  // What a handler that writes to tables did.
+  /// The records processed in this life of the poller.
+  var processed = RecordSet()
+  /// What the last delivery wrote.
+  var offered = RecordSet()
+  var offeredBy = DeliveryID(0)
+  /// What was written by deliveries that count, and goes with the next progress.
+  var kept = RecordSet()
 
   // Under way.
   var request = ReadRequest(
@@ -153,6 +161,10 @@ struct WorldLane: Hashable {
     attemptsAtChange = attempts
     refused = nil
     retryNotBefore = 0
+    processed = RecordSet()
+    offered = RecordSet()
+    offeredBy = DeliveryID(0)
+    kept = RecordSet()
     settledBatches = 0
     storedBatches = 0
     isReading = false

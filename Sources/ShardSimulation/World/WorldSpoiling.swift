@@ -16,9 +16,9 @@ extension World {
     case .floods:
       let all = effects
       for _ in 0..<100 { effects += all }
-    case .losesFailureEntries, .forgetsHindmostLane, .forgetsForemostLane, .forgetsParents, .losesTimers, .losesChanges,
-      .loosensStoreBound, .sendsToTheBack, .ignoresClosing, .keepsFormerLimits, .forgetsRetryRules,
-      .deliversParkedKeys, .loosensParking:
+    case .losesFailureEntries, .storesWritesApart, .forgetsHindmostLane, .forgetsForemostLane, .forgetsParents,
+      .losesTimers, .losesChanges, .loosensStoreBound, .sendsToTheBack, .ignoresClosing, .keepsFormerLimits,
+      .forgetsRetryRules, .deliversParkedKeys, .loosensParking:
       break
     }
   }
@@ -45,8 +45,8 @@ extension World {
         for place in progress.parked.indices { progress.parked[place].added = [] }
       }
       return .storeProgress(lane, progress, revision: revision)
-    case .read, .deliver, .cancelHandler, .storeFailure, .settleRedrive, .armTimer, .countLost, .mappingClosed,
-      .drained:
+    case .read, .deliver, .cancelHandler, .keepWrites, .storeFailure, .settleRedrive, .armTimer, .countLost,
+      .mappingClosed, .drained:
       return effect
     }
   }

@@ -14,7 +14,8 @@ extension World {
         lane)
       violate(.completeness, CompletenessChecker.check(progress, in: lanes[lane]), lane)
     }
-    store.storeProgress(progress, revision: revision, lane)
+    store.storeProgress(progress, revision: revision, effects: lanes[lane].kept, lane)
+    lanes[lane].kept = RecordSet()
     lanes[lane].lastRevision = revision
     lanes[lane].progressBatches = lanes[lane].settledBatches
     uncommitted |= bit(lane)
@@ -81,6 +82,10 @@ extension World {
             progress, in: lanes[lane], store.lanes[lane], of: store.shards[lanes[lane].shard], fates: fates,
             at: fatesOfLane(lane)), lane)
       }
+      if policy(of: lane).keepsWrites {
+        if !store.lanes[lane].effectsUnderWay.isEmpty { coverage.count(.effectsCommitted) }
+        violate(.exactlyOnce, EffectsChecker.checkCommit(progress, in: lanes[lane], store.lanes[lane]), lane)
+      }
       if progress.isFinished, !store.lanes[lane].committed.isFinished { coverage.count(.finished) }
       store.commitProgress(lane)
       unanswered |= bit(lane)
@@ -106,6 +111,7 @@ extension World {
       send(.failureRefused(LaneID(lane), ticket: store.lanes[lane].failureTicket))
     } else {
       coverage.count(.progressRefused)
+      lanes[lane].kept.formUnion(store.lanes[lane].effectsUnderWay)
       store.endProgress(lane)
       updateWrites(lane)
       send(.progressRefused(LaneID(lane), revision: store.lanes[lane].progressRevision))
