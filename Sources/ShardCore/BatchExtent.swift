@@ -1,6 +1,7 @@
 public import StreamModel
 
-/// Which records make a batch, without the records: those of the lane from the first to the last, never none.
+/// Which records make a batch, without the records: those of the lane from the first to the last, never none but for
+/// ``empty(at:arrival:)``.
 ///
 /// Between the two may stand records that are not the lane's: of other lanes of the shard, or filtered out.
 public struct BatchExtent: Hashable, Sendable {
@@ -27,8 +28,18 @@ public struct BatchExtent: Hashable, Sendable {
     self.payloadBytes = payloadBytes
   }
 
+  /// The extent of a delivery without records: the final one of a tumbling window, which stands before the record at
+  /// `next`. It ends where it begins.
+  public static func empty(at next: RecordIndex, arrival: WallTime) -> BatchExtent {
+    BatchExtent(
+      first: next, last: RecordIndex(next.rawValue &- 1), count: 0, firstArrival: arrival, lastArrival: arrival,
+      payloadBytes: 0)
+  }
+
+  public var isEmpty: Bool { count == 0 }
+
   /// The index behind the last record.
-  public var end: RecordIndex { last.advanced(by: 1) }
+  public var end: RecordIndex { RecordIndex(last.rawValue &+ 1) }
 }
 
 /// What a lane asks of its shard.
@@ -43,6 +54,8 @@ public struct ReadRequest: Hashable, Sendable {
   public var payloadByteLimit: Int
   /// Records that arrived before this moment have expired; the answer says how many stand at the head. `nil`: none do.
   public var expiredBefore: WallTime?
+  /// Stop where a tumbling window ends: the batch is full then.
+  public var cut: WindowCut
   /// `.deliver` keeps the records for the delivery that follows; `.measure` only says what is there.
   public var purpose: Purpose
   /// What is parked and what may be; `nil` in a lane that parks nothing.
@@ -70,7 +83,7 @@ public struct ReadRequest: Hashable, Sendable {
 
   public init(
     from: RecordIndex, through: RecordIndex? = nil, countLimit: Int, payloadByteLimit: Int, expiredBefore: WallTime?,
-    purpose: Purpose, parking: Parking? = nil, ranges: [RecordRange] = []
+    cut: WindowCut = .none, purpose: Purpose, parking: Parking? = nil, ranges: [RecordRange] = []
   ) {
     self.parking = parking
     self.ranges = ranges
@@ -79,6 +92,7 @@ public struct ReadRequest: Hashable, Sendable {
     self.countLimit = countLimit
     self.payloadByteLimit = payloadByteLimit
     self.expiredBefore = expiredBefore
+    self.cut = cut
     self.purpose = purpose
   }
 }
@@ -112,7 +126,7 @@ public struct ReadResult: Hashable, Sendable {
   public var begin: RecordIndex
   /// The index behind the last record that was looked at: no record of the lane stands between the extent and this.
   public var scannedEnd: RecordIndex
-  /// The count or the payload limit ended the read: the batch is full.
+  /// The count or the payload limit ended the read, or a tumbling window: the batch is full.
   public var isFull: Bool
   /// How many records at the head arrived before `expiredBefore`, 0 ... extent.count, without a gap.
   public var expiredCount: Int

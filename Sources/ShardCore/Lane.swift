@@ -21,6 +21,8 @@ struct Lane: Hashable {
   var retryDue: MonotonicTime = .zero
   /// When the window of the next batch opened; `nil` while nothing waits.
   var windowOpenedAt: MonotonicTime?
+  /// The tumbling window that has begun and is not over; `nil` while none is, and always without windows.
+  var window: OpenWindow?
   var lostToRetention: UInt64
   var lostToDamage: UInt64
   var isPaused: Bool
@@ -81,11 +83,11 @@ struct Lane: Hashable {
       guard let phaseDue, phaseDue <= step.now.monotonic else { break }
       switch phase {
       case .windowing: enter(.ready, step)
-      case .backingOff, .unavailable: goOn(step, &effects)
+      case .backingOff, .unavailable, .idle: goOn(step, &effects)
       case .failureRefused(let leaving): storeFailure(leaving, step, &effects)
       case .delivering(let delivery): cancel(delivery, because: .deadline, step, &effects)
-      case .waitingForParents, .idle, .ready, .reading, .cancelling, .storingFailure, .holding, .paused, .stopped,
-        .finished, .resting:
+      case .waitingForParents, .ready, .reading, .cancelling, .storingFailure, .holding, .paused, .stopped, .finished,
+        .resting:
         preconditionFailure("a phase without a moment is not due")
       }
 
@@ -178,6 +180,9 @@ struct Lane: Hashable {
     }
     if hasUnfinishedParents { return enter(.waitingForParents, step) }
     if let skipThrough {
+      if finalIsNext, let final = head.failing {
+        return leave(final.extent, because: .skipped, rest: 0, step, &effects)
+      }
       if isFinished || skipThrough < next {
         self.skipThrough = nil
       } else {
@@ -195,11 +200,17 @@ struct Lane: Hashable {
     case .failing(let batch):
       if parkHead(step) { return goOn(step, &effects) }
       let due = dueTime(ofRetry: batch, step)
-      if due <= step.now.monotonic { enter(.ready, step) } else { enter(.backingOff, step, until: due) }
+      if due > step.now.monotonic {
+        enter(.backingOff, step, until: due)
+      } else if finalIsNext, let condition = reasonToGiveUpFinal(batch, step) {
+        leave(batch.extent, because: condition, rest: 0, step, &effects)
+      } else {
+        enter(.ready, step)
+      }
     case .cut:
       enter(.ready, step)
     case .open:
-      if step.policy.windowMilliseconds > 0 { measure(step, &effects) } else { enter(.ready, step) }
+      if step.policy.windowMilliseconds > 0, !finalIsNext { measure(step, &effects) } else { enter(.ready, step) }
     }
   }
 

@@ -7,15 +7,18 @@ import StreamModel
 extension Lane {
   /// The mapping has another policy from now on. Windows, waits and limits are looked at again.
   mutating func policyChanged(_ step: LaneStep, _ effects: inout [PollerEffect]) {
+    let endsWindow = endWindowIfThereAreNone(step)
     switch phase {
+    case .idle:
+      if endsWindow { goOn(step, &effects) }
     case .backingOff:
       // Fewer attempts than it has had: nothing is left to wait for.
       if let limit = step.policy.maximumRetryAttempts, head.attempts > limit { retryDue = step.now.monotonic }
       goOn(step, &effects)
     case .ready, .windowing, .holding:
       goOn(step, &effects)
-    case .waitingForParents, .idle, .reading, .delivering, .cancelling, .storingFailure, .failureRefused,
-      .unavailable, .paused, .stopped, .finished, .resting:
+    case .waitingForParents, .reading, .delivering, .cancelling, .storingFailure, .failureRefused, .unavailable,
+      .paused, .stopped, .finished, .resting:
       break
     }
   }

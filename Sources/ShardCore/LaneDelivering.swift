@@ -7,6 +7,7 @@ extension Lane {
     var extent = result.extent
     countLost(until: result.begin, &effects)
     pass(to: extent.first, step)
+    if endWindow(before: extent) { return goOn(step, &effects) }
     freeze(&extent)
     if result.expiredCount > 0 {
       return leave(
@@ -22,10 +23,10 @@ extension Lane {
       // Restored with all attempts used: the lane ended between the last failure and the failure entry.
       return leave(extent, because: .retryAttemptsExhausted, rest: 0, step, &effects)
     }
-    if extent.count == 1, extent.payloadBytes > step.policy.payloadByteLimit {
+    if extent.count == 1, extent.payloadBytes + (window?.state.bytes.count ?? 0) > step.policy.payloadByteLimit {
       return failByItself(extent, .payloadTooLarge, step, &effects)
     }
-    begin(.shard, extent, attempt: head.attempts + 1, step, &effects)
+    begin(.shard, extent, window: enterWindow(extent, step), attempt: head.attempts + 1, step, &effects)
   }
 
   /// A batch under retry is the one that was read, or else a new one. A cut batch keeps its count.
@@ -48,15 +49,16 @@ extension Lane {
 
   mutating func deliverRedrive(_ step: LaneStep, _ effects: inout [PollerEffect]) {
     let redrive = redrives.removeFirst()
-    begin(.failureEntry(redrive.entry), redrive.extent, attempt: 1, step, &effects)
+    begin(.failureEntry(redrive.entry), redrive.extent, window: nil, attempt: 1, step, &effects)
   }
 
-  private mutating func begin(
-    _ source: Delivery.Source, _ extent: BatchExtent, attempt: Int, _ step: LaneStep,
+  mutating func begin(
+    _ source: Delivery.Source, _ extent: BatchExtent, window: OpenWindow?, attempt: Int, _ step: LaneStep,
     _ effects: inout [PollerEffect]
   ) {
     lastDelivery += 1
-    let delivery = Delivery(id: DeliveryID(lastDelivery), source: source, extent: extent, attempt: attempt)
+    let delivery = Delivery(
+      id: DeliveryID(lastDelivery), source: source, extent: extent, attempt: attempt, window: window)
     enter(
       .delivering(delivery), step,
       until: step.now.monotonic.adding(milliseconds: step.policy.handlerTimeoutMilliseconds))
@@ -81,7 +83,8 @@ extension Lane {
     case (.deadline, _):
       take(
         .failed(.timedOut, rule: step.policy.retryRules?.rule(ofKind: .timedOut)), to: delivery, step, &effects)
-    case (.skip, _), (.stop, .succeeded), (.stop, .failed(at: _, position: _)), (.stop, .recordFailed):
+    case (.skip, _), (.stop, .succeeded), (.stop, .failed(at: _, position: _)), (.stop, .recordFailed),
+      (.stop, .returned), (.stop, .returnedPart):
       take(answer, to: delivery, step, &effects)
     case (.stop, .faulted):
       if case .failureEntry(let entry) = delivery.source {
@@ -101,26 +104,44 @@ extension Lane {
       }
       return endRedrive(entry, succeeded: answer == .succeeded, step, &effects)
     }
+    if delivery.source == .windowEnd { return takeFinal(answer, to: delivery, step, &effects) }
     let extent = delivery.extent
     // Only an answer that counts moves the checkpoint.
     defer {
       if step.policy.keepsWrites, next > extent.first { effects.append(.keepWrites(id, delivery.id)) }
     }
     switch answer {
-    case .succeeded:
+    case .succeeded, .failed(at: _, position: _):
+      // In a window an answer without a state is none.
+      if delivery.window != nil { return failByItself(extent, .invalidResponse, step, &effects) }
+      guard case .failed(at: let index, position: let position) = answer else {
+        return settle(upTo: extent.end, rest: 0, step, &effects)
+      }
+      takePart(before: index, position, of: extent, state: nil, step, &effects)
+    case .returned(let state):
+      handOn(state, step)
       settle(upTo: extent.end, rest: 0, step, &effects)
     case .recordFailed(let failed):
       take(failed, of: extent, step, &effects)
+    case .returnedPart(let state, failedAt: let index, position: let position):
+      takePart(before: index, position, of: extent, state: state, step, &effects)
     case .faulted(let kind, let rule):
       fail(extent, kind, rule, step, &effects)
-    case .failed(at: let index, position: let position):
-      if index == extent.first {
-        failByItself(extent, .reportedNoProgress, step, &effects)
-      } else if index > extent.first, index <= extent.last, position > 0, position < extent.count {
-        settle(upTo: index, rest: extent.count - position, step, &effects)
-      } else {
-        failByItself(extent, .invalidResponse, step, &effects)
-      }
+    }
+  }
+
+  /// The `position` records before `index` are done. The state of a window is handed on only if some are.
+  private mutating func takePart(
+    before index: RecordIndex, _ position: Int, of extent: BatchExtent, state: WindowState?, _ step: LaneStep,
+    _ effects: inout [PollerEffect]
+  ) {
+    if index == extent.first {
+      failByItself(extent, .reportedNoProgress, step, &effects)
+    } else if index > extent.first, index <= extent.last, position > 0, position < extent.count {
+      if let state { handOn(state, step) }
+      settle(upTo: index, rest: extent.count - position, step, &effects)
+    } else {
+      failByItself(extent, .invalidResponse, step, &effects)
     }
   }
 }

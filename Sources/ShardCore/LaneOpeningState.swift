@@ -28,8 +28,11 @@ extension Lane {
       self.parked = parked
     }
     pieces = progress.pieces.reversed()
+    window = policy.tumblingWindowMilliseconds > 0 ? progress.window : progress.window?.ending(early: true)
     // What was stored is the world's word: a batch that does not begin at the checkpoint is none.
-    if let failing = progress.failing, failing.extent.first == progress.next, failing.extent.count >= 1 {
+    if let failing = progress.failing, failing.extent.first == progress.next,
+      failing.extent.count >= 1 || window?.isEnding == true
+    {
       head = .failing(failing)
       retryDue = failing.dueAfterRestart(policy, now)
     } else if let piece = pieces.popLast() {

@@ -26,12 +26,14 @@ extension Lane {
   /// Gives up the records up to and including `index`. A delivery of them is cancelled first; what it answers counts,
   /// and what is left of them leaves. Records that are not there yet are not given up in advance.
   mutating func skip(through index: RecordIndex, _ step: LaneStep, _ effects: inout [PollerEffect]) {
-    guard !isFinished, !hasUnfinishedParents, !step.isDraining, index >= next else { return }
+    let meansFinal = finalIsNext && head.failing?.extent.last == index
+    guard !isFinished, !hasUnfinishedParents, !step.isDraining, index >= next || meansFinal else { return }
     skipThrough = max(skipThrough ?? index, index)
     switch phase {
     case .delivering(let delivery):
       // A redrive in between is not meant.
-      if delivery.source == .shard { cancel(delivery, because: .skip, step, &effects) }
+      let isMeant = delivery.source == .shard || delivery.source == .windowEnd && head.isFailing
+      if isMeant { cancel(delivery, because: .skip, step, &effects) }
     case .reading, .cancelling, .storingFailure, .failureRefused:
       break
     case .waitingForParents, .idle, .ready, .windowing, .backingOff, .holding, .unavailable, .paused, .stopped,
@@ -72,7 +74,9 @@ extension Lane {
 
   /// Redrives stand between two batches. They wait while a batch fails, because its records come before them.
   mutating func redriveLater(_ redrive: Redrive, _ step: LaneStep, _ effects: inout [PollerEffect]) {
-    guard !step.isDraining, redrives.count < step.limits.redriveLimit else {
+    // A record out of its window has no state to be given.
+    guard !step.isDraining, redrives.count < step.limits.redriveLimit, step.policy.tumblingWindowMilliseconds == 0
+    else {
       effects.append(.settleRedrive(id, entry: redrive.entry, succeeded: false))
       return
     }

@@ -7,7 +7,7 @@ import StreamModel
 enum LanePhase: Hashable {
   /// Parents of the shard are not finished. Holds nothing. → goes on when they are.
   case waitingForParents
-  /// Caught up with an open shard. Holds nothing. → goes on when the shard changes.
+  /// Caught up with an open shard. Holds nothing. → goes on when the shard changes, or when its tumbling window is over.
   case idle
   /// In the ready ring of its mapping. Holds its place there. → `reading`, or `delivering` for a redrive, when its turn
   /// comes; `paused`, `resting`.
@@ -46,6 +46,8 @@ enum LanePhase: Hashable {
     var purpose: Purpose
     /// The shard changed after the read was asked for: the answer may be older than the change.
     var isDirty = false
+    /// The tumbling window was over when the read was asked for: if there is nothing, none of its records is to come.
+    var endsWindow = false
 
     enum Purpose: Hashable {
       /// To see what is there when a window opens.

@@ -6,6 +6,9 @@ public struct LanePolicy: Hashable, Sendable {
   public var payloadByteLimit: Int
   /// `MaximumBatchingWindowInSeconds`, in milliseconds. Zero: a batch goes as soon as any record is there.
   public var windowMilliseconds: Int64
+  /// `TumblingWindowInSeconds`, in milliseconds: batches are parts of windows, and state is handed on in each. Zero: no
+  /// windows.
+  public var tumblingWindowMilliseconds: Int64
   /// `MaximumRetryAttempts`: N means up to N+1 deliveries of one batch. `nil`: without end.
   public var maximumRetryAttempts: Int?
   /// `MaximumRecordAgeInSeconds`, in milliseconds. `nil`: records never expire by age.
@@ -39,6 +42,7 @@ public struct LanePolicy: Hashable, Sendable {
 
   public init(
     batchSize: Int = 100, payloadByteLimit: Int = 6_291_456, windowMilliseconds: Int64 = 0,
+    tumblingWindowMilliseconds: Int64 = 0,
     maximumRetryAttempts: Int? = nil, maximumRecordAgeMilliseconds: Int64? = nil,
     bisectsBatchOnError: Bool = false, handlerTimeoutMilliseconds: Int64 = 60_000, retryBackoff: Backoff = .retry,
     systemBackoff: Backoff = .system, retryRules: RetryRules? = nil,
@@ -48,6 +52,7 @@ public struct LanePolicy: Hashable, Sendable {
     self.batchSize = batchSize
     self.payloadByteLimit = payloadByteLimit
     self.windowMilliseconds = windowMilliseconds
+    self.tumblingWindowMilliseconds = tumblingWindowMilliseconds
     self.maximumRetryAttempts = maximumRetryAttempts
     self.maximumRecordAgeMilliseconds = maximumRecordAgeMilliseconds
     self.bisectsBatchOnError = bisectsBatchOnError

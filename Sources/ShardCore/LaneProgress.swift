@@ -8,11 +8,13 @@ public struct LaneProgress: Hashable, Sendable {
   public var isFinished: Bool
   /// An operator paused the lane.
   public var isPaused: Bool
-  /// The batch at the head that has failed at least once.
+  /// The batch at the head that has failed at least once, or, without records, the final delivery of the window.
   public var failing: FailingBatch?
   /// The counts of the frozen batches that follow one another: behind the failing batch, or from the checkpoint on if
   /// none fails. Halves of a split batch, and the rest of one that was done in part.
   public var pieces: [Int]
+  /// The tumbling window that has begun and is not over.
+  public var window: OpenWindow?
   /// Records that retention removed before this lane came to them.
   public var lostToRetention: UInt64
   /// Records in damaged blocks that an operator gave up.
@@ -24,7 +26,7 @@ public struct LaneProgress: Hashable, Sendable {
 
   public init(
     next: RecordIndex = .zero, isFinished: Bool = false, isPaused: Bool = false, failing: FailingBatch? = nil,
-    pieces: [Int] = [], lostToRetention: UInt64 = 0, lostToDamage: UInt64 = 0,
+    pieces: [Int] = [], window: OpenWindow? = nil, lostToRetention: UInt64 = 0, lostToDamage: UInt64 = 0,
     parked: [ParkedKeyChange] = []
   ) {
     self.parked = parked
@@ -33,6 +35,7 @@ public struct LaneProgress: Hashable, Sendable {
     self.isPaused = isPaused
     self.failing = failing
     self.pieces = pieces
+    self.window = window
     self.lostToRetention = lostToRetention
     self.lostToDamage = lostToDamage
   }

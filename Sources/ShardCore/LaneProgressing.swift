@@ -5,7 +5,7 @@ extension Lane {
   var progress: LaneProgress {
     var progress = LaneProgress(
       next: next, isFinished: isFinished, isPaused: isPaused, failing: head.failing, pieces: frozenBatches,
-      lostToRetention: lostToRetention, lostToDamage: lostToDamage)
+      window: window, lostToRetention: lostToRetention, lostToDamage: lostToDamage)
     progress.parksKeys = parked?.isEmpty == false
     return progress
   }

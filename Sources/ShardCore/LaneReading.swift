@@ -5,17 +5,18 @@ extension Lane {
   /// The ready lane has a permit. Redrives go first: they stand between two batches.
   mutating func takeTurn(_ step: LaneStep, _ effects: inout [PollerEffect]) {
     if canRedrive { return deliverRedrive(step, &effects) }
+    if finalIsNext, let window { return deliverFinal(of: window, step, &effects) }
     precondition(!isFinished, "a finished lane has no batch to read")
     read(
-      .deliver, from: next, count: head.count ?? step.policy.batchSize, bytes: step.policy.payloadByteLimit,
-      expiredBefore: expiryLimit(step), step, &effects)
+      .deliver, from: next, count: head.count ?? step.policy.batchSize, bytes: payloadByteLimit(step),
+      expiredBefore: expiryLimit(step), cut: cut(step), step, &effects)
   }
 
   /// Looks at what is there, to open a window.
   mutating func measure(_ step: LaneStep, _ effects: inout [PollerEffect]) {
     read(
-      .measure, from: next, count: step.policy.batchSize, bytes: step.policy.payloadByteLimit, expiredBefore: nil,
-      step, &effects)
+      .measure, from: next, count: step.policy.batchSize, bytes: payloadByteLimit(step), expiredBefore: nil,
+      cut: cut(step), step, &effects)
   }
 
   /// Looks at what came behind the records of the open window, so that each record is measured once.
@@ -24,19 +25,20 @@ extension Lane {
   ) {
     read(
       .measureMore(seen, from), from: from, count: step.policy.batchSize - seen.count,
-      bytes: max(0, step.policy.payloadByteLimit - seen.payloadBytes), expiredBefore: nil, step, &effects)
+      bytes: max(0, payloadByteLimit(step) - seen.payloadBytes), expiredBefore: nil,
+      cut: windowEnd(ofArrival: seen.firstArrival, step).map { .at($0) } ?? .none, step, &effects)
   }
 
   /// Reads records that an operator gave up: as many as one batch may have, and no further than the failing batch.
   mutating func readToSkip(through index: RecordIndex, _ step: LaneStep, _ effects: inout [PollerEffect]) {
     read(
       .skip, from: next, through: index, count: head.count ?? step.policy.batchSize,
-      bytes: step.policy.payloadByteLimit, expiredBefore: nil, step, &effects)
+      bytes: step.policy.payloadByteLimit, expiredBefore: nil, cut: .none, step, &effects)
   }
 
   private mutating func read(
     _ purpose: LanePhase.Reading.Purpose, from: RecordIndex, through: RecordIndex? = nil, count: Int, bytes: Int,
-    expiredBefore: WallTime?, _ step: LaneStep, _ effects: inout [PollerEffect]
+    expiredBefore: WallTime?, cut: WindowCut, _ step: LaneStep, _ effects: inout [PollerEffect]
   ) {
     let keepsRecords = purpose == .deliver || purpose == .skip
     if parked != nil {
@@ -44,13 +46,13 @@ extension Lane {
       parked?.isFull = false
       parked?.isAtShardEnd = false
     }
-    enter(.reading(.init(purpose: purpose)), step)
+    enter(.reading(.init(purpose: purpose, endsWindow: windowIsOver(step))), step)
     effects.append(
       .read(
         id,
         ReadRequest(
           from: from, through: through, countLimit: count, payloadByteLimit: bytes, expiredBefore: expiredBefore,
-          purpose: keepsRecords ? .deliver : .measure, parking: parkingOfRead(step))))
+          cut: cut, purpose: keepsRecords ? .deliver : .measure, parking: parkingOfRead(step))))
   }
 
   /// Records that arrived before this moment are too old to be delivered.
@@ -102,6 +104,7 @@ extension Lane {
   ) {
     switch reading.purpose {
     case .measure:
+      if endWindow(before: result.extent) { return goOn(step, &effects) }
       let opened = windowOpenedAt ?? step.now.monotonic
       windowOpenedAt = opened
       wait(
@@ -109,8 +112,12 @@ extension Lane {
         &effects)
     case .measureMore(var seen, let from):
       let extent = result.extent
-      // A record beyond the payload limit ends the batch before it, and so does a gap that retention made.
-      let isBeyond = result.begin > from || seen.payloadBytes + extent.payloadBytes > step.policy.payloadByteLimit
+      // A record beyond the payload limit ends the batch before it, and so does a gap that retention made, and one of
+      // the next tumbling window.
+      let windowEnd = windowEnd(ofArrival: seen.firstArrival, step) ?? .distantFuture
+      let isBeyond =
+        result.begin > from || seen.payloadBytes + extent.payloadBytes > payloadByteLimit(step)
+        || extent.firstArrival >= windowEnd
       if !isBeyond {
         seen.count += extent.count
         seen.last = extent.last
@@ -132,6 +139,7 @@ extension Lane {
   /// Records wait for their window to end. Full batches, and the last ones of a closed shard, do not wait.
   ///
   /// The window also ends when its first record gets too old: it leaves as a failure entry and the others are delivered.
+  /// And it ends with its tumbling window, in which no more records arrive.
   private mutating func wait(
     for seen: BatchExtent, scannedEnd: RecordIndex, isFull: Bool, _ reading: LanePhase.Reading, _ step: LaneStep,
     _ effects: inout [PollerEffect]
@@ -139,6 +147,9 @@ extension Lane {
     let opened = windowOpenedAt ?? step.now.monotonic
     var end = opened.adding(milliseconds: step.policy.windowMilliseconds)
     if let expiry = expiryTime(ofArrival: seen.firstArrival, step) { end = min(end, expiry) }
+    if let windowEnd = windowEnd(ofArrival: seen.firstArrival, step) {
+      end = min(end, step.now.monotonic(at: windowEnd))
+    }
     if isFull || seen.count >= step.policy.batchSize || end <= step.now.monotonic {
       enter(.ready, step)
     } else if reading.isDirty {
@@ -192,7 +203,12 @@ extension Lane {
       progressChanged(settlingBatch: false)
     }
     // A redrive that came while the read was under way goes now: nothing else would wake the lane for it.
-    if isPaused || reading.isDirty || canRedrive { goOn(step, &effects) } else { enter(.idle, step) }
+    if isPaused || reading.isDirty || canRedrive { return goOn(step, &effects) }
+    if let window, reading.endsWindow || window.isEnding {
+      self.window = window.ending(early: false)
+      return goOn(step, &effects)
+    }
+    enter(.idle, step, until: windowDue(step))
   }
 
   private mutating func takeShardEnd(
@@ -211,6 +227,10 @@ extension Lane {
       // Parked records are the shard's too: it is finished when they are settled.
       parked?.isAtShardEnd = true
       return canRedrive ? goOn(step, &effects) : enter(.idle, step)
+    }
+    if let window {
+      self.window = window.ending(early: false)
+      return goOn(step, &effects)
     }
     isFinished = true
     progressChanged(settlingBatch: false)

@@ -69,9 +69,7 @@ extension Lane {
   func expiryTime(ofArrival arrival: WallTime, _ step: LaneStep) -> MonotonicTime? {
     guard let limit = step.policy.maximumRecordAgeMilliseconds else { return nil }
     // Older than the limit, not as old as it: one millisecond more.
-    let moment = arrival.adding(milliseconds: limit).adding(milliseconds: 1)
-    let (left, overflow) = moment.milliseconds.subtractingReportingOverflow(step.now.wall.milliseconds)
-    return overflow ? .distantFuture : step.now.monotonic.adding(milliseconds: max(0, left))
+    return step.now.monotonic(at: arrival.adding(milliseconds: limit).adding(milliseconds: 1))
   }
 
   /// The first records of a batch. What they add to the payload is not known: at most what all of them do.
@@ -93,7 +91,8 @@ extension Lane {
   ) {
     let parkedKeys = parked.flatMap { $0.isEmpty ? nil : $0.set }
     let order = FailureOrder(
-      extent: extent, condition: condition, attempts: head.attempts, parkedKeys: parkedKeys)
+      extent: extent, condition: condition, attempts: head.attempts, parkedKeys: parkedKeys,
+      window: window(ofLeaving: extent, step))
     storeFailure(LanePhase.Leaving(order: order, rest: rest), step, &effects)
   }
 
@@ -131,14 +130,18 @@ extension Lane {
 
   mutating func settle(_ leaving: LanePhase.Leaving, _ step: LaneStep, _ effects: inout [PollerEffect]) {
     precondition(leaving.order.extent.first == next, "records leave at the checkpoint")
-    settle(upTo: leaving.order.extent.end, rest: leaving.rest, step, &effects)
+    settle(
+      upTo: leaving.order.extent.end, rest: leaving.rest, endingWindow: leaving.order.extent.isEmpty, step, &effects)
   }
 
   /// The records before `end` are settled; `rest` more, if any, make a new batch that is delivered without waiting, and
   /// so does the next piece of a batch that was split.
-  mutating func settle(upTo end: RecordIndex, rest: Int, _ step: LaneStep, _ effects: inout [PollerEffect]) {
+  mutating func settle(
+    upTo end: RecordIndex, rest: Int, endingWindow: Bool = false, _ step: LaneStep, _ effects: inout [PollerEffect]
+  ) {
     next = end
     if parked != nil { settleMet(before: end, step) }
+    if endingWindow { window = nil }
     if rest > 0 {
       head = .cut(count: rest)
     } else {

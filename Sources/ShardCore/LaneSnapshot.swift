@@ -32,6 +32,8 @@ public struct LaneSnapshot: Hashable, Sendable {
   /// Keys that are parked, and the records of theirs that wait.
   public var parkedKeyCount = 0
   public var parkedRecordCount: UInt64 = 0
+  /// The tumbling window that has begun and is not over.
+  public var window: OpenWindow?
 
   /// The phases of a lane; `ShardCore.LanePhase` says what each holds and where it can go.
   public enum State: Hashable, Sendable {
@@ -67,12 +69,13 @@ extension Poller {
     return LaneSnapshot(
       mapping: mapping(of: id), state: lane.isHeldByParking ? .holdingForKeys : lane.phase.state, since: lane.since,
       due: lane.phaseDue, next: lane.next,
-      batch: lane.phase.batch ?? lane.head.failing?.extent, delivery: lane.phase.delivery, failing: lane.head.failing,
+      batch: (lane.phase.batch ?? lane.head.failing?.extent).flatMap { $0.isEmpty ? nil : $0 },
+      delivery: lane.phase.delivery, failing: lane.head.failing,
       retryDue: lane.head.isFailing ? lane.retryDue : nil, leaving: lane.phase.leaving?.order.condition,
       isPaused: lane.isPaused, isFinished: lane.isFinished, skipsThrough: lane.skipThrough,
       waitingRedriveCount: lane.redrives.count, unstoredBatchCount: lane.writer.unstoredBatches,
       lostToRetention: lane.lostToRetention, parkedKeyCount: lane.parked?.waitingCount ?? 0,
-      parkedRecordCount: lane.parked?.recordCount ?? 0)
+      parkedRecordCount: lane.parked?.recordCount ?? 0, window: lane.window)
   }
 
   /// Whether the lane waits in the ready ring of its mapping for a permit.

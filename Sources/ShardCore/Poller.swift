@@ -345,7 +345,8 @@ extension PollerEvent {
   /// Whether a random number may be needed for the wait that follows.
   fileprivate var canLeadToBackoff: Bool {
     switch self {
-    case .handlerAnswered(_, _, let answer): answer != .succeeded
+    case .handlerAnswered(_, _, .succeeded): false
+    case .handlerAnswered: true
     case .readAnswered(_, .records): true
     case .laneOpened, .shardChanged, .readAnswered, .progressStored, .progressRefused, .failureStored,
       .failureRefused, .timerFired, .pauseRequested, .resumeRequested, .retryRequested, .skipRequested,

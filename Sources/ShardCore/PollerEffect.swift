@@ -17,7 +17,8 @@ public import StreamModel
 /// delivery and one failure of each of its tracks.
 public enum PollerEffect: Hashable, Sendable {
   case read(LaneID, ReadRequest)
-  /// Hand the records to the handler: those of the last `read` for delivery, or those of a failure entry.
+  /// Hand the records to the handler: those of the last `read` for delivery, those of a failure entry, or none at the
+  /// end of a tumbling window.
   case deliver(LaneID, Delivery)
   /// The handler's time is over: make it end.
   case cancelHandler(LaneID, DeliveryID)
@@ -49,20 +50,26 @@ public struct Delivery: Hashable, Sendable {
   public var attempt: Int
   /// The parked key whose records these are; `nil` for a batch of the lane's own.
   public var key: PartitionKeyHash?
+  /// The tumbling window that the batch is in, with what was handed on in it.
+  public var window: OpenWindow?
 
   public enum Source: Hashable, Sendable {
     case shard
     case failureEntry(UInt64)
+    /// There are no records: it is the final delivery of the window.
+    case windowEnd
   }
 
   public init(
-    id: DeliveryID, source: Source, extent: BatchExtent, attempt: Int, key: PartitionKeyHash? = nil
+    id: DeliveryID, source: Source, extent: BatchExtent, attempt: Int, key: PartitionKeyHash? = nil,
+    window: OpenWindow? = nil
   ) {
     self.key = key
     self.id = id
     self.source = source
     self.extent = extent
     self.attempt = attempt
+    self.window = window
   }
 }
 
@@ -77,10 +84,13 @@ public struct FailureOrder: Hashable, Sendable {
   /// The parked key whose records these are, and which they are; without one, all between the first and the last.
   public var key: PartitionKeyHash?
   public var ranges: [RecordRange]
+  /// The tumbling window of the records. Where the extent is empty its final delivery has failed for good, and its state
+  /// leaves the lane with it.
+  public var window: OpenWindow?
 
   public init(
     extent: BatchExtent, condition: FailureCondition, attempts: Int, parkedKeys: ParkedKeySet? = nil,
-    key: PartitionKeyHash? = nil, ranges: [RecordRange] = []
+    key: PartitionKeyHash? = nil, ranges: [RecordRange] = [], window: OpenWindow? = nil
   ) {
     self.parkedKeys = parkedKeys
     self.key = key
@@ -88,5 +98,6 @@ public struct FailureOrder: Hashable, Sendable {
     self.extent = extent
     self.condition = condition
     self.attempts = attempts
+    self.window = window
   }
 }

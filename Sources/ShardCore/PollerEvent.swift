@@ -75,6 +75,10 @@ public enum DeliveryAnswer: Hashable, Sendable {
   case failed(at: RecordIndex, position: Int)
   /// The same, of a lane that blocks by key.
   case recordFailed(FailedRecord)
+  /// In a tumbling window: as `succeeded`, and this is for the next delivery of the window.
+  case returned(WindowState)
+  /// In a tumbling window: as `failed`, and this is for the next delivery of the window if anything is done.
+  case returnedPart(WindowState, failedAt: RecordIndex, position: Int)
   /// There is no verdict, or none that can be used: nothing is done. `rule` is the first retry rule that the failure
   /// falls under, if it falls under one.
   case faulted(FailureKind, rule: RetryRuleID?)

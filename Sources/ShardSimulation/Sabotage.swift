@@ -43,6 +43,14 @@ public enum Sabotage: CaseIterable, Sendable {
   case losesParkedRecords
   /// More may be parked than the checker knows.
   case loosensParking
+  /// A delivery in a tumbling window gets no state.
+  case losesWindowState
+  /// A delivery in a tumbling window is in the one behind.
+  case movesWindows
+  /// A tumbling window ends instead of going on.
+  case endsWindowsTooEarly
+  /// A tumbling window is not stored.
+  case forgetsWindows
 
   /// The promise that is broken.
   public var promise: Promise {
@@ -62,6 +70,7 @@ public enum Sabotage: CaseIterable, Sendable {
     case .ignoresClosing: .settings
     case .keepsFormerLimits: .expiry
     case .storesWritesApart: .exactlyOnce
+    case .losesWindowState, .movesWindows, .endsWindowsTooEarly, .forgetsWindows: .windows
     }
   }
 }

@@ -23,6 +23,8 @@ struct Scenario {
   var reshards = 0
   var operators = 0
   var changes = 0
+  /// Mappings that had tumbling windows at the beginning.
+  var hadWindows: Set<Int> = []
   var drains = 0
   var clockSteps = 0
   var poison = 0
@@ -82,6 +84,10 @@ struct Scenario {
     factorChanges = rate(600, &random)
     // Short ones too: what was forgotten shows only where nothing comes after it.
     steps = random.chance(600) ? random.within(20...400) : random.within(400...4_000)
+    // From dice of their own: worlds without windows stay the worlds they were.
+    var copy = random
+    var own = SplitMix64(seed: copy.next() ^ 0x7477_696e_646f_7773)
+    drawWindows(&own)
   }
 
   /// A world in which nothing happens by chance.
@@ -144,6 +150,8 @@ struct Scenario {
     let former = policies.indices.map { mapping in lanesOfShard.count { $0.mapping == mapping } }
     let mapping = random.below(policies.count)
     guard policies.allSatisfy({ $0.parking == nil }) else { return nil }
+    // In windows a shard has one lane, and what is handed on is its own.
+    guard !hadWindows.contains(mapping) else { return nil }
     var new = former
     let room = Self.laneLimitOfShard - former.reduce(0, +) + former[mapping]
     new[mapping] = random.within(1...room)
@@ -162,6 +170,15 @@ struct Scenario {
     }
   }
 
+  private mutating func drawWindows(_ random: inout SplitMix64) {
+    for place in policies.indices where random.chance(350) && policies[place].parking == nil {
+      hadWindows.insert(place)
+      policies[place].tumblingWindowMilliseconds = Int64(random.within(2...80))
+    }
+    limits.windowStateByteLimit = random.within(4...40)
+    limits.windowCloseDelayMilliseconds = Int64(random.within(0...10))
+  }
+
   static let payloadLimit = 100
 
   /// New settings for a mapping while it runs. The bound on what is not stored is no setting of a mapping, and what
@@ -177,6 +194,8 @@ struct Scenario {
       policy.maximumRetryAttempts = policies[mapping].maximumRetryAttempts
       policy.maximumRecordAgeMilliseconds = policies[mapping].maximumRecordAgeMilliseconds
     }
+    let windows = policies[mapping].tumblingWindowMilliseconds
+    if windows > 0, !random.chance(150) { policy.tumblingWindowMilliseconds = windows }
     policies[mapping] = policy
   }
 

@@ -103,7 +103,9 @@ public struct SmallWorlds: Sendable {
       let stored = world.store.lanes[0]
       var choices: [Choice] = []
       if lane.isReading { choices.append(.read) }
-      if lane.isDelivering {
+      if lane.isDelivering, lane.delivery.window != nil {
+        choices += world.windowedAnswers().map { .answer($0) }
+      } else if lane.isDelivering {
         choices += [.answer(.succeeded), .answer(.failed(.error)), .answer(.failed(.throttled))]
         // A rule for each failure that some rule is about.
         for rule in world.scenario.policies[0].retryRules?.actions.indices ?? 0..<0 {

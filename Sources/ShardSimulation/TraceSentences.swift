@@ -47,8 +47,13 @@ extension PollerEffect {
         + (request.ranges.isEmpty ? "" : ", parked records \(request.ranges.indexes)")
     case .deliver(let lane, let delivery):
       let source =
-        if case .failureEntry(let entry) = delivery.source { "entry \(entry)" } else { delivery.extent.words }
+        switch delivery.source {
+        case .failureEntry(let entry): "entry \(entry)"
+        case .windowEnd: "the end"
+        case .shard: delivery.extent.words
+        }
       return "\(lane.name): delivery \(delivery.id.rawValue) of \(source), attempt \(delivery.attempt)"
+        + (delivery.window.map { ", \($0.words)" } ?? "")
     case .cancelHandler(let lane, let delivery): return "\(lane.name): cancel delivery \(delivery.rawValue)"
     case .keepWrites(let lane, let delivery): return "\(lane.name): keep the writes of delivery \(delivery.rawValue)"
     case .storeProgress(let lane, let progress, let revision):
@@ -76,6 +81,13 @@ extension BatchExtent {
   }
 }
 
+extension OpenWindow {
+  fileprivate var words: String {
+    "window \(bounds.start.milliseconds)..<\(bounds.end.milliseconds) with the state \(state.bytes)"
+      + (isEnding ? ", ending" : "") + (isTerminatedEarly ? " early" : "")
+  }
+}
+
 extension LaneProgress {
   /// What is out of the ordinary in it.
   fileprivate var remarks: String {
@@ -95,6 +107,7 @@ extension LaneProgress {
         ?? "is parked no more"
     }
     if isPaused { remarks += ", paused" }
+    if let window { remarks += ", \(window.words)" }
     if isFinished { remarks += ", finished" }
     if lostToRetention > 0 { remarks += ", \(lostToRetention) lost to retention" }
     if lostToDamage > 0 { remarks += ", \(lostToDamage) lost to damage" }
@@ -126,6 +139,9 @@ extension DeliveryAnswer {
     case .succeeded: "succeeded"
     case .failed(at: let index, position: _): "failed at record \(index.rawValue)"
     case .recordFailed(let failed): "failed at record \(failed.index.rawValue), key \(failed.key.rawValue)"
+    case .returned(let state): "succeeded with the state \(state.bytes)"
+    case .returnedPart(let state, failedAt: let index, position: _):
+      "failed at record \(index.rawValue) with the state \(state.bytes)"
     case .faulted(let kind, let rule): "failed: \(kind)" + (rule.map { ", retry rule \($0.rawValue)" } ?? "")
     }
   }

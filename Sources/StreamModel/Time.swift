@@ -56,4 +56,9 @@ public struct Now: Hashable, Sendable {
     self.monotonic = monotonic
     self.wall = wall
   }
+  /// When the wall clock will show `moment`, if it runs on as it does; now, if it shows that already.
+  public func monotonic(at moment: WallTime) -> MonotonicTime {
+    let (left, overflow) = moment.milliseconds.subtractingReportingOverflow(wall.milliseconds)
+    return overflow ? .distantFuture : monotonic.adding(milliseconds: max(0, left))
+  }
 }

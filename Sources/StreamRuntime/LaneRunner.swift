@@ -152,7 +152,7 @@ final class LaneRunner: Sendable {
     _ delivery: Delivery, clock: @Sendable () -> Now
   ) async -> (answer: DeliveryAnswer, isSpent: Bool) {
     let begun = clock()
-    guard let (batch, handling) = batch(for: delivery) else {
+    guard let (invocation, handling) = invocation(for: delivery) else {
       let failure = HandlerFailure(
         kind: .unavailable, type: "RecordsUnavailable", message: "The records could not be read.")
       let rule = rule(for: failure, of: delivery)
@@ -163,55 +163,49 @@ final class LaneRunner: Sendable {
       return throttled(delivery, begun: begun)
     }
     mapping.metrics.willInvoke(age: delivery.extent.lastArrival.age(at: begun.wall))
-    let (result, scope) = await result(of: batch, by: handling.handler)
+    let (result, scope) = await result(of: invocation, by: handling)
     let cause = state.withLock { state in
       state.running = nil
       return state.cause(of: delivery.id)
     }
     let ended = clock()
-    var verdict = verdict(on: result, batch: batch, cause: cause, handling)
+    var verdict = cause == .deadline ? .failure(.timedOut(handling)) : verdict(on: result, invocation)
     if let scope, case .success(let answer) = verdict { verdict = offer(scope, answer, of: delivery) }
     mapping.metrics.didInvoke(
-      records: batch.count, nanoseconds: ended.monotonic.nanoseconds - begun.monotonic.nanoseconds, of: verdict)
+      records: invocation.count, nanoseconds: ended.monotonic.nanoseconds - begun.monotonic.nanoseconds, of: verdict)
     switch verdict {
     case .success(let plain):
       mapping.lastResult.note(.succeeded)
-      let answer = delivery.source == .shard ? named(plain, in: batch) : plain
+      let answer = named(plain, of: delivery, in: invocation)
       if case .recordFailed(let failed) = answer, cause != .stop {
         note(failed, of: delivery, begun: begun, ended: ended)
       }
-      if case .failed = answer {
+      switch answer {
+      case .failed, .returnedPart:
         if case .failureEntry = delivery.source { note(.partial, nil, of: delivery, begun: begun, ended: ended) }
+      case .succeeded, .recordFailed, .returned, .faulted: break
       }
       return (answer, isSpent: cause != nil)
     case .failure(let failure):
       let rule = rule(for: failure, of: delivery)
       if cause != .stop {
         mapping.lastResult.note(failure.kind.usesAttempt ? .functionFailed : .functionUnavailable)
-        note(failure, rule, of: delivery, begun: begun, ended: ended, onlyKey: onlyKey(of: batch, delivery))
+        note(failure, rule, of: delivery, begun: begun, ended: ended, onlyKey: onlyKey(of: invocation, delivery))
       }
       return (.failed(failure.kind, rule: rule), isSpent: cause != nil)
     }
   }
 
-  private func result(
-    of batch: RecordBatch, by handler: any BatchHandler
-  ) async -> (Result<HandlerOutcome, any Error>, TableScope?) {
-    do {
-      guard mapping.keepsWrites, let handler = handler as? any TransactionalBatchHandler else {
-        return (.success(try await handler.handle(batch)), nil)
-      }
-      var scope = TableScope(
-        tables: mapping.source.tables, lane: tableLane, earlier: state.withLock { $0.writes.layers },
-        recordCount: batch.count)
-      let outcome = try await handler.handle(batch, in: &scope)
-      return (.success(outcome), scope)
-    } catch {
-      return (.failure(error), nil)
-    }
-  }
-
   // MARK: - Writes of handlers
+
+  /// A handler that keeps tables, and its scope for the batch; `nil` if this one keeps none.
+  func writing(_ batch: RecordBatch, by handling: Handling) -> (any TransactionalBatchHandler, TableScope)? {
+    guard mapping.keepsWrites, let handler = handling.handler as? any TransactionalBatchHandler else { return nil }
+    let scope = TableScope(
+      tables: mapping.source.tables, lane: tableLane, earlier: state.withLock { $0.writes.layers },
+      recordCount: batch.count)
+    return (handler, scope)
+  }
 
   /// The handler is not called while too much waits for the store.
   private func throttled(_ delivery: Delivery, begun: Now) -> (answer: DeliveryAnswer, isSpent: Bool) {
@@ -268,24 +262,25 @@ final class LaneRunner: Sendable {
   }
 
   /// The records to deliver. From here until `running` is cleared, cancelling the delivery cancels the task.
-  private func batch(for delivery: Delivery) -> (RecordBatch, Handling)? {
+  private func invocation(for delivery: Delivery) -> (Invocation, Handling)? {
     let origin = BatchOrigin(
       stream: mapping.streamName, shard: shard.shard, shardCreatedAtSeconds: shardCreatedAtSeconds,
       attempt: delivery.attempt)
     switch delivery.source {
-    case .shard:
-      let (found, isCancelled) = state.withLock { state -> ((RecordBatch, Handling)?, Bool) in
+    case .shard, .windowEnd:
+      let (found, isCancelled) = state.withLock { state -> ((Invocation, Handling)?, Bool) in
         // The same batch as the one whose attempts are on record, or a new one?
         if state.historyExtent?.first != delivery.extent.first || state.historyExtent?.count != delivery.extent.count {
           state.history.removeAll()
           state.historyExtent = delivery.extent
           state.requestID = ""
         }
-        guard let run = state.buffer.run else { return (nil, false) }
+        let isFinal = delivery.source == .windowEnd
+        guard isFinal || state.buffer.run != nil else { return (nil, false) }
+        let batch = isFinal ? nil : state.buffer.batch(from: origin)
         state.running = delivery.id
         return (
-          (RecordBatch(origin: origin, run: run, range: state.buffer.range), state.handling),
-          state.cause(of: delivery.id) != nil
+          Invocation(batch, of: delivery, from: origin).map { ($0, state.handling) }, state.cause(of: delivery.id) != nil
         )
       }
       if isCancelled { withUnsafeCurrentTask { $0?.cancel() } }
@@ -298,64 +293,12 @@ final class LaneRunner: Sendable {
           return (state.handling, state.cause(of: delivery.id) != nil)
         }
         if isCancelled { withUnsafeCurrentTask { $0?.cancel() } }
-        return (RecordBatch(origin: origin, run: run, range: 0..<run.count), handling)
+        return (.batch(RecordBatch(origin: origin, run: run, range: 0..<run.count)), handling)
       } catch {
         mapping.logger.error("failure entry could not be read", metadata: ["entry": "\(entry)", "error": "\(error)"])
         return nil
       }
     }
-  }
-
-  private func verdict(
-    on result: Result<HandlerOutcome, any Error>, batch: RecordBatch, cause: CancelCause?, _ handling: Handling
-  ) -> Result<DeliveryAnswer, HandlerFailure> {
-    if cause == .deadline {
-      return .failure(
-        HandlerFailure(
-          kind: .timedOut, type: "Sandbox.Timedout",
-          message: "The handler was not done in time (limit \(handling.timeoutMilliseconds) ms)."))
-    }
-    switch result {
-    case .success(.succeeded):
-      return .success(.succeeded)
-    case .success(.failed(let number)):
-      let isOurs = number.shard == shard.shard && number.shardCreatedAtSeconds == shardCreatedAtSeconds
-      guard isOurs, let position = batch.position(of: number.index) else {
-        return .failure(
-          HandlerFailure(
-            kind: .invalidResponse, type: "UnknownSequenceNumber",
-            message: "The handler named \(number), which is not in the batch."))
-      }
-      if position == 0, parkedHistories == nil || batch.count == 1 {
-        return .failure(
-          HandlerFailure(
-            kind: .reportedNoProgress, type: "BatchItemFailure",
-            message: "The handler reported the first record of the batch as failed."))
-      }
-      return .success(.failed(at: number.index, position: position))
-    case .failure(let failure as HandlerFailure):
-      return .failure(failure)
-    case .failure(TableError.unavailable(let reason)):
-      return .failure(HandlerFailure(kind: .unavailable, type: "TablesUnavailable", message: reason))
-    case .failure(let error):
-      return .failure(
-        HandlerFailure(kind: .error, type: String(describing: type(of: error)), message: String(describing: error)))
-    }
-  }
-
-  /// In a lane that blocks by key, what the handler says of one record is said of its key.
-  private func named(_ answer: DeliveryAnswer, in batch: RecordBatch) -> DeliveryAnswer {
-    guard parkedHistories != nil, case .failed(at: let index, position: let position) = answer else { return answer }
-    return .recordFailed(
-      FailedRecord(
-        index: index, position: position, key: PartitionKeyHash(batch[position].partitionKeyHash),
-        arrival: batch.arrival(at: position)))
-  }
-
-  /// The key of a batch of one record, in a lane that blocks by key.
-  private func onlyKey(of batch: RecordBatch, _ delivery: Delivery) -> PartitionKeyHash? {
-    guard parkedHistories != nil, batch.count == 1, delivery.source == .shard else { return nil }
-    return PartitionKeyHash(batch[0].partitionKeyHash)
   }
 
   /// The handler named a record that is not the first: the attempt is that record's.
@@ -375,7 +318,8 @@ final class LaneRunner: Sendable {
 
   /// The retry rule that the failure falls under. A redrive is one attempt, whatever the rules say.
   private func rule(for failure: HandlerFailure, of delivery: Delivery) -> RetryRuleID? {
-    guard let rules = mapping.retryRules, delivery.source == .shard else { return nil }
+    guard let rules = mapping.retryRules else { return nil }
+    if case .failureEntry = delivery.source { return nil }
     return rules.rule(for: failure)
   }
 
@@ -391,7 +335,7 @@ final class LaneRunner: Sendable {
       rule: ruleName)
     state.withLock { state in
       switch delivery.source {
-      case .shard:
+      case .shard, .windowEnd:
         if state.requestID.isEmpty { state.requestID = state.history.last?.requestID ?? RequestID.make() }
         attempt.requestID = state.requestID
         state.history.append(attempt)
@@ -427,7 +371,8 @@ extension MappingMetrics {
   ) {
     var (failure, failedRecords): (FailureKind?, Int) = (nil, 0)
     switch verdict {
-    case .success(.failed(at: _, let position)): failedRecords = records - position
+    case .success(.failed(at: _, let position)), .success(.returnedPart(_, failedAt: _, let position)):
+      failedRecords = records - position
     case .success: break
     case .failure(let error): (failure, failedRecords) = (error.kind, records)
     }
@@ -436,6 +381,12 @@ extension MappingMetrics {
 }
 
 extension HandlerFailure {
+  fileprivate static func timedOut(_ handling: Handling) -> HandlerFailure {
+    HandlerFailure(
+      kind: .timedOut, type: "Sandbox.Timedout",
+      message: "The handler was not done in time (limit \(handling.timeoutMilliseconds) ms).")
+  }
+
   /// An entry is settled as a whole: a part of it done leaves it on the list.
   fileprivate static let partial = HandlerFailure(
     kind: .error, type: "BatchItemFailure", message: "The handler reported a record of the entry as failed.")

@@ -79,6 +79,11 @@ public struct LaneBuffer: Sendable {
     parked.removeAll(keepingCapacity: true)
   }
 
+  /// The records for the next delivery, if there are any.
+  func batch(from origin: BatchOrigin) -> RecordBatch? {
+    run.map { RecordBatch(origin: origin, run: $0, range: range) }
+  }
+
   /// Gives up the run, so that its memory can be used again if nobody else holds it.
   mutating func takeRun() -> RecordRun? {
     defer { run = nil }

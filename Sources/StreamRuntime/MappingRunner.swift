@@ -7,6 +7,8 @@ import StreamModel
 /// How batches are handed over: what of a mapping can change between two deliveries of a lane.
 struct Handling: Sendable {
   var handler: any BatchHandler
+  /// For deliveries in tumbling windows; `nil` if the handler takes none.
+  var windowHandler: (any WindowedBatchHandler)?
   var timeoutMilliseconds: Int64
 }
 

@@ -65,7 +65,7 @@ extension StoreLaneSource {
   func measure(_ run: RecordRun, from position: Int, _ request: ReadRequest) -> BatchMeasure {
     BatchMeasure.measure(
       run, from: position, countLimit: request.countLimit, payloadByteLimit: request.payloadByteLimit,
-      recordOverheadBytes: recordOverhead, expiredBefore: request.expiredBefore)
+      recordOverheadBytes: recordOverhead, expiredBefore: request.expiredBefore, cut: request.cut)
   }
 
   /// What the scan found; `nil` if there was nothing to look at.

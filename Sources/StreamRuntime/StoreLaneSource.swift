@@ -50,7 +50,7 @@ struct StoreLaneSource: LaneSource {
       let isForDelivery = request.purpose == .deliver
       let read = try store.read(
         shard, from: request.from, countLimit: countLimit, payloadByteLimit: request.payloadByteLimit,
-        recordOverheadBytes: recordOverhead, expiredBefore: request.expiredBefore,
+        recordOverheadBytes: recordOverhead, expiredBefore: request.expiredBefore, cut: request.cut,
         readAheadBytes: isForDelivery ? readAhead.bytesPerLane : 0, recycling: isForDelivery ? buffer.takeRun() : nil)
       switch read {
       case .caughtUp: return .caughtUp
@@ -76,7 +76,7 @@ struct StoreLaneSource: LaneSource {
     let start = Int(run.firstIndex.distance(to: request.from))
     let batch = BatchMeasure.measure(
       run, from: start, countLimit: request.countLimit, payloadByteLimit: request.payloadByteLimit,
-      recordOverheadBytes: recordOverhead, expiredBefore: request.expiredBefore)
+      recordOverheadBytes: recordOverhead, expiredBefore: request.expiredBefore, cut: request.cut)
     return batch.isFull ? (start, batch) : nil
   }
 

@@ -14,6 +14,8 @@ public struct MappingPlan: Sendable {
   /// `ParallelizationFactor`: lanes that share each shard, 1 ... 10.
   public var parallelizationFactor = 1
   public var handler: any BatchHandler
+  /// Called instead of `handler` in tumbling windows. `nil`: the handler itself, if it is one for windows.
+  public var windowHandler: (any WindowedBatchHandler)?
   /// What one record adds to the encoded event, in bytes, beyond its data in base64 and its key.
   public var recordOverhead: Int
   /// What some failures lead to; the core's part of it is in the policy.
@@ -37,6 +39,7 @@ public struct MappingPlan: Sendable {
     self.start = start
     self.policy = policy
     self.handler = handler
+    self.windowHandler = handler as? any WindowedBatchHandler
     self.recordOverhead = recordOverhead
     self.makeSelection = makeSelection
     self.retryRules = RetryRuleMatcher(retryRules)
@@ -46,7 +49,10 @@ public struct MappingPlan: Sendable {
 }
 
 extension MappingPlan {
-  var handling: Handling { Handling(handler: handler, timeoutMilliseconds: policy.handlerTimeoutMilliseconds) }
+  var handling: Handling {
+    Handling(
+      handler: handler, windowHandler: windowHandler, timeoutMilliseconds: policy.handlerTimeoutMilliseconds)
+  }
 }
 
 /// Why a mapping cannot run.

@@ -7,7 +7,7 @@ public struct BatchMeasure: Hashable, Sendable {
   public var count = 0
   /// What they add to the encoded event; see ``payloadByteCount(of:overhead:)``.
   public var payloadBytes = 0
-  /// The count or the payload limit ended the batch. If not, the run did.
+  /// The count or the payload limit, or a tumbling window, ended the batch. If not, the run did.
   public var isFull = false
   public var firstArrival = WallTime.zero
   public var lastArrival = WallTime.zero
@@ -20,11 +20,17 @@ public struct BatchMeasure: Hashable, Sendable {
   /// limit. Costs a few nanoseconds a record.
   public static func measure(
     _ run: RecordRun, from position: Int, countLimit: Int, payloadByteLimit: Int, recordOverheadBytes: Int,
-    expiredBefore: WallTime?
+    expiredBefore: WallTime?, cut: WindowCut = .none
   ) -> BatchMeasure {
     var measure = BatchMeasure()
-    let end = min(run.count, position + countLimit)
+    var end = min(run.count, position + countLimit)
     guard position < end else { return measure }
+    if cut != .none {
+      let windowEnd = cut.end(first: run.arrival(at: position))
+      let beyond = run.firstPosition(arrivedAtOrAfter: windowEnd, in: position + 1..<end)
+      measure.isFull = beyond < end
+      end = beyond
+    }
     for place in position..<end {
       let size = unsafe payloadByteCount(of: run.address(at: place), overhead: recordOverheadBytes)
       if measure.payloadBytes + size > payloadByteLimit && measure.count > 0 {
@@ -44,14 +50,9 @@ public struct BatchMeasure: Hashable, Sendable {
   /// Arrivals never step back within a shard, so the expired ones are at the head: a search by halves.
   private mutating func countExpired(_ run: RecordRun, from position: Int, before moment: WallTime) {
     guard firstArrival < moment else { return }
-    var low = 1
-    var high = count
-    while low < high {
-      let middle = (low + high) / 2
-      if run.arrival(at: position + middle) < moment { low = middle + 1 } else { high = middle }
-    }
-    expiredCount = low
-    lastExpiredArrival = run.arrival(at: position + low - 1)
+    let fresh = run.firstPosition(arrivedAtOrAfter: moment, in: position + 1..<position + count)
+    expiredCount = fresh - position
+    lastExpiredArrival = run.arrival(at: fresh - 1)
   }
 
   /// What the packed record at `address` adds to an event in JSON: its data in base64, its partition key escaped, and
@@ -77,5 +78,18 @@ public struct BatchMeasure: Hashable, Sendable {
       }
     }
     return count
+  }
+}
+
+extension RecordRun {
+  /// The first position in `range` whose record arrived at this moment or later; the range's end if there is none.
+  /// Arrivals never step back within a shard, so this is a search by halves.
+  fileprivate func firstPosition(arrivedAtOrAfter moment: WallTime, in range: Range<Int>) -> Int {
+    var (low, high) = (range.lowerBound, range.upperBound)
+    while low < high {
+      let middle = (low + high) / 2
+      if arrival(at: middle) < moment { low = middle + 1 } else { high = middle }
+    }
+    return low
   }
 }

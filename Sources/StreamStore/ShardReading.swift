@@ -29,7 +29,8 @@ extension StreamStore {
   /// if the damaged block is the first; otherwise what stands before it is given.
   public func read(
     _ address: ShardAddress, from: RecordIndex, countLimit: Int, payloadByteLimit: Int, recordOverheadBytes: Int,
-    expiredBefore: WallTime? = nil, readAheadBytes: Int = 1 << 20, recycling: consuming RecordRun? = nil
+    expiredBefore: WallTime? = nil, cut: WindowCut = .none, readAheadBytes: Int = 1 << 20,
+    recycling: consuming RecordRun? = nil
   ) throws(StoreError) -> ShardRead {
     precondition(countLimit > 0, "a read asks for one record or more")
     var old: RecordRun? = recycling
@@ -45,7 +46,7 @@ extension StreamStore {
           run: run,
           batch: BatchMeasure.measure(
             run, from: 0, countLimit: countLimit, payloadByteLimit: payloadByteLimit,
-            recordOverheadBytes: recordOverheadBytes, expiredBefore: expiredBefore)))
+            recordOverheadBytes: recordOverheadBytes, expiredBefore: expiredBefore, cut: cut)))
     case .nothing(let shard):
       guard let shard else { throw .noSuchShard(address) }
       return shard.closing.map { .shardEnd(end: $0.end) } ?? .caughtUp

@@ -109,6 +109,14 @@ struct LaneHarness {
     answer(.failed(at: RecordIndex(index), position: Int(max(index, first) - first)))
   }
 
+  /// The handler returns a state, and fails at a record or at none.
+  mutating func give(_ state: [UInt8], failingAt index: UInt64? = nil) {
+    let first = deliveries.last?.extent.first.rawValue ?? 0
+    answer(
+      index.map { .returnedPart(WindowState(state), failedAt: RecordIndex($0), position: Int(max($0, first) - first)) }
+        ?? .returned(WindowState(state)))
+  }
+
   mutating func answer(_ answer: DeliveryAnswer, delivery: DeliveryID? = nil) {
     send(.handlerAnswered(lane, delivery ?? deliveries.last?.id ?? DeliveryID(0), answer))
   }
@@ -200,8 +208,9 @@ struct LaneHarness {
     guard first < end else {
       return .nothingSelected(begin: RecordIndex(UInt64(first)), end: RecordIndex(UInt64(first)))
     }
+    let windowEnd = request.cut.end(first: WallTime(milliseconds: arrivals[first])).milliseconds
     while first + count < end, count < request.countLimit,
-      count == 0 || bytes + payloads[first + count] <= request.payloadByteLimit
+      count == 0 || bytes + payloads[first + count] <= request.payloadByteLimit && arrivals[first + count] < windowEnd
     {
       bytes += payloads[first + count]
       count += 1

@@ -41,6 +41,26 @@ let readingChecks: [StoreCheck] = [
     try require(try store.found(address, from: 0, payload: one * 3 + 1).result.isFull, is: false, "a byte is left")
     try require(try store.found(address, from: 2, payload: 1).result.isFull, is: true, "one record above the limit")
   },
+  StoreCheck(name: "a tumbling window ends a batch before the first record of the next one") { store in
+    let address = try store.oneShard()
+    for moment in [1_000, 1_400, 1_999, 2_000, 2_100, 4_999, 5_000] as [Int64] {
+      store.now = WallTime(milliseconds: moment)
+      try store.append(0..<1, to: address)
+    }
+    let second = WindowCut.every(milliseconds: 1_000)
+    try require(try store.count(address, second, from: 0, isFull: true), is: 3, "the first window")
+    try require(try store.count(address, second, from: 1, isFull: true), is: 2, "the rest of it")
+    try require(try store.count(address, second, from: 3, isFull: true), is: 2, "the second window")
+    try require(try store.count(address, second, from: 5, isFull: true), is: 1, "the one after a gap")
+    try require(try store.count(address, second, from: 6, isFull: false), is: 1, "the last")
+    try require(
+      try store.count(address, .at(WallTime(milliseconds: 2_000)), from: 0, isFull: true), is: 3, "before a moment")
+    try require(
+      try store.count(address, .at(WallTime(milliseconds: 5_001)), from: 0, isFull: false), is: 7, "all before a moment"
+    )
+    try require(
+      try store.count(address, .at(WallTime(milliseconds: 1_500)), from: 3, isFull: true), is: 1, "one in any case")
+  },
   StoreCheck(name: "expired records are counted at the head") { store in
     let address = try store.oneShard()
     for number in 0..<6 {
@@ -59,3 +79,19 @@ let readingChecks: [StoreCheck] = [
     }
   },
 ]
+
+extension ConformingStore {
+  /// How many records a read gives that ends at `cut`, which must fill the batch or not.
+  fileprivate func count(
+    _ address: ShardAddress, _ cut: WindowCut, from: UInt64, isFull: Bool
+  ) throws -> Int {
+    let request = ReadRequest(
+      from: RecordIndex(from), countLimit: 100, payloadByteLimit: .max / 2, expiredBefore: nil, cut: cut,
+      purpose: .deliver)
+    guard case .records(let result) = try read(address, request).answer else {
+      throw Violation(description: "records were expected")
+    }
+    try require(result.isFull, is: isFull, "full from \(from) on, cut \(cut)")
+    return result.extent.count
+  }
+}

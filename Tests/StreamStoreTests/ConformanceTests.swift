@@ -67,7 +67,7 @@ final class LMDBConformingStore: ConformingStore {
   ) throws -> (answer: ReadAnswer, records: [ConformingRecord]) {
     let found = try store.read(
       address, from: request.from, countLimit: request.countLimit, payloadByteLimit: request.payloadByteLimit,
-      recordOverheadBytes: 100, expiredBefore: request.expiredBefore)
+      recordOverheadBytes: 100, expiredBefore: request.expiredBefore, cut: request.cut)
     switch found {
     case .caughtUp: return (.caughtUp, [])
     case .shardEnd(let end): return (.shardEnd(end: end), [])

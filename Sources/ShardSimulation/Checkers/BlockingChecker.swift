@@ -7,6 +7,10 @@ enum BlockingChecker {
   static func check(
     _ delivery: Delivery, in lane: WorldLane, _ stored: ModelLane, of shard: ModelShard
   ) -> StaticString? {
+    if delivery.source == .windowEnd {
+      if stored.failureState != .none { return "a window ended while a failure entry was on its way" }
+      return lane.failingCount > 0 ? "a window ended between the retries of a batch" : nil
+    }
     guard delivery.source == .shard else {
       // Where retention took the failing batch, nothing blocks.
       return lane.isFailing && lane.position >= shard.base ? "a redrive went between the retries of a batch" : nil

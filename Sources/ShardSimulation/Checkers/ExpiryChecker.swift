@@ -7,11 +7,11 @@ enum ExpiryChecker {
   static func check(
     _ delivery: Delivery, in lane: WorldLane, of shard: ModelShard, _ policy: LanePolicy
   ) -> StaticString? {
-    guard delivery.source == .shard else { return delivery.attempt == 1 ? nil : "a redrive is one attempt" }
+    if case .failureEntry = delivery.source { return delivery.attempt == 1 ? nil : "a redrive is one attempt" }
     if delivery.attempt != lane.attempts + 1 { return "the attempt is not the one after the last" }
     if lane.givenUpCount > 0 { return "a batch was delivered again that a retry rule had given up" }
     if let limit = policy.maximumRetryAttempts, delivery.attempt > limit + 1 { return "one delivery too many" }
-    if let age = lane.readAge {
+    if let age = lane.readAge, !delivery.extent.isEmpty {
       let first = Int(delivery.extent.first.rawValue)
       guard first < shard.end else { return "a record that is not there was delivered" }
       if shard.arrivals[first] < lane.readAt - age { return "a record was delivered that was too old" }
@@ -23,11 +23,11 @@ enum ExpiryChecker {
   }
 
   static func checkWait(_ delivery: Delivery, in lane: WorldLane, at monotonic: Int64) -> StaticString? {
-    delivery.source == .shard && monotonic < lane.retryNotBefore ? "a retry came before its time" : nil
+    !delivery.isRedrive && monotonic < lane.retryNotBefore ? "a retry came before its time" : nil
   }
 
   static func check(
-    _ order: FailureOrder, in lane: WorldLane, of shard: ModelShard, _ policy: LanePolicy
+    _ order: FailureOrder, in lane: WorldLane, of shard: ModelShard, _ policy: LanePolicy, wall: Int64
   ) -> StaticString? {
     if order.attempts != lane.attempts { return "a failure entry counts attempts that were not" }
     switch order.condition {
@@ -36,6 +36,12 @@ enum ExpiryChecker {
       let isLowered = order.attempts > limit + 1 && order.attempts <= lane.attemptsAtChange
       return order.attempts == limit + 1 || isLowered ? nil : "attempts were exhausted too early or too late"
     case .recordAgeExceeded:
+      if order.extent.isEmpty {
+        guard let age = policy.maximumRecordAgeMilliseconds else {
+          return "a final delivery expired that never expires"
+        }
+        return order.extent.lastArrival.milliseconds < wall - age ? nil : "a final delivery expired too early"
+      }
       guard let age = lane.readAge else { return "records expired that never expire" }
       let first = Int(order.extent.first.rawValue)
       let end = Int(order.extent.end.rawValue)
@@ -48,7 +54,8 @@ enum ExpiryChecker {
     case .skipped:
       return Int(order.extent.end.rawValue) <= lane.skipEnd ? nil : "a record was skipped that nobody gave up"
     case .givenUp:
-      return order.extent.count == lane.givenUpCount ? nil : "other records were given up than a retry rule said"
+      let count = lane.givenUpCount == WorldLane.finalGivenUp ? 0 : lane.givenUpCount
+      return order.extent.count == count ? nil : "other records were given up than a retry rule said"
     }
   }
 }

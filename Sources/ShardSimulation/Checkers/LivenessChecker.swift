@@ -9,7 +9,8 @@ enum LivenessChecker {
       lane.position == shard.end || (!shard.isClosed && shard.base == shard.end)
       || shard.firstSelected(in: lane.position..<shard.end, lane.selection) == nil
     return isAtEnd && isStored(lane, stored, of: shard)
-      && stored.committed.isFinished == shard.isClosed && !lane.isReading && !lane.isDelivering
+      && stored.committed.isFinished == shard.isClosed && stored.committed.window == nil && lane.window == nil
+      && !lane.isReading && !lane.isDelivering
       && stored.progressState == .none && stored.failureState == .none && lane.redriveFirst == lane.redriveEnd
   }
 
@@ -18,6 +19,14 @@ enum LivenessChecker {
     let next = Int(stored.committed.next.rawValue)
     let range = min(next, lane.position)..<max(next, lane.position)
     return next <= shard.end && shard.firstSelected(in: range, lane.selection) == nil
+      && isStored(lane.window, stored.committed.window)
+  }
+
+  /// A window whose first delivery was cancelled is begun anew. That the mapping has no windows any more, a new process
+  /// knows without the lane.
+  private static func isStored(_ window: OpenWindow?, _ stored: OpenWindow?) -> Bool {
+    guard let window, let stored else { return stored == nil && (window?.state ?? .empty) == .empty }
+    return window.bounds == stored.bounds && window.state == stored.state
   }
 
   static func checkDrained(_ lane: WorldLane, _ stored: ModelLane, of shard: ModelShard) -> StaticString? {

@@ -4,6 +4,10 @@ import StreamModel
 /// Order: a lane delivers records in sequence order and never goes back over what is settled.
 enum OrderChecker {
   static func check(_ delivery: Delivery, in lane: WorldLane, of shard: ModelShard) -> StaticString? {
+    if delivery.source == .windowEnd {
+      return Int(delivery.extent.first.rawValue) == lane.position && delivery.extent.isEmpty
+        ? nil : "a final delivery does not stand at the checkpoint"
+    }
     guard delivery.source == .shard else { return nil }
     if Int(delivery.extent.first.rawValue) < lane.position { return "a delivery went back over settled records" }
     if delivery.extent.count < 1 { return "a delivery held no records" }
@@ -12,6 +16,7 @@ enum OrderChecker {
 
   static func check(_ order: FailureOrder, in lane: WorldLane, of shard: ModelShard) -> StaticString? {
     if Int(order.extent.first.rawValue) < lane.position { return "settled records left the lane as failed" }
+    if order.extent.isEmpty { return lane.finalFails ? nil : "a final delivery left the lane that had not failed" }
     return holdsAll(order.extent, in: lane, of: shard)
       ? nil : "a failure entry left records out, or held another lane's"
   }

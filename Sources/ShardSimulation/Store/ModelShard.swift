@@ -127,10 +127,12 @@ struct ModelShard {
     var expired = 0
     var lastExpired = first
     let limit = request.expiredBefore?.milliseconds ?? .min
+    let windowEnd = request.cut.end(first: WallTime(milliseconds: arrivals[first])).milliseconds
     while scanned <= last {
       defer { scanned += 1 }
       guard selection.selects(tags[scanned], at: scanned) else { continue }
-      if count == request.countLimit || (count > 0 && bytes + payloads[scanned] > request.payloadByteLimit) {
+      let isBeyond = bytes + payloads[scanned] > request.payloadByteLimit || arrivals[scanned] >= windowEnd
+      if count == request.countLimit || (count > 0 && isBeyond) {
         isFull = true
         break
       }

@@ -55,6 +55,8 @@ struct World {
   var nextEntry: UInt64 = 0
   /// A record that failed for its size in the step that also found the records before it lost.
   var oversizedBehindLoss: BatchExtent?
+  /// The wall clock stepped back in this episode.
+  var wallSteppedBack = false
 
   var steps: UInt64 = 0
   var digest: UInt64 = 0xcbf2_9ce4_8422_2325
@@ -132,6 +134,7 @@ struct World {
     monotonic = 1_000_000_000
     wallOffset = 1_000_000
     storeFullUntil = 0
+    wallSteppedBack = false
     isFaulty = true
     store.addShards(random.within(1...3), at: now.wall)
     addLanes(from: 0)
@@ -186,11 +189,14 @@ struct World {
       if let failing = store.lanes[index].committed.failing {
         coverage.count(failing.givenUp == nil ? .restoredFailing : .restoredGivenUp)
       }
+      if store.lanes[index].committed.window != nil { coverage.count(.restoredWindow) }
+      if store.lanes[index].committed.failing?.extent.isEmpty == true { coverage.count(.restoredFinal) }
       if lanes[index].blocksByKey {
         if store.lanes[index].parked.keyCount > 0 { coverage.count(.restoredParked) }
         forgetSettledNow(index)
       }
-      lanes[index].restart(from: store.lanes[index].committed)
+      lanes[index].restart(
+        from: store.lanes[index].committed, hasWindows: policy(of: index).tumblingWindowMilliseconds > 0)
     }
     for index in lanes.indices where lanes[index].track == 0 { openLane(index) }
     isStarting = false

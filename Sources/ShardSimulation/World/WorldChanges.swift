@@ -36,6 +36,7 @@ extension World {
     if sabotage == .forgetsRetryRules { policy.retryRules = nil }
     if sabotage == .keepsFormerLimits { policy.maximumRetryAttempts = former.maximumRetryAttempts }
     forEachLane(of: mapping) { lane in
+      if policy.tumblingWindowMilliseconds == 0 { lane.endWindowEarly() }
       lane.attemptsAtChange = lane.attempts + (lane.isDelivering ? 1 : 0)
       // It may have become too old.
       if policy.maximumRecordAgeMilliseconds != nil {

@@ -187,6 +187,7 @@ extension World {
 
   private mutating func stepWallBack() -> Bool {
     coverage.count(.wallStepBack)
+    wallSteppedBack = true
     tell("the wall clock steps back")
     wallOffset -= Int64(random.below(600))
     return true

@@ -14,8 +14,9 @@ extension World {
       SettingsChecker.check(delivery, in: lanes[lane], isClosing: doors[lanes[lane].mapping] != .open), lane)
     if case .failureEntry(let entry) = delivery.source {
       violate(.order, OrderChecker.checkRedrive(entry: entry, in: lanes[lane]), lane)
-      countTurn(of: lane)
     }
+    // The others had theirs when they read.
+    if delivery.source != .shard { countTurn(of: lane) }
     coverage.count(delivery.attempt > 1 ? .redelivered : .delivered)
     lanes[lane].delivery = delivery
     lanes[lane].isDelivering = true
@@ -29,7 +30,16 @@ extension World {
 
   private mutating func checkAsWhole(_ delivery: Delivery, _ lane: Int) {
     let shard = lanes[lane].shard
-    if delivery.source == .shard { lanes[lane].pass(to: Int(delivery.extent.first.rawValue), in: store.shards[shard]) }
+    switch delivery.source {
+    case .shard: lanes[lane].pass(to: Int(delivery.extent.first.rawValue), in: store.shards[shard])
+    case .windowEnd:
+      lanes[lane].pass(to: Int(delivery.extent.first.rawValue), in: store.shards[shard])
+      // Where retention has taken the rest of an open shard, the lane cannot know how much that was.
+      if lanes[lane].position < store.shards[shard].base { lanes[lane].forgetBatches() }
+      lanes[lane].putOffPieces()
+    case .failureEntry: break
+    }
+    checkWindow(of: delivery, lane)
     violate(.order, OrderChecker.check(delivery, in: lanes[lane], of: store.shards[shard]), lane)
     violate(
       .blocking, BlockingChecker.check(delivery, in: lanes[lane], store.lanes[lane], of: store.shards[shard]), lane)
@@ -53,7 +63,9 @@ extension World {
 
   /// The handler of this lane ends, in whichever way.
   mutating func answerDelivery(_ lane: Int) {
-    answerDelivery(lane, with: chooseAnswer(to: lanes[lane].delivery, in: lane))
+    let delivery = lanes[lane].delivery
+    let answer = chooseAnswer(to: delivery, in: lane)
+    answerDelivery(lane, with: delivery.window == nil ? answer : windowed(answer, to: delivery, in: lane))
   }
 
   mutating func answerDelivery(_ lane: Int, with answer: DeliveryAnswer) {
@@ -65,10 +77,15 @@ extension World {
     delivering &= ~bit(lane)
     permits &= ~bit(lane)
     offerWrites(of: delivery, answer, in: lane)
-    if delivery.source == .shard, lanes[lane].blocksByKey {
-      takeByKey(answer, to: delivery, cancellation, in: lane)
-    } else if delivery.source == .shard {
-      take(answer, to: delivery.extent, cancellation, in: lane)
+    switch delivery.source {
+    case .shard:
+      if lanes[lane].blocksByKey {
+        takeByKey(answer, to: delivery, cancellation, in: lane)
+      } else {
+        take(answer, to: delivery, cancellation, in: lane)
+      }
+    case .windowEnd: takeFinal(answer, to: delivery.extent, cancellation, in: lane)
+    case .failureEntry: break
     }
     send(.handlerAnswered(LaneID(lane), delivery.id, answer))
   }
@@ -125,6 +142,7 @@ extension World {
       return answer
     }
     let extent = delivery.extent
+    if delivery.source == .windowEnd { return chooseFinalAnswer(in: lane) }
     let shard = store.shards[lanes[lane].shard]
     let selection = lanes[lane].selection
     if lanes[lane].cancellation != .none {
@@ -169,39 +187,57 @@ extension World {
   }
 
   /// The retry rule that a failure falls under, if the mapping has any.
-  private mutating func drawRule(_ lane: Int) -> RetryRuleID? {
+  mutating func drawRule(_ lane: Int) -> RetryRuleID? {
     guard let rules = scenario.policies[lanes[lane].mapping].retryRules, random.chance(600) else { return nil }
     return RetryRuleID(UInt8(random.below(rules.actions.count)))
   }
 
+  /// An answer behind the deadline counts as none in time.
+  func meant(_ answer: DeliveryAnswer, _ cancellation: WorldLane.Cancellation, in lane: Int) -> DeliveryAnswer {
+    guard cancellation == .deadline else { return answer }
+    if case .faulted(.timedOut, rule: _) = answer { return answer }
+    return .failed(.timedOut, rule: policy(of: lane).retryRules?.rule(ofKind: .timedOut))
+  }
+
   /// What the answer means for where the lane must stand, by the promises alone.
   private mutating func take(
-    _ answer: DeliveryAnswer, to extent: BatchExtent, _ cancellation: WorldLane.Cancellation, in lane: Int
+    _ answer: DeliveryAnswer, to delivery: Delivery, _ cancellation: WorldLane.Cancellation, in lane: Int
   ) {
+    let extent = delivery.extent
     let rules = scenario.policies[lanes[lane].mapping].retryRules
-    var meant = answer
-    if cancellation == .deadline {
-      if case .faulted(.timedOut, rule: _) = answer {
-      } else {
-        meant = .failed(.timedOut, rule: rules?.rule(ofKind: .timedOut))
-      }
-    }
-    switch meant {
-    case .succeeded:
+    switch meant(answer, cancellation, in: lane) {
+    case .succeeded where delivery.window == nil:
       succeed(upTo: extent.end, rest: 0, in: lane)
-    case .failed(at: let index, position: let position) where index > extent.first && index < extent.end:
+    case .failed(at: let index, position: let position)
+    where delivery.window == nil && index > extent.first && index < extent.end:
       succeed(upTo: index, rest: extent.count - position, in: lane)
     case .recordFailed:
       preconditionFailure("only lanes that block by key are told of a failed record")
-    case .failed(at: let index, position: _):
-      let kind: FailureKind = index == extent.first ? .reportedNoProgress : .invalidResponse
-      fail(extent, kind, rules?[rules?.rule(ofKind: kind)], in: lane)
+    case .returned(let state):
+      lanes[lane].handOn(state, limit: scenario.limits.windowStateByteLimit)
+      succeed(upTo: extent.end, rest: 0, in: lane)
+    case .returnedPart(let state, failedAt: let index, position: let position)
+    where index > extent.first && index < extent.end:
+      lanes[lane].handOn(state, limit: scenario.limits.windowStateByteLimit)
+      if lanes[lane].window?.isTerminatedEarly == true { coverage.count(.windowEndedInBatch) }
+      succeed(upTo: index, rest: extent.count - position, in: lane)
+    case .failed(at: let index, position: _) where delivery.window == nil && index == extent.first:
+      failByItself(extent, .reportedNoProgress, in: lane)
+    case .returnedPart(_, failedAt: let index, position: _) where index == extent.first:
+      failByItself(extent, .reportedNoProgress, in: lane)
+    case .succeeded, .failed, .returnedPart:
+      failByItself(extent, .invalidResponse, in: lane)
     case .faulted(let kind, let rule):
       if cancellation != .stop { fail(extent, kind, rules?[rule], in: lane) }
     }
   }
 
-  private mutating func fail(_ extent: BatchExtent, _ kind: FailureKind, _ action: RetryAction?, in lane: Int) {
+  mutating func failByItself(_ extent: BatchExtent, _ kind: FailureKind, in lane: Int) {
+    let rules = policy(of: lane).retryRules
+    fail(extent, kind, rules?[rules?.rule(ofKind: kind)], in: lane)
+  }
+
+  mutating func fail(_ extent: BatchExtent, _ kind: FailureKind, _ action: RetryAction?, in lane: Int) {
     let policy = scenario.policies[lanes[lane].mapping]
     let isSkipped = lanes[lane].skipEnd > lanes[lane].position
     var usesAttempt = kind.usesAttempt
@@ -233,7 +269,7 @@ extension World {
     if policy.bisectsBatchOnError, kind.usesAttempt, extent.count > 1, !isNamed { return false }
     coverage.count(isNamed && extent.count > 1 ? .gaveUpFirst : .gaveUp)
     lanes[lane].fail(extent, usesAttempt: true)
-    lanes[lane].givenUpCount = isNamed ? 1 : extent.count
+    lanes[lane].givenUpCount = extent.isEmpty ? WorldLane.finalGivenUp : isNamed ? 1 : extent.count
     return true
   }
 
@@ -244,7 +280,7 @@ extension World {
       policy.maximumRecordAgeMilliseconds == nil ? monotonic + wait * 1_000_000 : 0
   }
 
-  private mutating func succeed(upTo end: RecordIndex, rest: Int, in lane: Int) {
+  mutating func succeed(upTo end: RecordIndex, rest: Int, in lane: Int) {
     let shard = store.shards[lanes[lane].shard]
     for index in lanes[lane].position..<Int(end.rawValue)
     where lanes[lane].selection.selects(shard.tags[index], at: index) {

@@ -160,6 +160,7 @@ extension World {
     var done = 0
     switch cancellation == .deadline ? .failed(.timedOut) : answer {
     case .succeeded: done = batch.count
+    case .returned, .returnedPart: preconditionFailure("a lane that blocks by key has no windows")
     case .failed(at: let index, position: let position):
       if batch.firstIndex(of: Int(index.rawValue)) == position { done = position }
     case .recordFailed(let failed):

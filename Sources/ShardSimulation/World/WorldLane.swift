@@ -23,12 +23,18 @@ struct WorldLane: Hashable {
   var attemptsAtChange = 0
   /// So many records of the failing batch were given up by a retry rule, and leave; 0: none were.
   var givenUpCount = 0
+  /// The value of `givenUpCount` for a final delivery, which has no records.
+  static let finalGivenUp = Int.max
   /// The failing batch must not be delivered earlier, on the monotonic clock, unless age or an operator wants it.
   var retryNotBefore: Int64 = 0
   /// The next delivery has exactly so many records, if it begins at `position`; 0: as many as there are.
   var frozenCount = 0
   /// The sizes of the batches behind that one, the nearest last.
   var pieces: [Int] = []
+  /// The tumbling window that has begun and is not over, with what its next delivery must get.
+  var window: OpenWindow?
+  /// The final delivery of the window has failed.
+  var finalFails = false
   /// Records given up by an operator, as an end; 0: none.
   var skipEnd = 0
   /// The damaged block that an operator gives up in this step; empty: none.
@@ -71,6 +77,8 @@ struct WorldLane: Hashable {
   var readAt: Int64 = 0
   /// The age limit of the mapping then.
   var readAge: Int64?
+  /// The end of the shard when the last read was asked for.
+  var seenEnd = 0
 
   var delivery = Delivery(
     id: DeliveryID(0), source: .shard,
@@ -98,13 +106,14 @@ struct WorldLane: Hashable {
     case none, deadline, skip, stop
   }
 
-  var isFailing: Bool { failingCount > 0 }
+  var isFailing: Bool { failingCount > 0 || finalFails }
   /// The read under way is one of a skip, which needs no permit.
   var skipReads = false
 
   mutating func settle(upTo end: Int, rest: Int) {
     position = end
     failingCount = 0
+    finalFails = false
     attempts = 0
     attemptsAtChange = 0
     givenUpCount = 0
@@ -131,8 +140,38 @@ struct WorldLane: Hashable {
       failingFirst = Int(extent.first.rawValue)
       failingCount = extent.count
     }
+    finalFails = extent.isEmpty
     frozenCount = extent.count
     if usesAttempt { attempts += 1 }
+  }
+
+  /// The records of the batch at the head, and of those behind it, are gone.
+  mutating func forgetBatches() {
+    if failingCount > 0 {
+      attempts = 0
+      givenUpCount = 0
+      retryNotBefore = 0
+    }
+    failingCount = 0
+    frozenCount = 0
+    pieces.removeAll()
+  }
+
+  /// The final delivery of the window comes before what is left of a batch.
+  mutating func putOffPieces() {
+    if frozenCount > 0 { pieces.append(frozenCount) }
+    frozenCount = 0
+  }
+
+  /// The mapping has no windows any more.
+  mutating func endWindowEarly() {
+    window = window.map { OpenWindow($0.bounds, state: $0.state, isTerminatedEarly: true) }
+  }
+
+  /// A delivery of the window succeeded, at least in part.
+  mutating func handOn(_ state: WindowState, limit: Int) {
+    guard let own = window else { return }
+    window = OpenWindow(own.bounds, state: state, isTerminatedEarly: own.isTerminatedEarly || state.bytes.count > limit)
   }
 
   /// Records that are not the lane's are passed.
@@ -141,15 +180,19 @@ struct WorldLane: Hashable {
   }
 
   /// What a new process finds.
-  mutating func restart(from committed: LaneProgress) {
+  mutating func restart(from committed: LaneProgress, hasWindows: Bool) {
     position = Int(committed.next.rawValue)
     lost = committed.lostToRetention + committed.lostToDamage
     failingCount = committed.failing?.extent.count ?? 0
+    finalFails = committed.failing?.extent.isEmpty ?? false
+    window = committed.window.map {
+      OpenWindow($0.bounds, state: $0.state, isTerminatedEarly: $0.isTerminatedEarly || !hasWindows)
+    }
     failingFirst = position
     attempts = committed.failing?.attempts ?? 0
     givenUpCount =
       switch committed.failing?.givenUp {
-      case .batch: failingCount
+      case .batch: finalFails ? Self.finalGivenUp : failingCount
       case .firstRecord: 1
       case nil: 0
       }

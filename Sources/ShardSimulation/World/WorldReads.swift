@@ -17,6 +17,7 @@ extension World {
       .settings,
       SettingsChecker.checkRead(
         request, in: lanes[lane], policy(of: lane), isClosing: doors[lanes[lane].mapping] != .open), lane)
+    lanes[lane].seenEnd = store.shards[lanes[lane].shard].end
     // A read may be answered from what the store was when it was asked for.
     lanes[lane].earlyAnswer = isFaulty && random.chance(300) ? answer(lanes[lane].request, lane) : nil
     reading |= bit(lane)

@@ -7,7 +7,7 @@ extension World {
     guard !effects.isEmpty else { return }
     switch sabotage {
     case .deliversSettledRecord, .deliversPastUnsettledRecord, .miscountsAttempts, .movesCheckpointAhead,
-      .losesParkedRecords:
+      .losesParkedRecords, .losesWindowState, .movesWindows, .endsWindowsTooEarly, .forgetsWindows:
       for place in effects.indices { effects[place] = spoiled(effects[place], sabotage) }
     case .deliversTwice:
       if let delivery = effects.first(where: { if case .deliver = $0 { true } else { false } }) {
@@ -38,16 +38,32 @@ extension World {
       if sabotage == .deliversSettledRecord, first > 0 { delivery.extent.first = RecordIndex(first - 1) }
       if sabotage == .deliversPastUnsettledRecord { delivery.extent.first = RecordIndex(first + 1) }
       if sabotage == .miscountsAttempts { delivery.attempt += 1 }
+      if let window = delivery.window { spoil(&delivery, in: window, sabotage) }
       return .deliver(lane, delivery)
     case .storeProgress(let lane, var progress, let revision):
       if sabotage == .movesCheckpointAhead { progress.next = progress.next.advanced(by: 1) }
       if sabotage == .losesParkedRecords {
         for place in progress.parked.indices { progress.parked[place].added = [] }
       }
+      if sabotage == .forgetsWindows { progress.window = nil }
       return .storeProgress(lane, progress, revision: revision)
     case .read, .deliver, .cancelHandler, .keepWrites, .storeFailure, .settleRedrive, .armTimer, .countLost,
       .mappingClosed, .drained:
       return effect
+    }
+  }
+
+  private func spoil(_ delivery: inout Delivery, in window: OpenWindow, _ sabotage: Sabotage) {
+    switch sabotage {
+    case .losesWindowState: delivery.window = OpenWindow(window.bounds)
+    case .movesWindows:
+      let length = window.bounds.end.milliseconds - window.bounds.start.milliseconds
+      let moved = TimeWindow(holding: window.bounds.end, lengthMilliseconds: length)
+      delivery.window = OpenWindow(moved, state: window.state)
+    case .endsWindowsTooEarly where window.state != .empty:
+      delivery.source = .windowEnd
+      delivery.extent = .empty(at: delivery.extent.first, arrival: window.bounds.end)
+    default: break
     }
   }
 }

@@ -13,6 +13,7 @@ extension World {
         CheckpointChecker.check(progress, revision: revision, in: lanes[lane], of: store.shards[lanes[lane].shard]),
         lane)
       violate(.completeness, CompletenessChecker.check(progress, in: lanes[lane]), lane)
+      violate(.windows, WindowChecker.check(progress, in: lanes[lane]), lane)
     }
     store.storeProgress(progress, revision: revision, effects: lanes[lane].kept, lane)
     lanes[lane].kept = RecordSet()
@@ -32,7 +33,8 @@ extension World {
       violate(.blocking, BlockingChecker.check(order, in: lanes[lane]), lane)
       if order != lanes[lane].refused {
         violate(
-          .expiry, ExpiryChecker.check(order, in: lanes[lane], of: shard, scenario.policies[lanes[lane].mapping]),
+          .expiry,
+          ExpiryChecker.check(order, in: lanes[lane], of: shard, scenario.policies[lanes[lane].mapping], wall: wall),
           lane)
       }
     }
@@ -138,8 +140,12 @@ extension World {
       } else {
         // The records behind those that leave make the next batch.
         let whole = failure.condition == .recordAgeExceeded ? lanes[lane].readCount : lanes[lane].frozenCount
-        lanes[lane].settle(
-          upTo: Int(failure.extent.end.rawValue), rest: max(0, whole - failure.extent.count))
+        let rest = failure.extent.isEmpty ? 0 : max(0, whole - failure.extent.count)
+        lanes[lane].settle(upTo: Int(failure.extent.end.rawValue), rest: rest)
+        if failure.extent.isEmpty {
+          coverage.count(.finalGivenUp)
+          lanes[lane].window = nil
+        }
       }
       send(.failureStored(LaneID(lane), ticket: store.lanes[lane].failureTicket))
     } else {
