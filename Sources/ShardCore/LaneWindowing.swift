@@ -82,10 +82,9 @@ extension Lane {
     windowDue(step).map { $0 <= step.now.monotonic } ?? false
   }
 
-  /// The window that records leave in; the state only with the final delivery, which is all that it has.
+  /// The window that records leave in, with the state that they were delivered with.
   func window(ofLeaving extent: BatchExtent, _ step: LaneStep) -> OpenWindow? {
-    if let window, extent.isEmpty { return window }
-    if let window, extent.firstArrival < window.bounds.end { return OpenWindow(window.bounds) }
+    if let window, extent.isEmpty || extent.firstArrival < window.bounds.end { return window }
     let length = step.policy.tumblingWindowMilliseconds
     guard length > 0 else { return nil }
     return OpenWindow(TimeWindow(holding: extent.firstArrival, lengthMilliseconds: length))

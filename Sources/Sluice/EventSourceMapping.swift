@@ -35,6 +35,9 @@ public struct EventSourceMapping: Hashable, Sendable {
   public var countsEvents = true
   /// What failure documents call the function. The default is the mapping's name.
   public var function: String?
+  /// `TumblingWindowInSeconds`, 0 ... 900 whole seconds: batches are parts of windows of this length, and a
+  /// `WindowedBatchHandler` hands on state in each. Zero: no windows. Goes neither with filters nor with several lanes.
+  public var tumblingWindow: Duration = .zero
   /// How long a handler may take for one batch; then it is cancelled. 1 ms or more.
   public var timeout: Duration = .seconds(60)
   /// Deliveries in flight at once, over all lanes. 1 or more.
@@ -153,6 +156,21 @@ public struct EventSourceMapping: Hashable, Sendable {
       if !ParkingPolicy.deliveryLimits.contains(deliveries) {
         problems.append("blocking deliveries is \(deliveries): allowed are 1 to 16 at once for each lane")
       }
+      if tumblingWindow > .zero {
+        problems.append("blocking is by key: with a tumblingWindow it must be by shard, whose state is handed on")
+      }
+    }
+    let tumbling = MappingParameter.tumblingWindow.range
+    if !(Duration.seconds(tumbling.lowerBound) ... .seconds(tumbling.upperBound)).contains(tumblingWindow)
+      || tumblingWindow.components.attoseconds != 0
+    {
+      problems.append("tumblingWindow is \(tumblingWindow): allowed are 0 to 900 whole seconds")
+    }
+    if tumblingWindow > .zero, parallelizationFactor > 1 {
+      problems.append("parallelizationFactor is \(parallelizationFactor): with a tumblingWindow it must be 1")
+    }
+    if tumblingWindow > .zero, !filters.isEmpty {
+      problems.append("filters hold \(filters.count): with a tumblingWindow there must be none")
     }
     if concurrency < 1 { problems.append("concurrency is \(concurrency): allowed is 1 or more") }
     if unstoredBatchLimit < 1 {
@@ -161,11 +179,17 @@ public struct EventSourceMapping: Hashable, Sendable {
     return problems
   }
 
+  /// What an event holds besides its records and its state.
+  private var envelopeByteCount: Int {
+    guard tumblingWindow > .zero else { return EventWriter.envelopeByteCount }
+    return EventWriter.envelopeByteCount + EventWriter.windowByteCount(for: EventIdentity(), stream: stream)
+  }
+
   /// The same in the units of the core.
   public var policy: LanePolicy {
     var policy = LanePolicy(
-      batchSize: batch.limit, payloadByteLimit: Self.eventByteLimit - EventWriter.envelopeByteCount,
-      windowMilliseconds: batch.window.inMilliseconds,
+      batchSize: batch.limit, payloadByteLimit: Self.eventByteLimit - envelopeByteCount,
+      windowMilliseconds: batch.window.inMilliseconds, tumblingWindowMilliseconds: tumblingWindow.inMilliseconds,
       maximumRetryAttempts: retry.attempts, maximumRecordAgeMilliseconds: retry.recordAge?.inMilliseconds,
       bisectsBatchOnError: retry.bisects,
       handlerTimeoutMilliseconds: timeout.inMilliseconds, retryBackoff: retry.backoff,

@@ -53,6 +53,13 @@ public struct StreamProcessor: Service {
     plans.append((mapping, handler))
   }
 
+  /// Calls `handler` with the invocations of the mapping's tumbling windows.
+  public mutating func mapWindows(
+    _ mapping: EventSourceMapping, _ handler: @escaping @Sendable (WindowedBatch) async throws -> WindowedOutcome
+  ) {
+    map(mapping, to: WindowClosureHandler(body: handler))
+  }
+
   /// The poller, as soon as ``run()`` has opened every lane. For status and operators.
   public var poller: StreamPoller? { started.poller }
 
@@ -102,7 +109,11 @@ public struct StreamProcessor: Service {
     var problems: [String] = []
     var names: Set<String> = []
     let catalog = try store.catalog()
-    for (mapping, _) in plans {
+    for (mapping, handler) in plans {
+      if mapping.tumblingWindow > .zero, !(handler is any WindowedBatchHandler) {
+        problems.append(
+          "mapping \(mapping.name): tumblingWindow is \(mapping.tumblingWindow): its handler must take windows")
+      }
       problems += mapping.problems.map { "mapping \(mapping.name): \($0)" }
       if !names.insert(mapping.name).inserted {
         problems.append("mapping \(mapping.name): the name is used twice, and progress is kept under it")
@@ -166,4 +177,17 @@ private struct ClosureHandler: BatchHandler {
   let body: @Sendable (RecordBatch) async throws -> HandlerOutcome
 
   func handle(_ batch: RecordBatch) async throws -> HandlerOutcome { try await body(batch) }
+}
+
+private struct WindowClosureHandler: BatchHandler, WindowedBatchHandler {
+  let body: @Sendable (WindowedBatch) async throws -> WindowedOutcome
+
+  func handle(_ batch: WindowedBatch) async throws -> WindowedOutcome { try await body(batch) }
+
+  /// Records that were put outside of any window, as by a mapping whose windows were taken away.
+  func handle(_ batch: RecordBatch) async throws -> HandlerOutcome {
+    throw HandlerFailure(
+      kind: .error, type: "TakesOnlyWindows",
+      message: "The handler takes tumbling windows, and mapping of stream \(batch.origin.stream) has none.")
+  }
 }

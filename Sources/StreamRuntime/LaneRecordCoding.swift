@@ -27,7 +27,8 @@ public struct StoredLane: Hashable, Sendable {
   /// Version 3 is for a lane that shares its shard, and is version 2 with the sharing behind the version: the factor;
   /// how many former factors there are; for each of them the factor, and where its lanes had come to, by slot.
   ///
-  /// Version 2: version, flags, next, lost to retention, lost to damage; then the counts of frozen batches, if any; then,
+  /// Version 2: version, flags, next, lost to retention, lost to damage; then the counts of frozen batches, if any; then
+  /// the tumbling window with its state, if one has begun; then,
   /// for a failing batch, its numbers, what a rule gave up of it, if any, and its attempts. Little-endian; strings and lists carry their count in front.
   public func encoded() -> [UInt8] {
     var writer = ByteWriter()
@@ -44,6 +45,7 @@ public struct StoredLane: Hashable, Sendable {
     if !progress.pieces.isEmpty { flags |= Flag.pieces }
     if progress.failing?.givenUp != nil { flags |= Flag.givenUp }
     if progress.parksKeys { flags |= Flag.parksKeys }
+    if progress.window != nil { flags |= Flag.window }
     writer.write(flags)
     writer.write(progress.next.rawValue)
     writer.write(progress.lostToRetention)
@@ -52,6 +54,7 @@ public struct StoredLane: Hashable, Sendable {
       writer.write(UInt32(progress.pieces.count))
       for count in progress.pieces { writer.write(UInt32(count)) }
     }
+    if let window = progress.window { writer.write(window) }
     if let failing = progress.failing {
       writer.write(failing.extent.first.rawValue)
       writer.write(failing.extent.last.rawValue)
@@ -85,6 +88,7 @@ public struct StoredLane: Hashable, Sendable {
     progress.isPaused = flags & Flag.paused != 0
     progress.parksKeys = flags & Flag.parksKeys != 0
     if flags & Flag.pieces != 0 { progress.pieces = try reader.readPieces() }
+    if flags & Flag.window != 0 { progress.window = try reader.readWindow() }
     var history = AttemptHistory()
     if flags & Flag.failing != 0 {
       let first = try reader.readIndex()
@@ -96,7 +100,11 @@ public struct StoredLane: Hashable, Sendable {
       let attempts: UInt32 = try reader.read()
       let systemFailures: UInt32 = try reader.read()
       let kind: UInt8 = try reader.read()
-      guard let lastFailure = FailureKind(rawValue: kind), count > 0, last >= first else { throw .malformed }
+      // Without records it is the final delivery of the window.
+      let isFinal = count == 0 && progress.window != nil && last.rawValue &+ 1 == first.rawValue
+      guard let lastFailure = FailureKind(rawValue: kind), isFinal || count > 0 && last >= first else {
+        throw .malformed
+      }
       progress.failing = FailingBatch(
         extent: BatchExtent(
           first: first, last: last, count: Int(count), firstArrival: firstArrival, lastArrival: lastArrival,
@@ -126,7 +134,8 @@ public struct StoredLane: Hashable, Sendable {
     static let givenUp: UInt8 = 16
     /// Keys are parked, in a table of their own: a version that does not know of it must not go on from the checkpoint.
     static let parksKeys: UInt8 = 32
-    static let all = finished | paused | failing | pieces | givenUp | parksKeys
+    static let window: UInt8 = 64
+    static let all = finished | paused | failing | pieces | givenUp | parksKeys | window
   }
 }
 
@@ -143,6 +152,11 @@ struct ByteWriter {
 
   mutating func write(_ value: some FixedWidthInteger) {
     withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
+  }
+
+  mutating func write(_ blob: [UInt8]) {
+    write(UInt32(blob.count))
+    bytes.append(contentsOf: blob)
   }
 
   mutating func write(_ text: String) {
@@ -228,6 +242,13 @@ struct ByteReader {
       pieces.append(Int(piece))
     }
     return pieces
+  }
+
+  mutating func readBytes() throws(LaneRecordError) -> [UInt8] {
+    let count: UInt32 = try read()
+    guard bytes.count - offset >= Int(count) else { throw .malformed }
+    defer { offset += Int(count) }
+    return Array(bytes[offset..<(offset + Int(count))])
   }
 
   mutating func readString() throws(LaneRecordError) -> String {

@@ -19,6 +19,12 @@ public struct MappingSettings: Hashable, Sendable {
 
   /// Version 2 had the policy only.
   private static let version: UInt8 = 3
+
+  private enum More {
+    static let parking: UInt8 = 1
+    static let window: UInt8 = 2
+    static let all = parking | window
+  }
   /// Stands for `nil`: neither setting can be negative.
   private static let none: Int64 = -1
 
@@ -47,11 +53,15 @@ public struct MappingSettings: Hashable, Sendable {
       writer.write(name)
       writer.write(value)
     }
+    // What a version before it did not know of is left out where it is not used: it reads the rest then.
+    let more = (policy.parking == nil ? 0 : More.parking) | (policy.tumblingWindowMilliseconds > 0 ? More.window : 0)
+    if more != 0 { writer.write(more) }
     if let parking = policy.parking {
       writer.write(Int64(parking.keyLimit))
       writer.write(Int64(parking.recordLimit))
       writer.write(Int64(parking.deliveryLimit))
     }
+    if policy.tumblingWindowMilliseconds > 0 { writer.write(policy.tumblingWindowMilliseconds) }
     return writer.bytes
   }
 
@@ -77,7 +87,9 @@ public struct MappingSettings: Hashable, Sendable {
           parameters[name] = try reader.readString()
         }
       }
-      if !reader.isAtEnd {
+      let more: UInt8 = reader.isAtEnd ? 0 : try reader.read()
+      guard more & ~More.all == 0 else { return nil }
+      if more & More.parking != 0 {
         let keys: Int64 = try reader.read()
         let records: Int64 = try reader.read()
         let deliveries: Int64 = try reader.read()
@@ -85,6 +97,7 @@ public struct MappingSettings: Hashable, Sendable {
         policy.parking = ParkingPolicy(
           keyLimit: Int(clamping: keys), recordLimit: Int(clamping: records), deliveryLimit: Int(clamping: deliveries))
       }
+      if more & More.window != 0 { policy.tumblingWindowMilliseconds = try reader.read() }
       guard reader.isAtEnd else { return nil }
     } catch {
       return nil

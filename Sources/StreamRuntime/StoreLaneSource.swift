@@ -147,15 +147,20 @@ struct StoreLaneSource: LaneSource {
   ) throws(StoreError) -> NewFailure {
     let info = try store.shard(lane.shard)
     let extent = failure.extent
-    let found = try records(of: failure, lane, info)
-    guard let found, found.range.count == extent.count, found.run.index(at: found.range.lowerBound) == extent.first
-    else { throw .failed("retention removed records of the batch while it was given up") }
     var summary = FailureSummary(
       mapping: mapping.number, mappingName: mapping.name, streamName: stream.name, address: lane.shard,
       shardCreatedAtSeconds: info.createdAtSeconds, firstIndex: extent.first, lastIndex: extent.last,
       count: extent.count, firstArrival: extent.firstArrival, lastArrival: extent.lastArrival,
       condition: failure.condition, attempts: failure.attempts, history: history.attempts, createdAt: clock().wall)
     if entriesAreDelivered { summary.delivery = .pending(since: summary.createdAt) }
+    summary.window = failure.window.map {
+      FailedWindow(
+        bounds: $0.bounds, isFinal: extent.isEmpty, isTerminatedEarly: $0.isTerminatedEarly, state: $0.state.bytes)
+    }
+    if extent.isEmpty { return NewFailure(finalDelivery: summary) }
+    let found = try records(of: failure, lane, info)
+    guard let found, found.range.count == extent.count, found.run.index(at: found.range.lowerBound) == extent.first
+    else { throw .failed("retention removed records of the batch while it was given up") }
     return NewFailure(summary: summary, run: found.run, range: found.range)
   }
 

@@ -66,14 +66,14 @@ struct ByteReader {
     return Array(bytes[position..<(position + size)])
   }
 
+  var isAtEnd: Bool { position == bytes.count }
+
   /// A count of things that take at least one byte each.
   mutating func readCount() throws(LMDBError) -> Int {
     let count = Int(try read(UInt32.self))
     guard count <= bytes.count - position else { throw damaged }
     return count
   }
-
-  var isAtEnd: Bool { position == bytes.count }
 
   var damaged: LMDBError { .corrupted("\(table.describe(key)): it is not what such an entry holds") }
 }

@@ -15,9 +15,10 @@ extension FailureSummary {
     writer.write(UInt32(count))
     writer.write(firstArrival)
     writer.write(lastArrival)
-    writer.write(condition.rawValue)
+    writer.write(condition.rawValue | (window == nil ? 0 : FailedWindow.flag))
     writer.write(UInt32(attempts))
     writer.write(createdAt)
+    if let window { writer.write(window) }
     writer.write(UInt32(history.count))
     for attempt in history {
       writer.write(attempt.startedAt)
@@ -52,11 +53,14 @@ extension FailureSummary {
     let (first, last) = (try reader.readIndex(), try reader.readIndex())
     let count = Int(try reader.read(UInt32.self))
     let (firstArrival, lastArrival) = (try reader.readTime(), try reader.readTime())
-    guard let condition = FailureCondition(rawValue: try reader.read()), first <= last,
-      count >= 1, UInt64(count - 1) <= first.distance(to: last)
+    let byte: UInt8 = try reader.read()
+    guard let condition = FailureCondition(rawValue: byte & ~FailedWindow.flag),
+      count == 0 ? last.rawValue &+ 1 == first.rawValue : first <= last && UInt64(count - 1) <= first.distance(to: last)
     else { throw reader.damaged }
     let attempts = Int(try reader.read(UInt32.self))
     let createdAt = try reader.readTime()
+    let window = byte & FailedWindow.flag == 0 ? nil : try FailedWindow(reading: &reader)
+    guard count > 0 || window?.isFinal == true else { throw reader.damaged }
     var history: [AttemptRecord] = []
     for _ in 0..<(try reader.readCount()) { history.append(try AttemptRecord(reading: &reader)) }
     self.init(
@@ -65,12 +69,35 @@ extension FailureSummary {
       firstArrival: firstArrival, lastArrival: lastArrival, condition: condition, attempts: attempts, history: history,
       createdAt: createdAt)
     self.number = number
+    self.window = window
     redrives = Int(try reader.read(UInt32.self))
     if try reader.readFlag() {
       lastRedrive = RedriveOutcome(
         endedAt: try reader.readTime(), succeeded: try reader.readFlag(), message: try reader.readText())
     }
     if !reader.isAtEnd { delivery = try FailureDelivery(reading: &reader) }
+  }
+}
+
+extension ByteWriter {
+  fileprivate mutating func write(_ window: FailedWindow) {
+    write(window.bounds.start)
+    write(window.bounds.end)
+    write(window.isFinal)
+    write(window.isTerminatedEarly)
+    write(window.state)
+  }
+}
+
+extension FailedWindow {
+  /// In the byte of the condition: a window stands in the entry.
+  fileprivate static let flag: UInt8 = 0x80
+
+  fileprivate init(reading reader: inout ByteReader) throws(LMDBError) {
+    let bounds = TimeWindow(start: try reader.readTime(), end: try reader.readTime())
+    self.init(
+      bounds: bounds, isFinal: try reader.readFlag(), isTerminatedEarly: try reader.readFlag(),
+      state: try reader.readBytes())
   }
 }
 

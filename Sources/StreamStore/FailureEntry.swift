@@ -11,7 +11,8 @@ public struct FailureSummary: Hashable, Sendable {
   public var shardCreatedAtSeconds: UInt64
   public var firstIndex: RecordIndex
   public var lastIndex: RecordIndex
-  /// The number of records: those of the mapping between the first and the last.
+  /// The number of records: those of the mapping between the first and the last. Zero for the final delivery of a
+  /// tumbling window; then the first index is where it stood, and the last the one before.
   public var count: Int
   public var firstArrival: WallTime
   public var lastArrival: WallTime
@@ -26,6 +27,8 @@ public struct FailureSummary: Hashable, Sendable {
   public var lastRedrive: RedriveOutcome?
   /// How far it has come to its mapping's destination; `nil` if it has none but the store.
   public var delivery: FailureDelivery?
+  /// Of records of a mapping with tumbling windows.
+  public var window: FailedWindow?
 
   public init(
     mapping: MappingNumber, mappingName: String, streamName: String, address: ShardAddress,

@@ -71,6 +71,14 @@ public struct NewFailure: Sendable {
     self.summary = summary
     self.payload = FailurePayload(run: run, range: range)
   }
+
+  /// An entry for the final delivery of a tumbling window, which has no records.
+  public init(finalDelivery summary: FailureSummary) {
+    precondition(
+      summary.count == 0 && summary.window?.isFinal == true, "a failure entry without records is of a window")
+    self.summary = summary
+    self.payload = FailurePayload(run: RecordRunBuilder(firstIndex: summary.firstIndex).finish(), range: 0..<0)
+  }
 }
 
 /// Blocks to remove from the heads of shards.

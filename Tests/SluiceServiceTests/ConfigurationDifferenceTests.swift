@@ -42,9 +42,7 @@ struct ConfigurationDifferenceTests {
       try configuration(", StartingPosition: AT_TIMESTAMP, StartingPositionTimestamp: 1").mappings.first)
     let function = FunctionConfiguration(name: "f", command: ["a"])
     let known = Set(mapping.texts(with: function).keys).union(other.texts(with: function).keys)
-    // Those that have one value only, and one that changes nothing.
-    let without: Set<MappingParameter> = [.tumblingWindow]
-    for parameter in MappingParameter.allCases where !without.contains(parameter) {
+    for parameter in MappingParameter.allCases {
       #expect(known.contains(parameter.rawValue), "\(parameter.rawValue)")
     }
     for key in function.texts.keys { #expect(known.contains("function.\(key)")) }
@@ -66,6 +64,7 @@ struct ConfigurationDifferenceTests {
       (", MaximumBatchingWindowInSeconds: 5", "MaximumBatchingWindowInSeconds", "0", "5", .atOnce, .change),
       (", ParallelizationFactor: 5", "ParallelizationFactor", "1", "5", .afterDraining, .reopen),
       (", MaximumRecordAgeInSeconds: 60", "MaximumRecordAgeInSeconds", "-1", "60", .atOnce, .change),
+      (", TumblingWindowInSeconds: 5", "TumblingWindowInSeconds", "0", "5", .afterDraining, .reopen),
       (", MaximumRetryAttempts: 0", "MaximumRetryAttempts", "-1", "0", .atOnce, .change),
       (", BisectBatchOnFunctionError: true", "BisectBatchOnFunctionError", "false", "true", .atOnce, .change),
       (

@@ -229,7 +229,6 @@ struct ConfigurationTests {
       ("Enabled: maybe", #"Enabled: "maybe": must be true or false"#),
       ("FunctionResponseTypes: [Bad]", #"FunctionResponseTypes[0]: "Bad": must be ReportBatchItemFailures"#),
       ("BisectBatchOnFunctionError: maybe", #"BisectBatchOnFunctionError: "maybe": must be true or false"#),
-      ("TumblingWindowInSeconds: 10", #"TumblingWindowInSeconds: "10": is not supported yet (only 0)"#),
       (
         #"FilterCriteria: { Filters: [{ Pattern: '{"data":{"a":1}}' }] }"#,
         #"FilterCriteria.Filters[0].Pattern: 1: "a" must be an object or an array at $.data.a"#

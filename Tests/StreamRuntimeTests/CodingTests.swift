@@ -13,6 +13,13 @@ struct CodingTests {
       next: RecordIndex(random.next() >> 1), isFinished: number(2) == 0, isPaused: number(2) == 0,
       pieces: (0..<number(4)).map { _ in 1 + number(9_999) }, lostToRetention: random.next(),
       lostToDamage: random.next())
+    if random.next() & 1 == 0 {
+      let start = WallTime(milliseconds: Int64(random.next() >> 20))
+      progress.window = OpenWindow(
+        TimeWindow(start: start, end: start.adding(milliseconds: 1_000)),
+        state: WindowState([UInt8](repeating: 7, count: number(30))), isEnding: number(2) == 0,
+        isTerminatedEarly: number(2) == 0)
+    }
     var history = AttemptHistory()
     let sharing = Self.sharing(&random)
     guard number(4) > 0 else { return StoredLane(progress: progress, history: history, sharing: sharing) }
@@ -52,6 +59,20 @@ struct CodingTests {
   func roundTrip(seed: UInt64) throws {
     var random = SplitMix64(seed: seed)
     let lane = Self.lane(&random)
+    #expect(try StoredLane(decoding: lane.encoded()) == lane)
+  }
+
+  @Test("the failing final delivery of a window comes back, and is nothing without the window")
+  func finalDelivery() throws {
+    let now = WallTime(milliseconds: 5)
+    let failing = FailingBatch(
+      extent: .empty(at: RecordIndex(8), arrival: now), attempts: 2, systemFailures: 0, lastFailure: .error,
+      firstFailedAt: now, lastFailedAt: now, retryAt: now)
+    var progress = LaneProgress(next: RecordIndex(8), failing: failing)
+    let without = StoredLane(progress: progress, history: AttemptHistory())
+    #expect(throws: LaneRecordError.malformed) { try StoredLane(decoding: without.encoded()) }
+    progress.window = OpenWindow(TimeWindow(start: now, end: WallTime(milliseconds: 9)), isEnding: true)
+    let lane = StoredLane(progress: progress, history: AttemptHistory())
     #expect(try StoredLane(decoding: lane.encoded()) == lane)
   }
 

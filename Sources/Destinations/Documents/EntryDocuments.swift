@@ -42,7 +42,10 @@ public struct EntryDocuments: Sendable {
       batch: FailureDocument.BatchInfo(
         shape: shape, shardID: shardID(of: entry), startSequenceNumber: number(entry.firstIndex, of: entry),
         endSequenceNumber: number(entry.lastIndex, of: entry), firstArrival: entry.firstArrival,
-        lastArrival: entry.lastArrival, batchSize: entry.count, streamARN: streamARN))
+        lastArrival: entry.lastArrival, batchSize: entry.count, streamARN: streamARN),
+      window: entry.window.map {
+        .init(bounds: $0.bounds, isFinal: $0.isFinal, isTerminatedEarly: $0.isTerminatedEarly)
+      })
   }
 
   /// The event that the function would get with all records of the entry.
@@ -51,8 +54,17 @@ public struct EntryDocuments: Sendable {
       stream: writer.stream, shard: entry.summary.address.shard,
       shardCreatedAtSeconds: entry.summary.shardCreatedAtSeconds, attempt: 1)
     var buffer = EventBuffer()
-    writer.write(
-      RecordBatch(origin: origin, run: entry.records, range: 0..<entry.records.count), into: &buffer)
+    let records =
+      entry.records.count > 0
+      ? RecordBatch(origin: origin, run: entry.records, range: 0..<entry.records.count) : nil
+    if let window = entry.summary.window {
+      writer.write(
+        WindowedBatch(
+          origin: origin, records: records, window: window.bounds, state: WindowState(window.state),
+          isTerminatedEarly: window.isTerminatedEarly), into: &buffer)
+    } else if let records {
+      writer.write(records, into: &buffer)
+    }
     return buffer.bytes
   }
 

@@ -18,6 +18,21 @@ public struct FailureDocument: Hashable, Sendable {
   /// When the batch left.
   public var timestamp: WallTime
   public var batch: BatchInfo
+  /// The tumbling window of the batch. Where its final invocation has failed there are no records to name.
+  public var window: WindowInfo?
+
+  /// `timeWindowInfo`
+  public struct WindowInfo: Hashable, Sendable {
+    public var bounds: TimeWindow
+    public var isFinal: Bool
+    public var isTerminatedEarly: Bool
+
+    public init(bounds: TimeWindow, isFinal: Bool, isTerminatedEarly: Bool) {
+      self.bounds = bounds
+      self.isFinal = isFinal
+      self.isTerminatedEarly = isTerminatedEarly
+    }
+  }
 
   /// What the function answered to the last attempt.
   public enum Response: Hashable, Sendable {
@@ -55,7 +70,7 @@ public struct FailureDocument: Hashable, Sendable {
 
   public init(
     requestID: String, functionARN: String, condition: String, approximateInvokeCount: Int, response: Response?,
-    timestamp: WallTime, batch: BatchInfo
+    timestamp: WallTime, batch: BatchInfo, window: WindowInfo? = nil
   ) {
     self.requestID = requestID
     self.functionARN = functionARN
@@ -64,6 +79,7 @@ public struct FailureDocument: Hashable, Sendable {
     self.response = response
     self.timestamp = timestamp
     self.batch = batch
+    self.window = window
   }
 
   /// The document in JSON. `payload` is the whole event that the function would have got; it becomes a text inside the
@@ -91,17 +107,29 @@ public struct FailureDocument: Hashable, Sendable {
     json.raw(batch.shape == .kinesis ? #","KinesisBatchInfo":{"# : #","DDBStreamBatchInfo":{"#)
     json.raw(#""shardId":"#)
     json.text(batch.shardID)
-    json.raw(#","startSequenceNumber":"#)
-    json.text(batch.startSequenceNumber)
-    json.raw(#","endSequenceNumber":"#)
-    json.text(batch.endSequenceNumber)
-    json.raw(#","approximateArrivalOfFirstRecord":"#)
-    json.text(arrival(batch.firstArrival))
-    json.raw(#","approximateArrivalOfLastRecord":"#)
-    json.text(arrival(batch.lastArrival))
-    json.raw(#","batchSize":\#(batch.batchSize),"streamArn":"#)
+    if window?.isFinal != true {
+      json.raw(#","startSequenceNumber":"#)
+      json.text(batch.startSequenceNumber)
+      json.raw(#","endSequenceNumber":"#)
+      json.text(batch.endSequenceNumber)
+      json.raw(#","approximateArrivalOfFirstRecord":"#)
+      json.text(arrival(batch.firstArrival))
+      json.raw(#","approximateArrivalOfLastRecord":"#)
+      json.text(arrival(batch.lastArrival))
+      json.raw(#","batchSize":\#(batch.batchSize)"#)
+    }
+    json.raw(#","streamArn":"#)
     json.text(batch.streamARN)
-    json.raw("}}")
+    json.raw("}")
+    if let window {
+      json.raw(#","timeWindowInfo":{"window":{"start":"#)
+      json.text(CalendarTime(window.bounds.start).withSeconds)
+      json.raw(#","end":"#)
+      json.text(CalendarTime(window.bounds.end).withSeconds)
+      json.raw(
+        #"},"isFinalInvokeForWindow":\#(window.isFinal),"isWindowTerminatedEarly":\#(window.isTerminatedEarly)}"#)
+    }
+    json.raw("}")
     return json.bytes
   }
 

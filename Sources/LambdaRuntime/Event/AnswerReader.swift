@@ -46,6 +46,35 @@ public struct AnswerReader: Hashable, Sendable {
     return lowest.map { .failed(at: $0) } ?? .succeeded
   }
 
+  /// The outcome that `answer` states for an invocation of a tumbling window: as above, and it must be an object whose
+  /// `state` is an object. That is handed on as it is written.
+  public func outcome(
+    of answer: [UInt8], for batch: WindowedBatch
+  ) throws(HandlerFailure) -> WindowedOutcome {
+    var members: [String: Any]?
+    if answer.contains(where: { !Self.isBlank($0) }) {
+      do {
+        members = try JSONSerialization.jsonObject(with: Data(answer), options: .fragmentsAllowed) as? [String: Any]
+      } catch {
+        throw Self.invalid("the answer is not JSON", answer)
+      }
+    }
+    if let members, let failure = Self.raisedError(in: members) { throw failure }
+    guard members?["state"] is [String: Any], let state = StateSlice.value(of: "state", in: answer) else {
+      throw Self.invalid("in a tumbling window an answer has an object as its state", answer)
+    }
+    let outcome = WindowedOutcome(state: WindowState(Array(state)))
+    guard reportsItemFailures, let failures = members?["batchItemFailures"] as? [Any], !failures.isEmpty else {
+      guard !reportsItemFailures || members?["batchItemFailures"] is [Any]? || members?["batchItemFailures"] is NSNull
+      else { throw Self.invalid("batchItemFailures is not a list", answer) }
+      return outcome
+    }
+    guard let records = batch.records else { throw Self.invalid("a final invocation has no records that could fail") }
+    var failed = outcome
+    if case .failed(at: let number) = try self.outcome(of: answer, for: records) { failed.failedAt = number }
+    return failed
+  }
+
   /// The error of an answer that says that the handler raised.
   private static func raisedError(in members: [String: Any]) -> HandlerFailure? {
     let type = members["errorType"] as? String

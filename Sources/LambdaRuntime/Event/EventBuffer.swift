@@ -11,6 +11,9 @@ public struct EventBuffer: Sendable {
 
   public mutating func removeAll() { count = 0 }
 
+  /// Takes back the last byte. There must be one.
+  mutating func removeLast() { count -= 1 }
+
   public mutating func append(_ byte: UInt8) {
     if storage.count == count { grow(to: count + 1) }
     storage[count] = byte

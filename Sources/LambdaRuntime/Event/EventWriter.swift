@@ -9,6 +9,9 @@ public struct EventWriter: Sendable {
   /// The stream whose batches this writes.
   public let stream: String
 
+  /// The stream's name on AWS, as the inside of a JSON string.
+  let escapedStreamARN: String
+
   // `constant` in one piece; the ends of its parts are in `ends`.
   private let constant: [UInt8]
   private let ends: Ends
@@ -24,6 +27,7 @@ public struct EventWriter: Sendable {
 
   public init(identity: EventIdentity, stream: String) {
     self.stream = stream
+    escapedStreamARN = JSONText.escaped(identity.streamARN(stream))
     var text: [UInt8] = []
     var ends = Ends()
     func append(_ part: String) -> Int {

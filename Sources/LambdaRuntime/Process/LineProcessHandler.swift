@@ -4,7 +4,7 @@ public import StreamModel
 /// A handler in other processes: each batch becomes one event line, each answer line an outcome.
 ///
 /// Several handlers may share a pool: the pool belongs to the function, the handler to the mapping.
-public final class LineProcessHandler: BatchHandler {
+public final class LineProcessHandler: BatchHandler, WindowedBatchHandler {
   private let pool: LineProcessPool
   private let identity: EventIdentity
   private let reader: AnswerReader
@@ -18,6 +18,12 @@ public final class LineProcessHandler: BatchHandler {
   }
 
   public func handle(_ batch: RecordBatch) async throws -> HandlerOutcome {
+    let writer = self.writer(for: batch.origin.stream)
+    let answer = try await pool.invoke { writer.write(batch, into: &$0) }
+    return try reader.outcome(of: answer, for: batch)
+  }
+
+  public func handle(_ batch: WindowedBatch) async throws -> WindowedOutcome {
     let writer = self.writer(for: batch.origin.stream)
     let answer = try await pool.invoke { writer.write(batch, into: &$0) }
     return try reader.outcome(of: answer, for: batch)

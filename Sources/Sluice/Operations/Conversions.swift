@@ -34,7 +34,13 @@ extension FailureReport {
       firstArrival: summary.firstArrival.milliseconds, lastArrival: summary.lastArrival.milliseconds,
       attemptsMade: summary.attempts, attempts: summary.history.map(AttemptReport.init),
       attemptsOmitted: max(0, summary.attempts - summary.history.count), redrives: summary.redrives,
-      delivery: summary.delivery.map(DeliveryReport.init))
+      delivery: summary.delivery.map(DeliveryReport.init),
+      window: summary.window.map { window in
+        FailedWindowReport(
+          start: window.bounds.start.milliseconds, end: window.bounds.end.milliseconds,
+          isFinalInvokeForWindow: window.isFinal, isWindowTerminatedEarly: window.isTerminatedEarly,
+          state: window.isFinal ? String(validating: window.state, as: UTF8.self) : nil)
+      })
   }
 }
 

@@ -31,6 +31,11 @@ struct LaneOrder {
         self = try Self.skipping(damage, through, lane)
         return
       }
+      if through == nil, let place = lane.window?.failingFinalAt, place > 0 {
+        event = { .skipRequested($0, through: RecordIndex(place - 1)) }
+        sentence = "\(name) gives up the final invocation of its window; its state stays in the failures"
+        return
+      }
       guard let shard, let last = try Self.lastSkipped(through, lane, shard) else { return nil }
       guard let first = lane.checkpoint.flatMap({ SequenceNumber($0) })?.index, first <= last else { return nil }
       event = { .skipRequested($0, through: last) }

@@ -131,6 +131,8 @@ public struct FailureReport: Codable, Hashable, Sendable {
   public var redrives: Int
   /// How far it has come to the mapping's destination; `nil` if it has none but the store.
   public var delivery: DeliveryReport?
+  /// The tumbling window that the records were in.
+  public var window: FailedWindowReport?
 }
 
 /// How far a failure entry has come to the destination of its mapping.

@@ -265,6 +265,12 @@ public struct StoreOperator: Writing {
     let poller = poller()
     for name in Set(entries.map(\.mappingName)) where poller?.look(at: name) == nil { throw needsWorker(mapping: name) }
     var report = ActionReport(isApplied: consent.isApplied, effects: [], records: 0)
+    if let entry = entries.first(where: { $0.window != nil }) {
+      throw OperatorRefusal(
+        .badInput,
+        "Entry \(entry.number) is of a tumbling window that is over: nobody can hand on its state. "
+          + "sluice failures show \(entry.number) prints what it holds; put the records again if they must count.")
+    }
     for entry in entries {
       let records = "\(entry.count) record\(entry.count == 1 ? "" : "s")"
       report.effects.append(

@@ -21,7 +21,8 @@ public struct LaneOutlook: Codable, Hashable, Sendable {
   /// `nil` if the future cannot be told from what is known: the batch is on its way out, the rule that it last fell
   /// under is not there any more, failures block keys instead of the lane, or there would be too many deliveries to count.
   init?(_ failing: FailingBatch, policy: LanePolicy, history: AttemptHistory, ruleNames: [String], now: WallTime) {
-    guard failing.givenUp == nil, policy.parking == nil else { return nil }
+    // The final invocation of a window has no records to plan with.
+    guard failing.givenUp == nil, policy.parking == nil, !failing.extent.isEmpty else { return nil }
     var rule: RetryRuleID?
     if let name = history.last?.rule {
       guard let place = ruleNames.firstIndex(of: name) else { return nil }

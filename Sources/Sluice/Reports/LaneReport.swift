@@ -53,6 +53,8 @@ public struct LaneReport: Codable, Hashable, Sendable {
   public var pendingDeliveries: Int
   /// Those that could not be delivered.
   public var undeliverableEntries: Int
+  /// The tumbling window that the lane is in.
+  public var window: WindowReport?
   /// Parents that are not finished.
   public var waitingFor: [String]
   /// What becomes of the failing batch if it goes on like this. Only `explain` looks ahead.

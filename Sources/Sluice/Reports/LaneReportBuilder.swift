@@ -50,7 +50,7 @@ struct LaneReportBuilder {
     let progress = stored.progress
     let failing = progress.failing
     let bounds = try store.shardBounds(shard.address)
-    let extent = look?.snapshot.batch ?? failing?.extent
+    let extent = (look?.snapshot.batch ?? failing?.extent).flatMap { $0.isEmpty ? nil : $0 }
     let next = max(progress.next, bounds.firstAvailable)
     let backlog = next < bounds.end ? next.distance(to: bounds.end) : 0
     let behindBatch = extent.map { max($0.end, next) } ?? next
@@ -74,7 +74,8 @@ struct LaneReportBuilder {
       firstLossAt: oldest?.adding(milliseconds: stream.retentionMilliseconds).milliseconds,
       lostToRetention: progress.lostToRetention, lostToDamage: progress.lostToDamage,
       damage: try damage(look, next: next, in: shard), pendingDeliveries: deliveries.pending,
-      undeliverableEntries: deliveries.undeliverable, waitingFor: [], outlook: nil, commands: [])
+      undeliverableEntries: deliveries.undeliverable,
+      window: progress.window.map { WindowReport($0, failing: failing) }, waitingFor: [], outlook: nil, commands: [])
     if let failing, let age = policy.maximumRecordAgeMilliseconds {
       report.expiresAt = failing.extent.lastArrival.adding(milliseconds: age).milliseconds
     }

@@ -52,6 +52,13 @@ enum ExplainText {
       lines.append("             arrived \(Text.moment(batch.firstArrival, now: now))")
       if let preview = batch.preview { lines.append("             \(preview)") }
     }
+    if let window = lane.window {
+      lines.append("")
+      lines.append(
+        "  window     \(Text.moment(window.start, now: now)) to \(Text.moment(window.end, now: now)), state of "
+          + "\(Text.count(window.stateBytes)) bytes")
+      lines.append("             \(ending(window, now: now))")
+    }
     if let damage = lane.damage {
       lines.append("")
       lines.append("  damaged    first \(damage.firstSequenceNumber)")
@@ -142,6 +149,12 @@ enum ExplainText {
       "             \(key.partitionKey ?? "?"): \(Text.records(key.records)) wait for \(Text.duration(max(0, now - key.since))), "
       + "\(key.attemptsMade) attempts made, \(next)"
     return [line] + (key.error.map { ["               \($0)"] } ?? [])
+  }
+
+  static func ending(_ window: WindowReport, now: Int64) -> String {
+    if window.isTerminatedEarly { return "ends early: its final invocation is next" }
+    if window.isEnding { return "its final invocation is next" }
+    return "closes \(Text.relative(window.closesAt, now: now)), or with the first record behind it"
   }
 
   private static func waiting(_ lane: LaneReport, now: Int64) -> String {

@@ -143,6 +143,12 @@ enum FailureText {
       "  left the shard \(Text.relative(entry.createdAt, now: now)), after \(entry.attemptsMade) attempts",
       "  first \(entry.firstSequenceNumber)", "  last  \(entry.lastSequenceNumber)",
     ]
+    if let window = entry.window {
+      let part = window.isFinalInvokeForWindow ? "the final invocation" : "a batch"
+      lines.append(
+        "  \(part) of the window \(Text.moment(window.start, now: now)) to \(Text.moment(window.end, now: now))")
+      if let state = window.state { lines.append("  state \(state)") }
+    }
     if entry.redrives > 0 { lines.append("  redriven \(entry.redrives)× without success") }
     if let delivery = entry.delivery {
       let moment = Text.moment(delivery.at, now: now)

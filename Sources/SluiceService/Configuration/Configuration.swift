@@ -130,6 +130,8 @@ public struct MappingConfiguration: Hashable, Sendable {
   public var parallelizationFactor = 1
   /// `BisectBatchOnFunctionError`.
   public var bisectsBatchOnError = false
+  /// `TumblingWindowInSeconds`
+  public var tumblingWindow = Duration.zero
   /// The patterns of `FilterCriteria`.
   public var filters: [String] = []
   /// `blocking`, with `parkedKeyLimit`, `parkedRecordLimit` and `parkedDeliveryLimit`.

@@ -203,10 +203,15 @@ public struct ConfigurationReader {
     combination.parallelizationFactor = mapping.parallelizationFactor
     mapping.bisectsBatchOnError = section.boolean(.bisectsBatch)
     combination.tumblingWindowSeconds = section.integer(.tumblingWindow)
-    section.notSupportedYet("TumblingWindowInSeconds", unless: ["0"])
+    mapping.tumblingWindow = .seconds(combination.tumblingWindowSeconds)
     mapping.filters = readFilters(section.section("FilterCriteria"))
     mapping.retryRules = RetryRuleReading(findings: findings).rules("retryRules", of: &section)
     mapping.blocking = readBlocking(&section)
+    if mapping.tumblingWindow > .zero, mapping.blocking != .shard, let node = section.value("blocking") {
+      findings.report(
+        node, section.path("blocking"), value: node.shortText,
+        "must be shard when TumblingWindowInSeconds is set: a window hands its state on through the shard")
+    }
     combination.filterCount = mapping.filters.count
     mapping.onFailure = DestinationReader(findings: findings, resolve: resolved).read(&section, &combination)
     // Here the counters are there unless they are not wanted: they cost nothing.

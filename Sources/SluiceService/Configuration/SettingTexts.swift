@@ -12,7 +12,7 @@ extension MappingConfiguration {
       .stream: stream, .function: self.function, .name: name, .enabled: "\(isEnabled)",
       .startingPosition: "TRIM_HORIZON", .batchSize: "\(batchSize)",
       .maximumBatchingWindow: "\(batchingWindow.components.seconds)",
-      .parallelizationFactor: "\(parallelizationFactor)",
+      .parallelizationFactor: "\(parallelizationFactor)", .tumblingWindow: "\(tumblingWindow.components.seconds)",
       .maximumRetryAttempts: "\(maximumRetryAttempts ?? -1)", .bisectsBatch: "\(bisectsBatchOnError)",
       .functionResponseTypes: reportsItemFailures ? "[ReportBatchItemFailures]" : "[]",
     ]

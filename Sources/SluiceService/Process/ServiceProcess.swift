@@ -168,6 +168,7 @@ extension EventSourceMapping {
     onFailure = mapping.onFailure
     countsEvents = mapping.countsEvents
     self.function = function.name
+    tumblingWindow = mapping.tumblingWindow
     timeout = function.timeout
     // A lane that waits for a process must not use up its handler's time.
     concurrency = function.concurrency

@@ -1,16 +1,14 @@
-import StreamModel
+/// A moment in the calendar of UTC, as events, failure documents and object keys write it.
+public struct CalendarTime: Hashable, Sendable {
+  public var year: Int
+  public var month: Int
+  public var day: Int
+  public var hour: Int
+  public var minute: Int
+  public var second: Int
+  public var millisecond: Int
 
-/// A moment in the calendar of UTC, as failure documents and object keys write it.
-struct CalendarTime: Hashable, Sendable {
-  var year: Int
-  var month: Int
-  var day: Int
-  var hour: Int
-  var minute: Int
-  var second: Int
-  var millisecond: Int
-
-  init(_ moment: WallTime) {
+  public init(_ moment: WallTime) {
     let (days, rest) = Self.floored(moment.milliseconds, by: 86_400_000)
     (hour, minute) = (Int(rest / 3_600_000), Int(rest / 60_000 % 60))
     (second, millisecond) = (Int(rest / 1_000 % 60), Int(rest % 1_000))
@@ -25,21 +23,21 @@ struct CalendarTime: Hashable, Sendable {
   }
 
   /// `2026-09-17`
-  var date: String { "\(Self.digits(year, 4))-\(Self.digits(month))-\(Self.digits(day))" }
+  public var date: String { "\(Self.digits(year, 4))-\(Self.digits(month))-\(Self.digits(day))" }
 
   /// `2026/09/17`
-  var datePath: String { "\(Self.digits(year, 4))/\(Self.digits(month))/\(Self.digits(day))" }
+  public var datePath: String { "\(Self.digits(year, 4))/\(Self.digits(month))/\(Self.digits(day))" }
 
   /// `12` `separator` `50` `separator` `01`
-  func time(separator: String) -> String {
+  public func time(separator: String) -> String {
     [hour, minute, second].map { Self.digits($0) }.joined(separator: separator)
   }
 
   /// `2026-09-17T12:50:01.123Z`
-  var withMilliseconds: String { "\(date)T\(time(separator: ":")).\(Self.digits(millisecond, 3))Z" }
+  public var withMilliseconds: String { "\(date)T\(time(separator: ":")).\(Self.digits(millisecond, 3))Z" }
 
   /// `2026-09-17T12:50:01Z`
-  var withSeconds: String { "\(date)T\(time(separator: ":"))Z" }
+  public var withSeconds: String { "\(date)T\(time(separator: ":"))Z" }
 
   private static func digits(_ value: Int, _ count: Int = 2) -> String {
     let text = String(value)
