@@ -89,7 +89,10 @@ public struct LaneSharing: Hashable, Sendable {
       isPaused: former.contains(where: \.progress.isPaused),
       lostToRetention: share(of: former.map(\.progress.lostToRetention)),
       lostToDamage: share(of: former.map(\.progress.lostToDamage)))
-    return Array(repeating: (sharing, progress), count: factor)
+    var lanes = Array(repeating: (sharing: sharing, progress: progress), count: factor)
+    // A tumbling window is ended by one of them.
+    lanes[0].progress.window = former.lazy.compactMap(\.progress.window).first
+    return lanes
   }
 
   /// Of records that are lost each lane counts all that were there, its own and those of others: what one of several
