@@ -284,6 +284,8 @@ struct PlanRun {
       } else {
         invocation.next = wait(for: invocation, of: lane)
       }
+    case .returned, .returnedPart:
+      preconditionFailure("a plan has no windows")
     }
     add(.invocation(invocation), of: place)
     if case .endlessRetry(let wait) = invocation.next, !lanes[place].isEndless {

@@ -22,6 +22,8 @@ public struct PlanScenario: Hashable, Sendable {
     // What is shown is one lane with its batches: keys that would be parked block it.
     self.policy = policy
     self.policy.parking = nil
+    // And the records are of one window.
+    self.policy.tumblingWindowMilliseconds = 0
     self.records = records
   }
 }

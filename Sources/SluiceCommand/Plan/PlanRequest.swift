@@ -27,6 +27,10 @@ struct PlanRequest {
     }
     retentionMilliseconds = configuration.stream(named: mapping.stream)?.retention.wholeMilliseconds
     var policy = EventSourceMapping(mapping, function).policy
+    if policy.tumblingWindowMilliseconds > 0 {
+      notes.append(
+        "TumblingWindowInSeconds: the records of the plan are of one window; its final invocation is not shown.")
+    }
     if policy.parking != nil {
       // The shard of a plan does not tell keys apart.
       policy.parking = nil
