@@ -1,5 +1,6 @@
 import ShardCore
 import StreamModel
+import StreamStore
 
 /// What a handler is called with: a batch, or a batch and the state of its tumbling window.
 enum Invocation {
