@@ -173,6 +173,7 @@ struct Scenario {
   private mutating func drawWindows(_ random: inout SplitMix64) {
     for place in policies.indices where random.chance(350) && policies[place].parking == nil {
       hadWindows.insert(place)
+      policies[place].keepsWrites = false
       policies[place].tumblingWindowMilliseconds = Int64(random.within(2...80))
     }
     limits.windowStateByteLimit = random.within(4...40)

@@ -66,6 +66,8 @@ public enum PollerError: Error, Hashable, Sendable, CustomStringConvertible {
   case draining
   /// A transactional handler and blocking by key.
   case writesWithParking(mapping: String)
+  /// A handler that writes to tables, in tumbling windows.
+  case writesWithWindows(mapping: String)
   /// A handler that writes to tables in the place of one that does not, or the other way round.
   case writesChanged(mapping: String)
 
@@ -84,6 +86,8 @@ public enum PollerError: Error, Hashable, Sendable, CustomStringConvertible {
         + "skipped"
     case .writesChanged(let mapping):
       "the handler of mapping \(mapping) cannot begin or end to write to tables while it runs"
+    case .writesWithWindows(let mapping):
+      "mapping \(mapping) has tumbling windows, and its handler writes to tables: the state of a window takes their place"
     case .writesWithParking(let mapping):
       "mapping \(mapping) blocks by key, and its handler writes to tables: these writes go with a checkpoint, and records "
         + "of a blocked key are settled without one"
@@ -148,6 +152,9 @@ public final class StreamPoller: Sendable {
     var plan = plan
     plan.policy.keepsWrites = plan.handler is any TransactionalBatchHandler
     if plan.policy.keepsWrites, plan.policy.parking != nil { throw PollerError.writesWithParking(mapping: plan.name) }
+    if plan.policy.keepsWrites, plan.policy.tumblingWindowMilliseconds > 0 {
+      throw PollerError.writesWithWindows(mapping: plan.name)
+    }
     let (info, settings) = try await register(plan, stream)
     try await changeFactor(of: plan, info, stream)
     var logger = logger
@@ -196,6 +203,9 @@ public final class StreamPoller: Sendable {
     let keepsWrites = plan.handler is any TransactionalBatchHandler
     guard keepsWrites == known.runner.keepsWrites else { throw PollerError.writesChanged(mapping: plan.name) }
     if keepsWrites, plan.policy.parking != nil { throw PollerError.writesWithParking(mapping: plan.name) }
+    if keepsWrites, plan.policy.tumblingWindowMilliseconds > 0 {
+      throw PollerError.writesWithWindows(mapping: plan.name)
+    }
     var settings = known.settings
     settings.policy = plan.policy
     settings.parameters = plan.parameters

@@ -101,7 +101,7 @@ extension World {
     switch answer {
     case .succeeded: end = delivery.extent.end
     case .failed(at: let index, position: _): end = min(index, delivery.extent.end)
-    case .faulted, .recordFailed: return
+    case .faulted, .recordFailed, .returned, .returnedPart: return
     }
     let tags = store.shards[lanes[lane].shard].tags
     for index in Int(delivery.extent.first.rawValue)..<Int(max(end, delivery.extent.first).rawValue)
