@@ -280,7 +280,8 @@ final class LaneRunner: Sendable {
         let batch = isFinal ? nil : state.buffer.batch(from: origin)
         state.running = delivery.id
         return (
-          Invocation(batch, of: delivery, from: origin).map { ($0, state.handling) }, state.cause(of: delivery.id) != nil
+          Invocation(batch, of: delivery, from: origin).map { ($0, state.handling) },
+          state.cause(of: delivery.id) != nil
         )
       }
       if isCancelled { withUnsafeCurrentTask { $0?.cancel() } }

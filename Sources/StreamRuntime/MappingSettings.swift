@@ -87,8 +87,9 @@ public struct MappingSettings: Hashable, Sendable {
           parameters[name] = try reader.readString()
         }
       }
-      let more: UInt8 = reader.isAtEnd ? 0 : try reader.read()
-      guard more & ~More.all == 0 else { return nil }
+      let isAll = reader.isAtEnd
+      let more: UInt8 = isAll ? 0 : try reader.read()
+      guard more & ~More.all == 0, isAll || more != 0 else { return nil }
       if more & More.parking != 0 {
         let keys: Int64 = try reader.read()
         let records: Int64 = try reader.read()

@@ -47,14 +47,14 @@ struct SimulationTests {
   @Test("every fault happens and every state is visited")
   func coverage() {
     var coverage = Coverage()
-    for seed in 100..<170 { coverage.add(Simulation(seed: UInt64(seed)).run(steps: 5_000).coverage) }
+    for seed in 100..<240 { coverage.add(Simulation(seed: UInt64(seed)).run(steps: 5_000).coverage) }
     #expect(coverage.missing == [])
   }
 
   @Test("each checker notices a broken promise", arguments: Sabotage.allCases)
   func sabotage(_ sabotage: Sabotage) {
     var broken: Set<Promise> = []
-    for seed in 1...60 as ClosedRange<UInt64> where !broken.contains(sabotage.promise) {
+    for seed in 1...400 as ClosedRange<UInt64> where !broken.contains(sabotage.promise) {
       let report = Simulation(seed: seed, sabotage: sabotage).run(steps: 5_000)
       for violation in report.violations { broken.insert(violation.promise) }
     }
