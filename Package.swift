@@ -106,6 +106,13 @@ let package = Package(
       ],
       swiftSettings: common),
     .testTarget(name: "RepositoryTests", dependencies: ["SluiceCommand"], swiftSettings: common),
+    .testTarget(
+      name: "ConformanceTests",
+      dependencies: [
+        "Sluice", "SluiceService", "StreamRuntime", "StreamStore", "LambdaRuntime", "ShardCore", "StreamModel", "Locks",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: common),
     .testTarget(name: "StreamModelTests", dependencies: ["StreamModel"], swiftSettings: common),
     .testTarget(name: "EventPatternTests", dependencies: ["EventPattern", "StreamModel"], swiftSettings: common),
     .testTarget(

@@ -1,0 +1,162 @@
+import Foundation
+import LambdaRuntime
+import Logging
+import ShardCore
+@testable import Sluice
+@testable import SluiceService
+import StreamModel
+import StreamRuntime
+import StreamStore
+
+/// A mapping on trial: the real store, the real poller, a handler in another process, and clocks that stand still until
+/// nothing can happen without time.
+final class Trial {
+  private let folder: URL
+  private let store: StreamStore
+  private let clock = StandingClock()
+  private let configuration: Configuration
+  private let handler: ScriptedHandler
+  private var poller: StreamPoller?
+  private var invocationLimit = Int.max
+  private var failuresSeen: UInt64 = 0
+
+  init(_ settings: [String]) throws {
+    folder = FileManager.default.temporaryDirectory.appending(path: "sluice-conformance-\(UUID())")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    configuration = try ConfigurationReader.read(
+      """
+      streams:
+        - { name: orders, shards: 1, recordLimit: 10MiB }
+      functions:
+        - { name: check, command: [python3, handler.py], protocol: lines, concurrency: 10, timeout: 3s }
+      mappings:
+        - stream: orders
+          function: check
+          StartingPosition: TRIM_HORIZON
+      \(settings.map { "    \($0)\n" }.joined())
+      """, source: "the example"
+    ).configuration
+    var options = StoreOptions()
+    options.durability = .system
+    options.mapBytes = 1 << 30
+    let clock = clock
+    options.now = { clock.now.wall }
+    store = try StreamStore.open(at: folder.appending(path: "store").path, options: options)
+    _ = try store.performBlocking(.createStream(NewStream(name: "orders", recordByteLimit: 10 << 20)))
+    handler = try ScriptedHandler(
+      in: folder, concurrency: 10, reportsItemFailures: configuration.mappings[0].reportsItemFailures)
+  }
+
+  /// Ends everything that runs for it.
+  func end() async throws {
+    await poller?.drain(isStopping: true)
+    poller?.close()
+    await handler.end()
+    store.close()
+    try FileManager.default.removeItem(at: folder)
+  }
+
+  func act(_ action: Example.Action) async throws {
+    switch action {
+    case .handler(let misbehaviour): try handler.tell(misbehaviour)
+    case .put(let texts): try await put(texts)
+    case .pass(let milliseconds): clock.advance(milliseconds: milliseconds)
+    case .until(let count): invocationLimit = count
+    case .start: try await start()
+    case .restart:
+      await poller?.drain(isStopping: true)
+      poller?.close()
+      try await start()
+    case .split:
+      let shard = try lanesOfStream()[0]
+      _ = try await store.perform(.split(shard, at: HashKeyRange.evenly(2)[1].first))
+    }
+  }
+
+  /// Lets everything happen that is to happen, moving the clocks on when nothing happens without, and tells what did.
+  func happenings() async throws -> [String] {
+    if poller == nil { try await start() }
+    while true {
+      try Task.checkCancellation()
+      guard let lanes = poller?.look(at: configuration.mappings[0].name)?.values.flatMap(\.self),
+        try lanes.allSatisfy(isAtRest)
+      else {
+        await Task.yield()
+        continue
+      }
+      guard handler.invocations < invocationLimit,
+        let due = lanes.compactMap(\.snapshot.due).min()
+      else { break }
+      if let milliseconds = lanes.compactMap(backoff).min() { handler.note("wait \(milliseconds) ms") }
+      clock.advance(to: due)
+    }
+    invocationLimit = .max
+    let notes = handler.takeNotes() + (try leavings())
+    return notes.isEmpty ? ["nothing"] : notes
+  }
+
+  /// How long a lane backs off from now.
+  private func backoff(_ lane: LaneLook) -> Int64? {
+    guard case .backingOff = lane.snapshot.state, let due = lane.snapshot.retryDue else { return nil }
+    return (due.nanoseconds - clock.now.monotonic.nanoseconds) / 1_000_000
+  }
+
+  /// Whether only time, or somebody's doing, can move the lane.
+  private func isAtRest(_ lane: LaneLook) throws -> Bool {
+    guard lane.snapshot.unstoredBatchCount == 0 else { return false }
+    switch lane.snapshot.state {
+    case .idle: return try lane.snapshot.next >= store.shardBounds(lane.place.shard).end
+    case .backingOff, .windowing, .waitingForParents, .finished, .paused: return true
+    case .delivering: return handler.isHanging
+    default: return false
+    }
+  }
+
+  private func start() async throws {
+    let clock = clock
+    let poller = StreamPoller(
+      store: store, seed: 1, clock: { clock.now }, logger: Logger(label: "trial") { _ in SwiftLogNoOpLogHandler() })
+    clock.observe { [weak poller] in poller?.clockWasSet() }
+    var plan = try EventSourceMapping(configuration.mappings[0], configuration.functions[0]).plan(handler)
+    // The waits of the document are those in the middle of the spread.
+    plan.policy.retryBackoff.jitterPercent = 0
+    plan.policy.systemBackoff.jitterPercent = 0
+    try await poller.add(plan)
+    self.poller = poller
+  }
+
+  private func put(_ texts: [String]) async throws {
+    for text in texts {
+      var request = AppendRequest(to: try store.routing(of: "orders"))
+      let parts = text.split(separator: "/")
+      // With `big`, an event beyond what a handler can take.
+      let padding = text.word == "big" ? [UInt8](repeating: 0, count: 5 << 20) : []
+      try request.add(partitionKey: parts.count == 2 ? String(parts[0]) : "key", data: Array(text.utf8) + padding)
+      _ = try await store.append(request)
+    }
+  }
+
+  private func lanesOfStream() throws -> [ShardAddress] {
+    let catalog = try store.catalog()
+    guard let stream = catalog.stream(named: "orders") else { throw UnreadableExample(description: "no stream") }
+    return catalog.shards(of: stream.number).map(\.address)
+  }
+
+  /// The failure entries since this was last asked.
+  private func leavings() throws -> [String] {
+    let summaries = try store.failures(after: failuresSeen, limit: 1_000)
+    failuresSeen = summaries.last?.number ?? failuresSeen
+    return try summaries.map { summary in
+      guard let entry = try store.failure(summary.number) else {
+        throw UnreadableExample(description: "entry \(summary.number) is gone")
+      }
+      let origin = BatchOrigin(stream: "orders", shard: ShardNumber(0), shardCreatedAtSeconds: 0, attempt: 1)
+      let batch = RecordBatch(origin: origin, run: entry.records, range: 0..<entry.records.count)
+      // A batch that is delivered again keeps its id, and another batch has another one.
+      let ids = Set(summary.history.map(\.requestID)).count
+      let words = batch.texts.joined(separator: " ")
+      let condition = "\(summary.condition)"
+      return "leaves \(condition.prefix(1).uppercased() + condition.dropFirst()) after \(summary.attempts), \(ids) id\(ids == 1 ? "" : "s"): \(words)"
+    }
+  }
+}
