@@ -97,13 +97,15 @@ final class Trial {
 
   /// How long a lane backs off from now.
   private func backoff(_ lane: LaneLook) -> Int64? {
-    guard case .backingOff = lane.snapshot.state, let due = lane.snapshot.retryDue else { return nil }
+    guard case .backingOff = lane.snapshot.state, let due = lane.snapshot.due else { return nil }
     return (due.nanoseconds - clock.now.monotonic.nanoseconds) / 1_000_000
   }
 
   /// Whether only time, or somebody's doing, can move the lane.
   private func isAtRest(_ lane: LaneLook) throws -> Bool {
     guard lane.snapshot.unstoredBatchCount == 0 else { return false }
+    // The timer has not come round to it yet.
+    if let due = lane.snapshot.due, due <= clock.now.monotonic { return false }
     switch lane.snapshot.state {
     case .idle: return try lane.snapshot.next >= store.shardBounds(lane.place.shard).end
     case .backingOff, .windowing, .waitingForParents, .finished, .paused: return true
