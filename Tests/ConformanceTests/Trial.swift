@@ -158,7 +158,8 @@ final class Trial {
       let ids = Set(summary.history.map(\.requestID)).count
       let words = batch.texts.joined(separator: " ")
       let condition = "\(summary.condition)"
-      return "leaves \(condition.prefix(1).uppercased() + condition.dropFirst()) after \(summary.attempts), \(ids) id\(ids == 1 ? "" : "s"): \(words)"
+      let name = condition.prefix(1).uppercased() + condition.dropFirst()
+      return "leaves \(name) after \(summary.attempts), \(ids) id\(ids == 1 ? "" : "s"): \(words)"
     }
   }
 }
