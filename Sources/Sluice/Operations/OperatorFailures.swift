@@ -1,0 +1,126 @@
+import ShardCore
+import StreamModel
+import StreamRuntime
+import StreamStore
+
+/// Failure entries: showing them, delivering them again, deleting them.
+extension StoreOperator {
+  func showFailure(_ number: UInt64) throws -> OperatorAnswer {
+    guard let entry = try store.failure(number) else { throw StoreError.noSuchFailure(number) }
+    let origin = BatchOrigin(
+      stream: entry.summary.streamName, shard: entry.summary.address.shard,
+      shardCreatedAtSeconds: entry.summary.shardCreatedAtSeconds, attempt: 1)
+    var records: [FailedRecord] = []
+    if entry.records.count > 0 {
+      let batch = RecordBatch(origin: origin, run: entry.records, range: 0..<entry.records.count)
+      for position in 0..<batch.count { records.append(FailedRecord(batch[position])) }
+    }
+    return .failure(FailureReport(entry.summary), records: records)
+  }
+
+  /// The lane that delivers an entry again: that of its first record. Since the factor may have changed, the keys of its
+  /// other records may be of other lanes now.
+  func slot(of entry: FailureSummary, _ poller: StreamPoller?) throws -> Int {
+    guard let poller, let records = try store.failure(entry.number)?.records, records.count > 0 else { return 0 }
+    return poller.slot(
+      ofPartitionKey: partitionKeyHash(of: records, entry.address), mapping: entry.mappingName,
+      shard: entry.address.shard) ?? 0
+  }
+
+  func redrive(_ query: FailureQuery, _ consent: Consent) async throws -> ActionReport {
+    let entries = try failures(query).sorted {
+      ($0.address, $0.firstIndex, $0.number) < ($1.address, $1.firstIndex, $1.number)
+    }
+    let poller = poller()
+    for name in Set(entries.map(\.mappingName)) where poller?.look(at: name) == nil { throw needsWorker(mapping: name) }
+    var report = ActionReport(isApplied: consent.isApplied, effects: [], records: 0)
+    if let entry = entries.first(where: { $0.window != nil }) {
+      throw OperatorRefusal(
+        .badInput,
+        "Entry \(entry.number) is of a tumbling window that is over: nobody can hand on its state. "
+          + "sluice failures show \(entry.number) prints what it holds; put the records again if they must count.")
+    }
+    for entry in entries {
+      let records = "\(entry.count) record\(entry.count == 1 ? "" : "s")"
+      report.effects.append(
+        "entry \(entry.number): \(records) to \(entry.mappingName) \(entry.address.shard), in order")
+      report.records += UInt64(entry.count)
+      guard consent.isApplied else { continue }
+      try await audit(consent, "redrive", "entry \(entry.number)", "\(entry.mappingName) \(entry.address.shard)")
+      let extent = BatchExtent(
+        first: entry.firstIndex, last: entry.lastIndex, count: entry.count, firstArrival: entry.firstArrival,
+        lastArrival: entry.lastArrival, payloadBytes: 0)
+      let isThere = poller?.order(
+        { .redriveRequested($0, Redrive(entry: entry.number, extent: extent)) }, mapping: entry.mappingName,
+        shard: entry.address.shard, slot: try slot(of: entry, poller))
+      guard isThere == true else {
+        throw OperatorRefusal(.badInput, "Entry \(entry.number) belongs to \(entry.address.shard), which is gone.")
+      }
+    }
+    if entries.isEmpty { report.effects = ["No failure entry matches."] }
+    return report
+  }
+
+  /// Entries begin again with all their attempts. Without a worker they go when the next one starts.
+  func redeliver(_ query: FailureQuery, _ consent: Consent) async throws -> ActionReport {
+    let entries = try failures(query).filter { entry in
+      guard query.entries.isEmpty else { return true }
+      return entry.delivery.map { $0.state != .delivered } ?? false
+    }
+    let poller = poller()
+    for name in Set(entries.map(\.mappingName)).sorted() where poller?.look(at: name) != nil {
+      guard poller?.destination(of: name) == nil else { continue }
+      throw OperatorRefusal(
+        .badInput,
+        "Mapping \(name) has no destination but the store: set its DestinationConfig, or redrive the entries.")
+    }
+    var report = ActionReport(isApplied: consent.isApplied, effects: [], records: 0)
+    for entry in entries {
+      let place = poller?.destination(of: entry.mappingName) ?? "the destination of \(entry.mappingName)"
+      report.effects.append("entry \(entry.number): its document is delivered to \(place)")
+      report.records += UInt64(entry.count)
+      guard consent.isApplied else { continue }
+      try await audit(consent, "redeliver", "entry \(entry.number)", "\(entry.mappingName) \(entry.address.shard)")
+      let note = DeliveryNote(
+        number: entry.number, createdAt: entry.createdAt, delivery: .pending(since: clock().wall))
+      _ = try await store.perform(.noteDelivery(note))
+      _ = poller?.deliver(entry.number, of: entry.mappingName)
+    }
+    if entries.isEmpty { report.effects = ["No failure entry that matches waits for its delivery."] }
+    return report
+  }
+
+  func purge(_ query: FailureQuery, _ consent: Consent) async throws -> ActionReport {
+    let damaged = try query.entries.filter(isDamaged)
+    var readable = query
+    readable.entries.removeAll(where: damaged.contains)
+    let entries = damaged.isEmpty || !readable.entries.isEmpty ? try failures(readable) : []
+    var report = ActionReport(isApplied: consent.isApplied, effects: [], records: 0)
+    for number in damaged {
+      report.effects.append("entry \(number): it is damaged, nobody can read it, and it is deleted for good")
+      guard consent.isApplied else { continue }
+      try await audit(consent, "purge", "entry \(number)", "damaged")
+      _ = try await store.perform(.deleteFailure(number))
+    }
+    for entry in entries {
+      report.effects.append(
+        "entry \(entry.number): \(entry.count) records of \(entry.mappingName) are deleted for good")
+      report.records += UInt64(entry.count)
+      guard consent.isApplied else { continue }
+      try await audit(consent, "purge", "entry \(entry.number)", "\(entry.mappingName) \(entry.address.shard)")
+      _ = try await store.perform(.deleteFailure(entry.number))
+    }
+    if report.effects.isEmpty { report.effects = ["No failure entry matches."] }
+    return report
+  }
+
+  func isDamaged(_ number: UInt64) throws -> Bool {
+    do throws(StoreError) {
+      _ = try store.failureSummary(number)
+      return false
+    } catch {
+      guard case .corrupted = error else { throw error }
+      return true
+    }
+  }
+}
