@@ -32,7 +32,7 @@ extension StreamProcessor {
     var settings = MappingSettings(stream: stream.number, policy: mapping.policy)
     settings.parameters = mapping.parameters
     settings.isConfigured = isConfigured
-    settings.lastResult = former?.lastResult ?? .none
+    if let former { settings.inherit(from: former) }
     _ = try await store.perform(.storeMapping(name: mapping.name, settings: settings.encoded()))
   }
 

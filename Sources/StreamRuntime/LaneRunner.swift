@@ -91,20 +91,24 @@ final class LaneRunner: Sendable {
 
   /// Reads what the lane asks for.
   func read(_ request: ReadRequest) -> ReadAnswer {
-    let (answer, counts) = state.withLock { state in
+    let room: FilterExamples.Room = mapping.makeSelection == nil ? [] : mapping.filterExamples.room
+    let (answer, counts, examples) = state.withLock { state in
+      state.buffer.exampleRoom = room
       let answer = mapping.source.read(shard, request, into: &state.buffer)
       if state.buffer.selection == nil, request.ranges.isEmpty, case .records(let result) = answer,
         request.purpose == .deliver
       {
         state.buffer.countAll(of: result.extent)
       }
-      return (answer, state.buffer.takeCounts())
+      return (answer, state.buffer.takeCounts(), state.buffer.takeExamples())
     }
     if counts.polled > 0 {
       mapping.metrics.polled.increment(by: counts.polled)
       if counts.filteredOut > 0 { mapping.metrics.filteredOut.increment(by: counts.filteredOut) }
       if counts.notJSON > 0 { mapping.metrics.filteredOutNotJSON.increment(by: counts.notJSON) }
+      if counts.undecided > 0 { mapping.metrics.filterUndecided.increment(by: counts.undecided) }
     }
+    if !examples.isEmpty { mapping.filterExamples.add(examples) }
     return answer
   }
 

@@ -69,6 +69,9 @@ public struct LaneBuffer: Sendable {
   var countedEnd = RecordIndex.zero
   /// What was counted since somebody last asked.
   var counts = ReadCounts()
+  /// Which records that the filter cannot judge are kept as examples, and those that nobody has taken yet.
+  var exampleRoom: FilterExamples.Room = []
+  var examples: [(example: FilterExample, verdict: SelectionVerdict)] = []
 
   public init() {}
 
@@ -105,5 +108,10 @@ public struct LaneBuffer: Sendable {
   mutating func takeCounts() -> ReadCounts {
     defer { counts = ReadCounts() }
     return counts
+  }
+
+  mutating func takeExamples() -> [(example: FilterExample, verdict: SelectionVerdict)] {
+    defer { examples = [] }
+    return examples
   }
 }

@@ -9,6 +9,8 @@ struct MappingMetrics: Sendable {
   let filteredOut: Counter
   /// Those of them that could not be matched because their data is not JSON. Our own: AWS does not tell.
   let filteredOutNotJSON: Counter
+  /// Records that were let through because not all ways in which their arrays combine were tried. Our own.
+  let filterUndecided: Counter
   /// Records handed to the handler. Retries count again.
   let invokedRecords: Counter
   /// Records of failed deliveries. Of one that succeeded in part, those from the first that is reported as failed.
@@ -46,6 +48,7 @@ struct MappingMetrics: Sendable {
     polled = eventCounter("PolledEventCount")
     filteredOut = eventCounter("FilteredOutEventCount")
     filteredOutNotJSON = eventCounter("FilteredOutNotJSONEventCount")
+    filterUndecided = eventCounter("FilterUndecidedEventCount")
     invokedRecords = eventCounter("InvokedEventCount")
     failedRecords = eventCounter("FailedInvokeEventCount")
     deliveredToDestination = eventCounter("OnFailureDestinationDeliveredEventCount")

@@ -29,13 +29,16 @@ final class MappingRunner: Sendable {
   /// Takes failure entries out of the store; `nil` if that is where they stay.
   let courier: FailureCourier?
   let lastResult: ResultRegister
+  /// Records that the filter could not judge.
+  let filterExamples: FilterExampleRegister
   let logger: Logger
 
   init(
     name: String, streamName: String, handling: Handling, source: any LaneSource,
     unstoredWrites: UnstoredWrites, retryRules: RetryRuleMatcher?,
     makeSelection: (@Sendable () -> any RecordSelecting)?, metrics: MappingMetrics,
-    courier: FailureCourier? = nil, lastResult: LastResult = .none, logger: Logger
+    courier: FailureCourier? = nil, lastResult: LastResult = .none,
+    filterExamples: FilterExamples = FilterExamples(), logger: Logger
   ) {
     self.name = name
     self.streamName = streamName
@@ -48,6 +51,7 @@ final class MappingRunner: Sendable {
     self.metrics = metrics
     self.courier = courier
     self.lastResult = ResultRegister(lastResult)
+    self.filterExamples = FilterExampleRegister(filterExamples)
     self.logger = logger
   }
 

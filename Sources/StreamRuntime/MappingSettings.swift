@@ -11,11 +11,23 @@ public struct MappingSettings: Hashable, Sendable {
   public var isConfigured = true
   /// How the last delivery ended, as of the last second.
   public var lastResult = LastResult.none
+  /// The first records that its filter could not judge, as of the last second.
+  public var filterExamples = FilterExamples()
 
   public init(stream: StreamNumber, policy: LanePolicy) {
     self.stream = stream
     self.policy = policy
   }
+
+  /// Takes over what the mapping has seen so far. Examples of another filter are none of this one.
+  public mutating func inherit(from former: MappingSettings) {
+    lastResult = former.lastResult
+    let filter = MappingSettings.filterParameter
+    filterExamples = former.parameters[filter] == parameters[filter] ? former.filterExamples : FilterExamples()
+  }
+
+  /// The name of the setting that says what is filtered.
+  private static let filterParameter = "FilterCriteria"
 
   /// Version 2 had the policy only.
   private static let version: UInt8 = 3
@@ -23,7 +35,8 @@ public struct MappingSettings: Hashable, Sendable {
   private enum More {
     static let parking: UInt8 = 1
     static let window: UInt8 = 2
-    static let all = parking | window
+    static let filterExamples: UInt8 = 4
+    static let all = parking | window | filterExamples
   }
   /// Stands for `nil`: neither setting can be negative.
   private static let none: Int64 = -1
@@ -54,7 +67,9 @@ public struct MappingSettings: Hashable, Sendable {
       writer.write(value)
     }
     // What a version before it did not know of is left out where it is not used: it reads the rest then.
-    let more = (policy.parking == nil ? 0 : More.parking) | (policy.tumblingWindowMilliseconds > 0 ? More.window : 0)
+    let more =
+      (policy.parking == nil ? 0 : More.parking) | (policy.tumblingWindowMilliseconds > 0 ? More.window : 0)
+      | (filterExamples.isEmpty ? 0 : More.filterExamples)
     if more != 0 { writer.write(more) }
     if let parking = policy.parking {
       writer.write(Int64(parking.keyLimit))
@@ -62,6 +77,7 @@ public struct MappingSettings: Hashable, Sendable {
       writer.write(Int64(parking.deliveryLimit))
     }
     if policy.tumblingWindowMilliseconds > 0 { writer.write(policy.tumblingWindowMilliseconds) }
+    if !filterExamples.isEmpty { writer.write(filterExamples) }
     return writer.bytes
   }
 
@@ -99,6 +115,7 @@ public struct MappingSettings: Hashable, Sendable {
           keyLimit: Int(clamping: keys), recordLimit: Int(clamping: records), deliveryLimit: Int(clamping: deliveries))
       }
       if more & More.window != 0 { policy.tumblingWindowMilliseconds = try reader.read() }
+      if more & More.filterExamples != 0 { filterExamples = try reader.readFilterExamples() }
       guard reader.isAtEnd else { return nil }
     } catch {
       return nil

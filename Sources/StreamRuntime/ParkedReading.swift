@@ -90,12 +90,14 @@ struct ParkedSelection: RecordSelecting {
   let keys: ParkedKeySet
 
   mutating func verdict(on record: borrowing RecordView) -> SelectionVerdict {
+    var taken = SelectionVerdict.taken
     if var selection = own {
       let verdict = selection.verdict(on: record)
       own = selection
-      if verdict != .taken { return verdict }
+      taken = verdict
+      if !verdict.isTaken { return verdict }
     }
     let key = PartitionKeyHash(record.partitionKeyHash)
-    return keys.contains(key) ? .parked(key) : .taken
+    return keys.contains(key) ? .parked(key) : taken
   }
 }

@@ -16,9 +16,28 @@ public enum SelectionVerdict: Hashable, Sendable {
   /// `FilterCriteria` hold it back.
   case filteredOut
   /// `FilterCriteria` hold it back because they ask for fields of its data, and its data is not JSON.
-  case notJSON
+  case notJSON(JSONFault)
+  /// Taken, although no pattern was found to match: not all ways in which its arrays combine were tried.
+  case undecided
   /// Its key is parked.
   case parked(PartitionKeyHash)
+
+  /// The lane delivers it.
+  var isTaken: Bool {
+    switch self {
+    case .taken, .undecided: true
+    case .anotherLane, .filteredOut, .notJSON, .parked: false
+    }
+  }
+
+  /// Why the filter could not judge the record, if that is so.
+  var doubt: String? {
+    switch self {
+    case .notJSON(let fault): fault.description
+    case .undecided: "its arrays combine in more than \(EventMatcher.combinationLimit) ways"
+    case .taken, .anotherLane, .filteredOut, .parked: nil
+    }
+  }
 }
 
 /// Takes what `FilterCriteria` let through.
@@ -31,9 +50,10 @@ public struct FilterSelection: RecordSelecting {
 
   public mutating func verdict(on record: borrowing RecordView) -> SelectionVerdict {
     switch matcher.verdict(on: record) {
-    case .matched, .tooManyCombinations: .taken
+    case .matched: .taken
+    case .tooManyCombinations: .undecided
     case .notMatched: .filteredOut
-    case .notJSON: .notJSON
+    case .notJSON(let fault): .notJSON(fault)
     }
   }
 }
@@ -44,6 +64,8 @@ public struct ReadCounts: Hashable, Sendable {
   public var filteredOut = 0
   /// Those of `filteredOut` whose data is not JSON.
   public var notJSON = 0
+  /// Records that were let through because not all ways in which their arrays combine were tried.
+  public var undecided = 0
 
   public init() {}
 }

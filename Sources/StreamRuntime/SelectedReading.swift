@@ -133,7 +133,8 @@ private struct ShardScan: ~Copyable {
         }
         parked.append(ParkedRecord(key: key, index: index))
       }
-      if verdict == .taken, !builder.append(recordAt: position, of: run) { return false }
+      if verdict.isTaken, !builder.append(recordAt: position, of: run) { return false }
+      if buffer.exampleRoom.takes(verdict) { buffer.keepExample(batch[position], verdict, at: index) }
       buffer.count(verdict, at: index)
       end = index.advanced(by: 1)
     }
@@ -142,6 +143,14 @@ private struct ShardScan: ~Copyable {
 }
 
 extension LaneBuffer {
+  /// Keeps a record that the filter could not judge, unless it was counted before or there are enough from this read.
+  fileprivate mutating func keepExample(
+    _ record: borrowing RecordView, _ verdict: SelectionVerdict, at index: RecordIndex
+  ) {
+    guard index >= countedEnd, examples.count < 2 * FilterExamples.limit, let reason = verdict.doubt else { return }
+    examples.append((FilterExample(record, because: reason), verdict))
+  }
+
   /// Counts a record once, however often it is read.
   fileprivate mutating func count(_ verdict: SelectionVerdict, at index: RecordIndex) {
     guard index >= countedEnd else { return }
@@ -149,6 +158,7 @@ extension LaneBuffer {
     switch verdict {
     case .anotherLane: return
     case .taken, .parked: break
+    case .undecided: counts.undecided += 1
     case .filteredOut: counts.filteredOut += 1
     case .notJSON:
       counts.filteredOut += 1

@@ -170,7 +170,7 @@ public final class StreamPoller: Sendable {
         readAhead: readAhead, makeSelection: plan.makeSelection, progressIsPatient: plan.policy.progressIsPatient,
         entriesAreDelivered: courier != nil, clock: clock, logger: logger),
       unstoredWrites: unstoredWrites, retryRules: plan.retryRules, makeSelection: plan.makeSelection, metrics: metrics,
-      courier: courier, lastResult: settings.lastResult, logger: logger)
+      courier: courier, lastResult: settings.lastResult, filterExamples: settings.filterExamples, logger: logger)
     let id = driver.addMapping(plan.policy)
     try state.withLock { state in
       var mapping = OpenMapping(
@@ -210,6 +210,7 @@ public final class StreamPoller: Sendable {
     settings.policy = plan.policy
     settings.parameters = plan.parameters
     settings.lastResult = known.runner.lastResult.result
+    settings.filterExamples = known.runner.filterExamples.examples
     // First what a restart would find: a process that ends between the two begins with the new settings.
     _ = try await store.perform(.storeMapping(name: plan.name, settings: settings.encoded()))
     let id = state.withLock { state -> MappingID? in
@@ -267,13 +268,23 @@ public final class StreamPoller: Sendable {
     state.withLock { $0.mappings.first { $0.runner.name == mapping }?.runner.lastResult.result }
   }
 
-  /// Stores the last results that have changed since they were stored. A refusal is told and tried again next time.
+  /// The first records that the filter of a mapping could not judge; `nil` if it does not run here.
+  public func filterExamples(of mapping: String) -> FilterExamples? {
+    state.withLock { $0.mappings.first { $0.runner.name == mapping }?.runner.filterExamples.examples }
+  }
+
+  /// Stores the last results and examples that have changed since they were stored. A refusal is told and tried again next time.
   public func storeResults() async {
     let changed = state.withLock { state in
       state.mappings.indices.compactMap { position -> (String, MappingSettings)? in
-        let result = state.mappings[position].runner.lastResult.result
-        guard state.mappings[position].settings.lastResult != result else { return nil }
+        let runner = state.mappings[position].runner
+        let (result, examples) = (runner.lastResult.result, runner.filterExamples.examples)
+        guard
+          state.mappings[position].settings.lastResult != result
+            || state.mappings[position].settings.filterExamples != examples
+        else { return nil }
         state.mappings[position].settings.lastResult = result
+        state.mappings[position].settings.filterExamples = examples
         return (state.mappings[position].runner.name, state.mappings[position].settings)
       }
     }
@@ -285,6 +296,7 @@ public final class StreamPoller: Sendable {
         state.withLock { state in
           guard let position = state.mappings.firstIndex(where: { $0.runner.name == name }) else { return }
           state.mappings[position].settings.lastResult = .none
+          state.mappings[position].settings.filterExamples = FilterExamples()
         }
       }
     }
@@ -374,7 +386,7 @@ public final class StreamPoller: Sendable {
     let known = try store.catalog().mapping(named: plan.name)
     if let known, let old = MappingSettings(decoding: known.settings) {
       if old.stream != stream.number { throw PollerError.mappingMoved(mapping: plan.name, from: old.stream) }
-      settings.lastResult = old.lastResult
+      settings.inherit(from: old)
     }
     guard
       case .mapping(let info) = try await store.perform(

@@ -158,6 +158,13 @@ struct MappingRuleTests {
       #expect(metrics.contains(#"PolledEventCount{mapping="numbers-note"} 5"#), "\(metrics)")
       #expect(metrics.contains(#"FilteredOutEventCount{mapping="numbers-note"} 3"#), "\(metrics)")
       #expect(metrics.contains(#"FilteredOutNotJSONEventCount{mapping="numbers-note"} 1"#), "\(metrics)")
+      // What was not JSON is kept as an example: by the worker, and by the store when it has ended.
+      let text = try await place.sluice("explain", "numbers-note").output
+      #expect(
+        text.contains("a character that cannot stand there, at byte 1") && text.contains("7 bytes: no JSON"), "\(text)")
+      #expect(await worker.drain() == 0)
+      let lanes = try await place.ask([LaneReport].self, "explain", "numbers-note")
+      #expect(lanes.flatMap(\.filterExamples).map(\.preview) == ["no JSON"])
     }
   }
 

@@ -1,3 +1,4 @@
+import EventPattern
 import ShardCore
 import StreamModel
 import StreamStore
@@ -132,9 +133,24 @@ struct CodingTests {
     if limit != nil { settings.parameters = ["BatchSize": "7", "FilterCriteria": "{\"a\":[\"é\"]}"] }
     settings.isConfigured = limit != 0
     settings.lastResult = limit == nil ? .none : .functionFailed
+    if limit == 0 {
+      for number in 0..<3 {
+        let example = FilterExample(
+          sequenceNumber: SequenceNumber(
+            shardCreatedAtSeconds: 9, shard: ShardNumber(1), index: RecordIndex(UInt64(number))), partitionKey: "é",
+          arrival: WallTime(milliseconds: 3), data: [0, 255], dataByteCount: 900, reason: "so")
+        settings.filterExamples.add(
+          example, of: number < 2 ? .notJSON(JSONFault(kind: .notUTF8, offset: 0)) : .undecided)
+      }
+    }
     let bytes = settings.encoded()
     #expect(MappingSettings(decoding: bytes) == settings)
-    for count in bytes.indices { #expect(MappingSettings(decoding: Array(bytes.prefix(count))) == nil) }
+    // What ends before the examples is what a version without them wrote.
+    settings.filterExamples = FilterExamples()
+    let plain = settings.encoded().count
+    for count in bytes.indices where count != plain {
+      #expect(MappingSettings(decoding: Array(bytes.prefix(count))) == nil)
+    }
     #expect(MappingSettings(decoding: bytes + [0]) == nil)
   }
 

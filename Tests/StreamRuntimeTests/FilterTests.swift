@@ -59,6 +59,68 @@ struct FilterTests {
     #expect(try stage.stored()?.progress.next == RecordIndex(2))
   }
 
+  @Test("the first ten records that are not JSON are kept as examples, also over a restart, and one is counted once")
+  func examples() async throws {
+    let stage = try Stage()
+    try await stage.put((0..<8).map { "\($0) is no JSON" } + [Self.flight("UA", 8)])
+    let first = try await stage.poller(filters: Self.united)
+    _ = await stage.next()
+    #expect(first.filterExamples(of: "test")?.notJSON.map(\.sequenceNumber.index.rawValue) == Array(0..<8))
+    await first.end()
+    let long = String(repeating: "é", count: 300)
+    try await stage.put((9..<13).map { "\($0)\(long)" } + [Self.flight("UA", 13)])
+    let second = try await stage.poller(filters: Self.united)
+    _ = await stage.next()
+    await second.end()
+    let mapping = try #require(try stage.store.catalog().mapping(named: "test"))
+    let examples = try #require(MappingSettings(decoding: mapping.settings)).filterExamples.notJSON
+    #expect(examples.map(\.sequenceNumber.index.rawValue) == Array(0..<8) + [9, 10])
+    let example = try #require(examples.first)
+    #expect(example.partitionKey == "key")
+    #expect(String(decoding: example.data, as: UTF8.self) == "0 is no JSON")
+    #expect(example.dataByteCount == 12)
+    #expect(example.reason == "something follows the JSON value, at byte 2")
+    #expect(examples.last?.data == Array("10\(long)".utf8.prefix(FilterExamples.dataByteLimit)))
+    #expect(examples.last?.dataByteCount == 602)
+  }
+
+  @Test("examples of another filter are forgotten, and those of the same one stay")
+  func otherFilter() {
+    var former = MappingSettings(stream: StreamNumber(1), policy: LanePolicy())
+    former.parameters["FilterCriteria"] = "a"
+    let example = FilterExample(
+      sequenceNumber: SequenceNumber(shardCreatedAtSeconds: 1, shard: ShardNumber(0), index: .zero), partitionKey: "k",
+      arrival: .zero, data: [1], dataByteCount: 1, reason: "so")
+    former.filterExamples.add(example, of: .undecided)
+    var settings = MappingSettings(stream: StreamNumber(1), policy: LanePolicy())
+    settings.parameters["FilterCriteria"] = "a"
+    settings.inherit(from: former)
+    #expect(settings.filterExamples.undecided == [example])
+    settings.parameters["FilterCriteria"] = "b"
+    settings.inherit(from: former)
+    #expect(settings.filterExamples.isEmpty)
+  }
+
+  @Test("a record whose arrays combine in too many ways is delivered, and an example says so")
+  func undecided() async throws {
+    let stage = try Stage()
+    // Every choice needs one of two fields of the same element, and each element has one of them for each choice.
+    let names = (0..<9).map { "k\($0)" }
+    let choices = names.map { #""\#($0)":{"$or":[{"a":[1]},{"b":[1]}]}"# }.joined(separator: ",")
+    let elements = (0..<257).map { number in
+      "{" + names.enumerated().map { #""\#($1)":{"\#(number >> $0 & 1 == 0 ? "a" : "b")":1}"# }.joined(separator: ",")
+        + "}"
+    }
+    let record = #"{"list":[\#(elements.joined(separator: ","))]}"#
+    try await stage.put([record])
+    let poller = try await stage.poller(filters: [#"{"data":{"list":{\#(choices),"never":[1]}}}"#])
+    #expect(await stage.next()?.data == [record])
+    let examples = try #require(poller.filterExamples(of: "test"))
+    #expect(examples.undecided.map(\.reason) == ["its arrays combine in more than 256 ways"])
+    #expect(examples.notJSON.isEmpty)
+    await poller.end()
+  }
+
   @Test("a partial failure between filtered records delivers the rest of the batch again")
   func partial() async throws {
     let stage = try Stage()

@@ -68,12 +68,18 @@ extension StoreOperator {
     guard let stream = try stream(of: mapping) else {
       throw OperatorRefusal(.badInput, "The stream of mapping \(name) was deleted.")
     }
-    let all = try choose(try lanes(of: mapping, stream, looksAhead: true), shard, lane, stream)
+    var all = try choose(try lanes(of: mapping, stream, looksAhead: true), shard, lane, stream)
+    let examples =
+      poller()?.filterExamples(of: name) ?? MappingSettings(decoding: mapping.settings)?.filterExamples
+      ?? FilterExamples()
+    let reports = examples.reports(of: try shard.map { try shardNumber($0) })
     let notable = all.filter {
       $0.state.isBlocked || $0.state == .paused || $0.lostToRetention > 0 || $0.parkedKeyCount > 0
         || $0.lostToDamage > 0
     }
-    return notable.isEmpty ? all : notable
+    if !notable.isEmpty { all = notable }
+    if !all.isEmpty { all[0].filterExamples = reports }
+    return all
   }
 
   /// The lanes of one shard, or one of them; all if neither is named.

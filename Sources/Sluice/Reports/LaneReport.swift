@@ -55,6 +55,9 @@ public struct LaneReport: Codable, Hashable, Sendable {
   public var undeliverableEntries: Int
   /// The tumbling window that the lane is in.
   public var window: WindowReport?
+  /// Records that the filter could not judge, the first of the whole mapping, or of the shard that was asked for. Only
+  /// the first lane of an answer of `explain` has them.
+  public var filterExamples: [FilterExampleReport] = []
   /// Parents that are not finished.
   public var waitingFor: [String]
   /// What becomes of the failing batch if it goes on like this. Only `explain` looks ahead.

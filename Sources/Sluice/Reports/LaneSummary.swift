@@ -88,6 +88,15 @@ enum LaneSummary {
     }
   }
 
+  /// The same of the first bytes of data, which may end within a character.
+  static func preview(ofBeginning data: [UInt8], isWhole: Bool) -> String? {
+    if isWhole { return preview(of: data) }
+    for cut in 0..<min(4, data.count) {
+      if let text = preview(of: Array(data.dropLast(cut))) { return text + "…" }
+    }
+    return nil
+  }
+
   /// The beginning of readable data, on one line; `nil` for binary.
   static func preview(of data: [UInt8]) -> String? {
     guard String(validating: data, as: UTF8.self) != nil else { return nil }

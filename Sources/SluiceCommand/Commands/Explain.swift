@@ -32,7 +32,8 @@ struct Explain: AsyncParsableCommand {
       try printJSON(lanes)
     } else {
       let now = Int64(Date().timeIntervalSince1970 * 1_000)
-      print(lanes.map { ExplainText.render($0, now: now) }.joined(separator: "\n\n"))
+      let texts = lanes.map { ExplainText.render($0, now: now) } + ExplainText.filter(lanes)
+      print(texts.joined(separator: "\n\n"))
     }
   }
 }
@@ -127,6 +128,28 @@ enum ExplainText {
       }
     }
     return lines.joined(separator: "\n")
+  }
+
+  /// Records that the filter could not judge; empty if there are none.
+  static func filter(_ lanes: [LaneReport]) -> [String] {
+    let examples = lanes.flatMap(\.filterExamples)
+    func section(_ title: String, _ examples: [FilterExampleReport]) -> String? {
+      guard !examples.isEmpty else { return nil }
+      return ([title] + examples.flatMap(lines)).joined(separator: "\n")
+    }
+    return [
+      section(
+        "filter · held back because the data is not JSON, first seen", examples.filter { !$0.isLetThrough }),
+      section("filter · let through without a match, first seen", examples.filter(\.isLetThrough)),
+    ].compactMap(\.self)
+  }
+
+  private static func lines(_ example: FilterExampleReport) -> [String] {
+    let data = example.preview ?? "0x" + example.previewHexadecimal
+    return [
+      "  \(example.sequenceNumber)  \(example.partitionKey)  \(example.reason)",
+      "    \(Text.count(example.dataBytes)) bytes: \(data)",
+    ]
   }
 
   private static func text(_ outlook: LaneOutlook, now: Int64) -> String {
