@@ -22,9 +22,9 @@ struct KeyTrack: Hashable {
     /// The handler was told to end. Holds a permit.
     case cancelling(PartitionKeyHash, Delivery, LanePhase.Cancellation)
     /// Records of the key leave as a failure entry that is not durable yet.
-    case storingFailure(PartitionKeyHash, LanePhase.Leaving, ticket: UInt64)
+    indirect case storingFailure(PartitionKeyHash, LanePhase.Leaving, ticket: UInt64)
     /// The store refused the failure entry. Holds the key.
-    case failureRefused(PartitionKeyHash, LanePhase.Leaving)
+    indirect case failureRefused(PartitionKeyHash, LanePhase.Leaving)
   }
 
   init(id: LaneID) {
@@ -45,6 +45,10 @@ struct KeyTrack: Hashable {
     case .delivering(_, let delivery), .cancelling(_, let delivery, _): delivery
     case .idle, .ready, .reading, .storingFailure, .failureRefused: nil
     }
+  }
+
+  var isIdle: Bool {
+    if case .idle = phase { true } else { false }
   }
 
   var isReady: Bool {

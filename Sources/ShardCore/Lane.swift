@@ -36,6 +36,8 @@ struct Lane: Hashable {
   var finishRevision: UInt64?
   /// What is parked; `nil` in a lane that blocks as a whole.
   var parked: ParkedKeys?
+  /// Where parked keys are delivered from; none in a lane that blocks as a whole.
+  var tracks: [KeyTrack] = []
   var redrives = RedriveQueue()
   var lastDelivery: UInt64 = 0
   var lastTicket: UInt64 = 0
@@ -48,7 +50,15 @@ struct Lane: Hashable {
   }
 
   /// Whether something is under way that must end before the poller is drained.
-  var isBusy: Bool { phase.isInFlight || !writer.isSettled || (parked?.isInFlight ?? false) }
+  var isBusy: Bool { phase.isInFlight || !writer.isSettled || tracksAreInFlight }
+
+  /// What the lane wants of its poller. `mutating` without changing anything: it looks at the lane where it lies, and
+  /// a look at an element of an array would copy it.
+  mutating func standing() -> LaneStanding {
+    LaneStanding(
+      isBusy: isBusy, isReady: phase.isReady, holdsPermit: phase.holdsPermit, isFinishDurable: isFinishDurable,
+      due: due, trackCount: tracks.count)
+  }
 
   var isFinishDurable: Bool {
     guard let finishRevision else { return false }

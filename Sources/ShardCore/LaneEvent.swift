@@ -31,11 +31,35 @@ enum LaneEvent {
 
 /// What one step of a lane may look at besides the lane.
 struct LaneStep {
-  let policy: LanePolicy
-  let limits: PollerLimits
+  let terms: LaneTerms
   let now: Now
   /// A random number; drawn only for events that can lead to a backoff, otherwise zero.
   let jitter: UInt64
   /// The poller is draining, or the mapping is closed: nothing new starts.
   let isDraining: Bool
+
+  var policy: LanePolicy { terms.policy }
+  var limits: PollerLimits { terms.limits }
+}
+
+/// The settings under which the lanes of a mapping take their steps.
+///
+/// An object that never changes, so that a step carries one word for all of them.
+final class LaneTerms: Hashable, Sendable {
+  let policy: LanePolicy
+  let limits: PollerLimits
+
+  init(_ policy: LanePolicy, _ limits: PollerLimits) {
+    self.policy = policy
+    self.limits = limits
+  }
+
+  static func == (left: LaneTerms, right: LaneTerms) -> Bool {
+    left === right || left.policy == right.policy && left.limits == right.limits
+  }
+
+  func hash(into hasher: inout Hasher) {
+    hasher.combine(policy)
+    hasher.combine(limits)
+  }
 }

@@ -24,7 +24,7 @@ extension Lane {
     if trackCount > 0 {
       var parked = ParkedKeys()
       for change in progress.parked { parked.restore(change, policy: policy, now: now) }
-      parked.tracks = (0..<trackCount).map { KeyTrack(id: LaneID(id.rawValue + 1 + $0)) }
+      tracks = (0..<trackCount).map { KeyTrack(id: LaneID(id.rawValue + 1 + $0)) }
       self.parked = parked
     }
     pieces = progress.pieces.reversed()

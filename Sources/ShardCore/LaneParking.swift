@@ -108,7 +108,7 @@ extension Lane {
   }
 
   /// Whether the lane stands still because no more may be parked.
-  var isHeldByParking: Bool { phase == .holding && parked?.isFull == true }
+  var isHeldByParking: Bool { phase.isHolding && parked?.isFull == true }
 
   /// Whether more can be parked than when the lane came to stand still.
   func hasRoomToPark(_ step: LaneStep) -> Bool {

@@ -25,9 +25,9 @@ enum LanePhase: Hashable {
   /// The batch at the head has failed and waits for its retry. Holds nothing. → `ready` when due.
   case backingOff
   /// Records leave the lane as a failure entry that is not durable yet. Holds no permit. → goes on when it is stored.
-  case storingFailure(Leaving, ticket: UInt64)
+  indirect case storingFailure(Leaving, ticket: UInt64)
   /// The store refused the failure entry. Holds nothing. → `storingFailure` when due.
-  case failureRefused(Leaving)
+  indirect case failureRefused(Leaving)
   /// As many batches are settled but not stored as may be. Holds nothing. → goes on when progress is stored.
   case holding
   /// The store could not be read. Holds nothing. → goes on when due.
@@ -76,6 +76,15 @@ enum LanePhase: Hashable {
     var order: FailureOrder
     /// So many records behind them remain of the batch; they make a new one.
     var rest: Int
+  }
+
+  /// Whether the lane waits for a turn. (Comparing phases would compare all that they hold.)
+  var isReady: Bool {
+    if case .ready = self { true } else { false }
+  }
+
+  var isHolding: Bool {
+    if case .holding = self { true } else { false }
   }
 
   /// Whether the lane counts against its mapping's deliveries in flight.

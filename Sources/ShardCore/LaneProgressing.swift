@@ -38,7 +38,7 @@ extension Lane {
   mutating func takeStored(revision: UInt64, _ step: LaneStep, _ effects: inout [PollerEffect]) {
     guard writer.stored(revision: revision) else { return }
     parked?.changesStored()
-    if phase == .holding, !isHeldByParking { goOn(step, &effects) }
+    if phase.isHolding, !isHeldByParking { goOn(step, &effects) }
   }
 
   mutating func takeRefused(revision: UInt64, _ step: LaneStep) {

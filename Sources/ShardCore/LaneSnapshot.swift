@@ -81,7 +81,7 @@ extension Poller {
   /// Whether the lane waits in the ready ring of its mapping for a permit.
   public func waitsForTurn(_ id: LaneID) -> Bool {
     if let track = track(id) { return track.isReady }
-    return laneState(id).phase == .ready
+    return lanes[seats[id.rawValue].lane].phase.isReady
   }
 
   /// What a restart would find if everything on its way were stored.

@@ -15,11 +15,11 @@ extension Lane {
     if isSkip, let through = state.skipThrough {
       count = Int(min(UInt64(count), max(1, state.ranges.count(before: through.advanced(by: 1)))))
     }
-    self.parked?.tracks[track].phase = .reading(key, isSkip: isSkip)
-    self.parked?.tracks[track].due = nil
+    tracks[track].phase = .reading(key, isSkip: isSkip)
+    tracks[track].due = nil
     effects.append(
       .read(
-        parked.tracks[track].id,
+        tracks[track].id,
         ReadRequest(
           from: first, countLimit: count, payloadByteLimit: step.policy.payloadByteLimit,
           expiredBefore: isSkip ? nil : expiryLimit(step), purpose: .deliver, ranges: state.ranges.prefix(count))))
@@ -111,23 +111,22 @@ extension Lane {
     if extent.count == 1, extent.payloadBytes > step.policy.payloadByteLimit {
       return failKeyByItself(key, extent, .payloadTooLarge, on: track, step, &effects)
     }
-    guard let lastDelivery = parked?.tracks[track].lastDelivery, let trackID = parked?.tracks[track].id else { return }
     let delivery = Delivery(
-      id: DeliveryID(lastDelivery + 1), source: .shard, extent: extent, attempt: head.attempts + 1, key: key)
-    parked?.tracks[track].lastDelivery = lastDelivery + 1
-    parked?.tracks[track].phase = .delivering(key, delivery)
-    parked?.tracks[track].due = step.now.monotonic.adding(milliseconds: step.policy.handlerTimeoutMilliseconds)
-    effects.append(.deliver(trackID, delivery))
+      id: DeliveryID(tracks[track].lastDelivery + 1), source: .shard, extent: extent, attempt: head.attempts + 1,
+      key: key)
+    tracks[track].lastDelivery += 1
+    tracks[track].phase = .delivering(key, delivery)
+    tracks[track].due = step.now.monotonic.adding(milliseconds: step.policy.handlerTimeoutMilliseconds)
+    effects.append(.deliver(tracks[track].id, delivery))
   }
 
   mutating func cancel(
     _ delivery: Delivery, of key: PartitionKeyHash, on track: Int, because cancellation: LanePhase.Cancellation,
     _ step: LaneStep, _ effects: inout [PollerEffect]
   ) {
-    guard let trackID = parked?.tracks[track].id else { return }
-    parked?.tracks[track].phase = .cancelling(key, delivery, cancellation)
-    parked?.tracks[track].due = nil
-    effects.append(.cancelHandler(trackID, delivery.id))
+    tracks[track].phase = .cancelling(key, delivery, cancellation)
+    tracks[track].due = nil
+    effects.append(.cancelHandler(tracks[track].id, delivery.id))
   }
 
   mutating func takeKey(
@@ -264,11 +263,10 @@ extension Lane {
     _ leaving: LanePhase.Leaving, of key: PartitionKeyHash, on track: Int, _ step: LaneStep,
     _ effects: inout [PollerEffect]
   ) {
-    guard let lastTicket = parked?.tracks[track].lastTicket, let trackID = parked?.tracks[track].id else { return }
-    parked?.tracks[track].lastTicket = lastTicket + 1
-    parked?.tracks[track].phase = .storingFailure(key, leaving, ticket: lastTicket + 1)
-    parked?.tracks[track].due = nil
-    effects.append(.storeFailure(trackID, leaving.order, ticket: lastTicket + 1))
+    tracks[track].lastTicket += 1
+    tracks[track].phase = .storingFailure(key, leaving, ticket: tracks[track].lastTicket)
+    tracks[track].due = nil
+    effects.append(.storeFailure(tracks[track].id, leaving.order, ticket: tracks[track].lastTicket))
   }
 
   /// The key's records before `end` are settled; `rest` more make its next batch, or the next piece of one that was

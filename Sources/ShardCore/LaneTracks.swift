@@ -42,7 +42,7 @@ extension Lane {
   }
 
   /// Redrives stand between deliveries: of the lane's own batches, and of its keys'.
-  var canRedrive: Bool { !redrives.isEmpty && !head.isFailing && !(parked?.isInFlight ?? false) }
+  var canRedrive: Bool { !redrives.isEmpty && !head.isFailing && !tracksAreInFlight }
 
   /// Whether redrives only wait for the tracks to be done. Where they wait for something else, that may in turn wait for
   /// the tracks.
@@ -50,6 +50,11 @@ extension Lane {
     guard !redrives.isEmpty, !head.isFailing, skipThrough == nil else { return false }
     if case .stopped = phase { return false }
     return true
+  }
+
+  var tracksAreInFlight: Bool {
+    for track in tracks.indices where tracks[track].isInFlight { return true }
+    return false
   }
 
   private func tracksMayStart(_ step: LaneStep) -> Bool {
@@ -60,12 +65,11 @@ extension Lane {
 
   /// Gives the keys that are due to tracks that are free, the longest due first; or takes them back.
   private mutating func assignTracks(_ step: LaneStep, _ effects: inout [PollerEffect]) {
-    guard let trackCount = parked?.tracks.count else { return }
+    guard !tracks.isEmpty else { return }
     let mayStart = tracksMayStart(step)
     var nextDue: MonotonicTime?
-    for track in 0..<trackCount {
-      guard let phase = parked?.tracks[track].phase else { continue }
-      switch phase {
+    for track in tracks.indices {
+      switch tracks[track].phase {
       case .ready(let key):
         // A key that was given up needs no permit.
         if !mayStart || isGivenUp(key) { release(track) }
@@ -75,23 +79,23 @@ extension Lane {
         break
       }
     }
-    for track in 0..<trackCount where parked?.tracks[track].phase == .idle {
+    for track in tracks.indices where tracks[track].isIdle {
       guard mayStart, let place = parked?.earliest(), let key = parked?.keys[place] else {
-        parked?.tracks[track].due = nil
+        tracks[track].due = nil
         continue
       }
       guard key.due <= step.now.monotonic else {
         // One of them wakes up for it.
-        parked?.tracks[track].due = nextDue == nil ? key.due : nil
+        tracks[track].due = nextDue == nil ? key.due : nil
         nextDue = key.due
         continue
       }
       parked?.touch(place) { $0.isWorkedOn = true }
-      parked?.tracks[track].due = nil
+      tracks[track].due = nil
       if isGivenUp(key.key) {
         readKey(key.key, on: track, isSkip: true, step, &effects)
       } else {
-        parked?.tracks[track].phase = .ready(key.key)
+        tracks[track].phase = .ready(key.key)
       }
     }
   }
@@ -105,9 +109,9 @@ extension Lane {
 
   /// The track lets go of its key.
   mutating func release(_ track: Int) {
-    guard let key = parked?.tracks[track].key else { return }
-    parked?.tracks[track].phase = .idle
-    parked?.tracks[track].due = nil
+    guard let key = tracks[track].key else { return }
+    tracks[track].phase = .idle
+    tracks[track].due = nil
     guard let place = parked?.place(of: key) else { return }
     parked?.touch(place) { key in
       key.isWorkedOn = false
@@ -120,7 +124,9 @@ extension Lane {
 
   /// The same for a track as `step` for the lane.
   mutating func step(track: Int, _ event: LaneEvent, _ step: LaneStep, _ effects: inout [PollerEffect]) {
-    guard let phase = parked?.tracks[track].phase else { return }
+    // A lane that was finished when it was opened has none.
+    guard tracks.indices.contains(track) else { return }
+    let phase = tracks[track].phase
     switch event {
     case .turnGiven:
       guard case .ready(let key) = phase else {
@@ -128,7 +134,7 @@ extension Lane {
       }
       readKey(key, on: track, isSkip: false, step, &effects)
     case .timerFired:
-      guard let due = parked?.tracks[track].due, due <= step.now.monotonic else { return }
+      guard let due = tracks[track].due, due <= step.now.monotonic else { return }
       switch phase {
       case .delivering(let key, let delivery): cancel(delivery, of: key, on: track, because: .deadline, step, &effects)
       case .failureRefused(let key, let leaving): storeFailure(leaving, of: key, on: track, step, &effects)
@@ -151,8 +157,8 @@ extension Lane {
       settleKey(key, upTo: leaving.order.extent.end, rest: leaving.rest, on: track, step)
     case .failureRefused(let refused):
       guard case .storingFailure(let key, let leaving, let ticket) = phase, ticket == refused else { return }
-      parked?.tracks[track].phase = .failureRefused(key, leaving)
-      parked?.tracks[track].due = step.now.monotonic.adding(milliseconds: step.limits.storeRetryMilliseconds)
+      tracks[track].phase = .failureRefused(key, leaving)
+      tracks[track].due = step.now.monotonic.adding(milliseconds: step.limits.storeRetryMilliseconds)
     case .parentsFinished, .shardChanged, .progressStored, .progressRefused, .pauseRequested, .resumeRequested,
       .retryRequested, .skipRequested, .keySkipRequested, .damageSkipRequested, .redriveRequested, .drainRequested,
       .stopRequested, .policyChanged, .reopened:
@@ -164,16 +170,16 @@ extension Lane {
 
   /// What an event of the whole lane means for its tracks.
   mutating func stepTracks(_ event: LaneEvent, _ step: LaneStep, _ effects: inout [PollerEffect]) {
-    guard let trackCount = parked?.tracks.count else { return }
+    guard !tracks.isEmpty else { return }
     switch event {
     case .stopRequested:
-      for track in 0..<trackCount {
-        switch parked?.tracks[track].phase {
-        case .delivering(let key, let delivery)?:
+      for track in tracks.indices {
+        switch tracks[track].phase {
+        case .delivering(let key, let delivery):
           cancel(delivery, of: key, on: track, because: .stop, step, &effects)
-        case .cancelling(let key, let delivery, .skip)?:
-          parked?.tracks[track].phase = .cancelling(key, delivery, .stop)
-        case .idle?, .ready?, .reading?, .cancelling?, .storingFailure?, .failureRefused?, nil: break
+        case .cancelling(let key, let delivery, .skip):
+          tracks[track].phase = .cancelling(key, delivery, .stop)
+        case .idle, .ready, .reading, .cancelling, .storingFailure, .failureRefused: break
         }
       }
     case .policyChanged: lookAgainAtWaits(step)
@@ -223,8 +229,8 @@ extension Lane {
       key.skipThrough = max(key.skipThrough ?? index, index)
       key.due = step.now.monotonic
     }
-    guard let track = parked?.tracks.firstIndex(where: { $0.key == key }) else { return }
-    if case .delivering(_, let delivery)? = parked?.tracks[track].phase {
+    guard let track = tracks.firstIndex(where: { $0.key == key }) else { return }
+    if case .delivering(_, let delivery) = tracks[track].phase {
       cancel(delivery, of: key, on: track, because: .skip, step, &effects)
     }
   }

@@ -1,26 +1,18 @@
 import StreamModel
 
-/// The parked keys of one lane, and the tracks that deliver them.
+/// The parked keys of one lane.
 ///
 /// What is parked and what is durable of it are kept apart: a key that changed is dirty until its change goes with the
 /// next progress, and under way until that progress is stored or refused.
 struct ParkedKeys: Hashable {
-  private(set) var keys: [ParkedKey] = []
-  private var places: [PartitionKeyHash: Int] = [:]
-  /// The same keys, for those who form batches.
-  private(set) var set = ParkedKeySet()
+  /// One element. An array because that is one reference with the meaning of a value: copying a lane, or looking at one
+  /// where it lies, then costs one count and not one for each list.
+  private var lists = [Lists()]
   /// Parked records that are not settled.
   private(set) var recordCount: UInt64 = 0
   /// Keys whose records are all settled and that no track works on.
   private(set) var emptyCount = 0
-  private var dirty: [PartitionKeyHash] = []
-  private var removed: Set<PartitionKeyHash> = []
-  private var underWay: [PartitionKeyHash] = []
-  private var removedUnderWay: Set<PartitionKeyHash> = []
-
-  var tracks: [KeyTrack] = []
-  /// The records that the last read kept out of the batch, from this place on: the checkpoint has not passed them.
-  private var met: [ParkedRecord] = []
+  /// Where those of `met` begin that the checkpoint has not passed.
   private var metStart = 0
   /// The key of the first record of the lane's own batch.
   var headKey: PartitionKeyHash?
@@ -31,7 +23,6 @@ struct ParkedKeys: Hashable {
 
   var count: Int { keys.count }
   var isEmpty: Bool { keys.isEmpty }
-  var isInFlight: Bool { tracks.contains(where: \.isInFlight) }
 
   func place(of key: PartitionKeyHash) -> Int? { places[key] }
 
@@ -218,5 +209,53 @@ struct ParkedKeys: Hashable {
     underWay.removeAll(keepingCapacity: true)
     for key in removedUnderWay where places[key] == nil { removed.insert(key) }
     removedUnderWay.removeAll()
+  }
+
+  // MARK: Lists
+
+  private struct Lists: Hashable {
+    var keys: [ParkedKey] = []
+    var places: [PartitionKeyHash: Int] = [:]
+    /// The same keys, for those who form batches.
+    var set = ParkedKeySet()
+    var dirty: [PartitionKeyHash] = []
+    var removed: Set<PartitionKeyHash> = []
+    var underWay: [PartitionKeyHash] = []
+    var removedUnderWay: Set<PartitionKeyHash> = []
+    /// The records that the last read kept out of the batch: the checkpoint has not passed those from `metStart` on.
+    var met: [ParkedRecord] = []
+  }
+
+  private(set) var keys: [ParkedKey] {
+    get { lists[0].keys }
+    _modify { yield &lists[0].keys }
+  }
+  private var places: [PartitionKeyHash: Int] {
+    get { lists[0].places }
+    _modify { yield &lists[0].places }
+  }
+  private(set) var set: ParkedKeySet {
+    get { lists[0].set }
+    _modify { yield &lists[0].set }
+  }
+  private var dirty: [PartitionKeyHash] {
+    get { lists[0].dirty }
+    _modify { yield &lists[0].dirty }
+  }
+  private var removed: Set<PartitionKeyHash> {
+    get { lists[0].removed }
+    _modify { yield &lists[0].removed }
+  }
+  private var underWay: [PartitionKeyHash] {
+    get { lists[0].underWay }
+    _modify { yield &lists[0].underWay }
+  }
+  private var removedUnderWay: Set<PartitionKeyHash> {
+    get { lists[0].removedUnderWay }
+    _modify { yield &lists[0].removedUnderWay }
+  }
+  private var met: [ParkedRecord] {
+    get { lists[0].met }
+    _modify { yield &lists[0].met }
   }
 }

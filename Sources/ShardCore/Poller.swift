@@ -6,7 +6,7 @@ public import StreamModel
 /// inside. The same events at the same times with the same random numbers give the same orders.
 public struct Poller: Hashable, Sendable {
   public let limits: PollerLimits
-  private var policies: [LanePolicy] = []
+  private var terms: [LaneTerms] = []
   private var rings: [ReadyRing] = []
   /// By mapping.
   private var doors: [Door] = []
@@ -15,7 +15,7 @@ public struct Poller: Hashable, Sendable {
   private var closingCount = 0
   var lanes: [Lane] = []
   /// By LaneID: which lane, or which track of it.
-  private var seats: [Seat] = []
+  private(set) var seats: [Seat] = []
   private var mappings: [Int] = []
   private var links: [ReadyLink] = []
   private var family = Family()
@@ -34,7 +34,7 @@ public struct Poller: Hashable, Sendable {
     case closed
   }
 
-  private struct Seat: Hashable {
+  struct Seat: Hashable {
     var lane: Int
     /// `nil`: the lane itself.
     var track: Int?
@@ -53,11 +53,11 @@ public struct Poller: Hashable, Sendable {
     precondition(
       policy.parking == nil || !policy.keepsWrites,
       "writes go with a checkpoint, and parked records are settled without one")
-    policies.append(policy)
+    terms.append(LaneTerms(policy, limits))
     rings.append(ReadyRing(permitLimit: policy.deliveriesInFlightLimit))
     doors.append(.open)
     busyLanesOfMapping.append(0)
-    return MappingID(policies.count - 1)
+    return MappingID(terms.count - 1)
   }
 
   /// Lanes with their tracks.
@@ -71,7 +71,9 @@ public struct Poller: Hashable, Sendable {
 
   func track(_ id: LaneID) -> KeyTrack? {
     let seat = seats[id.rawValue]
-    return seat.track.flatMap { lanes[seat.lane].parked?.tracks[$0] }
+    // A lane that was finished when it was opened has none.
+    guard let track = seat.track, lanes[seat.lane].tracks.indices.contains(track) else { return nil }
+    return lanes[seat.lane].tracks[track]
   }
 
   /// Deliveries of the mapping in flight, with the reads that lead to them.
@@ -148,14 +150,14 @@ public struct Poller: Hashable, Sendable {
 
   private mutating func open(_ opening: LaneOpening, _ now: Now, _ effects: inout [PollerEffect]) {
     let mapping = opening.mapping.rawValue
-    precondition(policies.indices.contains(mapping), "a mapping is added before its lanes")
+    precondition(terms.indices.contains(mapping), "a mapping is added before its lanes")
     precondition(opening.parents.count <= 20, "a shard has two parents of ten lanes each at most")
     let unfinished = opening.parents.filter { parent in
       precondition(seats.indices.contains(parent.rawValue), "the lanes of parent shards are opened first")
       return !laneState(parent).isFinishDurable
     }
     let id = LaneID(seats.count)
-    let trackCount = opening.trackCount(policies[mapping])
+    let trackCount = opening.trackCount(terms[mapping].policy)
     for track in 0...trackCount {
       family.add(unfinishedParents: track == 0 ? unfinished : [])
       mappings.append(mapping)
@@ -165,12 +167,12 @@ public struct Poller: Hashable, Sendable {
     }
     lanes.append(
       Lane(
-        id: id, opening: opening, hasUnfinishedParents: !unfinished.isEmpty, policy: policies[mapping],
+        id: id, opening: opening, hasUnfinishedParents: !unfinished.isEmpty, policy: terms[mapping].policy,
         trackCount: trackCount, now: now))
     let index = seats[id.rawValue].lane
     lanes[index].goOn(laneStep(id, now, 0), &effects)
     lanes[index].followTracks(laneStep(id, now, 0), &effects)
-    follow(id, wasBusy: false, heldPermit: false, now)
+    follow(id, index, since: LaneStanding())
     giveTurns(mapping, now, &effects)
   }
 
@@ -189,45 +191,41 @@ public struct Poller: Hashable, Sendable {
   ) {
     let seat = seats[lane.rawValue]
     let index = seat.lane
-    let wasBusy = lanes[index].isBusy
-    let heldPermit = lanes[index].phase.holdsPermit
-    let wasFinished = lanes[index].isFinishDurable
+    let former = lanes[index].standing()
     if let track = seat.track {
       lanes[index].step(track: track, event, laneStep(lane, now, jitter), &effects)
     } else {
       lanes[index].step(event, laneStep(lane, now, jitter), &effects)
     }
     let id = lanes[index].id
-    follow(id, wasBusy: wasBusy, heldPermit: heldPermit, now)
-    if !wasFinished, lanes[index].isFinishDurable { freeChildren(of: id, now, &effects) }
+    let isFinished = follow(id, index, since: former)
+    if isFinished, !former.isFinishDurable { freeChildren(of: id, now, &effects) }
   }
 
-  /// Brings permits, ring and timers in line with what the lane now is.
-  private mutating func follow(_ id: LaneID, wasBusy: Bool, heldPermit: Bool, _ now: Now) {
-    let index = seats[id.rawValue].lane
+  /// Brings permits, ring and timers in line with what the lane now is. Whether its end is durable.
+  @discardableResult
+  private mutating func follow(_ id: LaneID, _ index: Int, since former: LaneStanding) -> Bool {
     let mapping = mappings[id.rawValue]
-    let isBusy = lanes[index].isBusy
-    if isBusy != wasBusy {
-      busyLaneCount += isBusy ? 1 : -1
-      busyLanesOfMapping[mapping] += isBusy ? 1 : -1
+    let standing = lanes[index].standing()
+    if standing.isBusy != former.isBusy {
+      busyLaneCount += standing.isBusy ? 1 : -1
+      busyLanesOfMapping[mapping] += standing.isBusy ? 1 : -1
     }
-    let holdsPermit = lanes[index].phase.holdsPermit
-    if holdsPermit != heldPermit { rings[mapping].permitsInUse += holdsPermit ? 1 : -1 }
-    link(id.rawValue, isReady: lanes[index].phase == .ready, mapping)
-    if let due = lanes[index].due { timers.want(due, lane: id.rawValue) }
-    if let trackCount = lanes[index].parked?.tracks.count {
-      for track in 0..<trackCount { followTrack(track, of: index, seat: id.rawValue + 1 + track, mapping) }
-    }
+    if standing.holdsPermit != former.holdsPermit { rings[mapping].permitsInUse += standing.holdsPermit ? 1 : -1 }
+    link(id.rawValue, isReady: standing.isReady, mapping)
+    if let due = standing.due { timers.want(due, lane: id.rawValue) }
+    for track in 0..<standing.trackCount { followTrack(track, of: index, seat: id.rawValue + 1 + track, mapping) }
+    return standing.isFinishDurable
   }
 
   private mutating func followTrack(_ track: Int, of lane: Int, seat: Int, _ mapping: Int) {
-    guard let state = lanes[lane].parked?.tracks[track] else { return }
-    if state.holdsPermit != seats[seat].holdsPermit {
-      seats[seat].holdsPermit = state.holdsPermit
-      rings[mapping].permitsInUse += state.holdsPermit ? 1 : -1
+    let holdsPermit = lanes[lane].tracks[track].holdsPermit
+    if holdsPermit != seats[seat].holdsPermit {
+      seats[seat].holdsPermit = holdsPermit
+      rings[mapping].permitsInUse += holdsPermit ? 1 : -1
     }
-    link(seat, isReady: state.isReady, mapping)
-    if let due = state.due { timers.want(due, lane: seat) }
+    link(seat, isReady: lanes[lane].tracks[track].isReady, mapping)
+    if let due = lanes[lane].tracks[track].due { timers.want(due, lane: seat) }
   }
 
   private mutating func link(_ seat: Int, isReady: Bool, _ mapping: Int) {
@@ -286,14 +284,14 @@ public struct Poller: Hashable, Sendable {
   private mutating func change(
     _ mapping: Int, to policy: LanePolicy, _ now: Now, _ effects: inout [PollerEffect]
   ) {
-    precondition(policies.indices.contains(mapping), "a mapping is added before it is changed")
+    precondition(terms.indices.contains(mapping), "a mapping is added before it is changed")
     precondition(policy.batchSize >= 1, "a batch has at least one record")
     precondition(policy.deliveriesInFlightLimit >= 1, "a mapping may deliver one batch at a time at least")
     guard !isDrained else { return }
-    let keepsWrites = policies[mapping].keepsWrites
-    policies[mapping] = policy
+    var policy = policy
     // That is the handler's, not a setting.
-    policies[mapping].keepsWrites = keepsWrites
+    policy.keepsWrites = terms[mapping].policy.keepsWrites
+    terms[mapping] = LaneTerms(policy, limits)
     rings[mapping].permitLimit = policy.deliveriesInFlightLimit
     tellLanes(of: mapping, .policyChanged, now, &effects)
   }
@@ -336,8 +334,7 @@ public struct Poller: Hashable, Sendable {
   private func laneStep(_ lane: LaneID, _ now: Now, _ jitter: UInt64) -> LaneStep {
     let mapping = mappings[lane.rawValue]
     return LaneStep(
-      policy: policies[mapping], limits: limits, now: now, jitter: jitter,
-      isDraining: isDraining || doors[mapping] != .open)
+      terms: terms[mapping], now: now, jitter: jitter, isDraining: isDraining || doors[mapping] != .open)
   }
 }
 

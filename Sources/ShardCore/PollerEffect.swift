@@ -26,7 +26,7 @@ public enum PollerEffect: Hashable, Sendable {
   /// until one is stored. Only for policies that keep writes.
   case keepWrites(LaneID, DeliveryID)
   case storeProgress(LaneID, LaneProgress, revision: UInt64)
-  case storeFailure(LaneID, FailureOrder, ticket: UInt64)
+  indirect case storeFailure(LaneID, FailureOrder, ticket: UInt64)
   /// A redriven entry was processed: take it off the list. Carried out by the store; a refusal leaves the entry there.
   /// With a policy that keeps writes it leaves the list with them.
   case settleRedrive(LaneID, entry: UInt64, succeeded: Bool)

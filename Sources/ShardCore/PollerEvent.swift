@@ -92,7 +92,7 @@ public enum DeliveryAnswer: Hashable, Sendable {
 /// Things that happened, as the poller hears of them.
 public enum PollerEvent: Hashable, Sendable {
   /// Opens the lane whose id is the number of lanes so far.
-  case laneOpened(LaneOpening)
+  indirect case laneOpened(LaneOpening)
   /// The shard has more records than before, or was closed.
   case shardChanged(LaneID)
   case readAnswered(LaneID, ReadAnswer)
@@ -121,7 +121,7 @@ public enum PollerEvent: Hashable, Sendable {
   /// Deliver a failure entry again, between two batches of the lane, in the order of these requests.
   case redriveRequested(LaneID, Redrive)
   /// The mapping has other settings from now on.
-  case policyChanged(MappingID, LanePolicy)
+  indirect case policyChanged(MappingID, LanePolicy)
   /// Start nothing new for this mapping, let what is in flight end, store progress, then say `mappingClosed`. With
   /// `isStopping`, cancel what is in flight.
   case mappingCloseRequested(MappingID, isStopping: Bool)

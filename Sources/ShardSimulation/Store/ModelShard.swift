@@ -3,11 +3,9 @@ import StreamModel
 
 /// A shard of the simulated store: its records as times and sizes.
 struct ModelShard {
-  private(set) var arrivals: [Int64] = []
-  private(set) var payloads: [Int] = []
-  private(set) var poison: [Bool] = []
-  /// By record: its kind and its key, as ``LaneSelection`` reads them.
-  private(set) var tags: [UInt8] = []
+  /// One element: an array is one reference with the meaning of a value, and a shard is looked at so often that a count
+  /// for each list would be felt.
+  private var lists = [Records()]
   /// The first record that retention has left.
   private(set) var base = 0
   var isClosed = false
@@ -17,14 +15,32 @@ struct ModelShard {
   private(set) var hashKeys = HashKeyRange.all
   private(set) var createdAtSeconds: UInt64 = 0
 
-  var end: Int { arrivals.count }
+  /// By record.
+  private struct Records: Hashable {
+    var arrivals: [Int64] = []
+    var payloads: [Int] = []
+    var poison: [Bool] = []
+    var tags: [UInt8] = []
+  }
+
+  private var records: Records {
+    get { lists[0] }
+    _modify { yield &lists[0] }
+  }
+
+  var end: Int { lists[0].arrivals.count }
+  var arrivals: [Int64] { lists[0].arrivals }
+  var payloads: [Int] { lists[0].payloads }
+  var poison: [Bool] { lists[0].poison }
+  /// Kind and key of each record, as ``LaneSelection`` reads them.
+  var tags: [UInt8] { lists[0].tags }
 
   /// A new shard in the buffers of a former one.
   mutating func open(_ hashKeys: HashKeyRange, parents: (Int, Int), createdAtSeconds: UInt64) {
-    arrivals.removeAll(keepingCapacity: true)
-    payloads.removeAll(keepingCapacity: true)
-    poison.removeAll(keepingCapacity: true)
-    tags.removeAll(keepingCapacity: true)
+    records.arrivals.removeAll(keepingCapacity: true)
+    records.payloads.removeAll(keepingCapacity: true)
+    records.poison.removeAll(keepingCapacity: true)
+    records.tags.removeAll(keepingCapacity: true)
     base = 0
     isClosed = false
     isCorrupted = false
@@ -35,10 +51,10 @@ struct ModelShard {
 
   /// The arrival is that of the record before if the clock has stepped back since.
   mutating func append(arrival: Int64, payload: Int, isPoison: Bool, tag: UInt8 = 0) {
-    arrivals.append(max(arrival, arrivals.last ?? .min))
-    payloads.append(payload)
-    poison.append(isPoison)
-    tags.append(tag)
+    records.arrivals.append(max(arrival, arrivals.last ?? .min))
+    records.payloads.append(payload)
+    records.poison.append(isPoison)
+    records.tags.append(tag)
   }
 
   /// Retention takes so many records from the head.
@@ -50,7 +66,7 @@ struct ModelShard {
   }
 
   mutating func heal() {
-    for place in poison.indices { poison[place] = false }
+    for place in records.poison.indices { records.poison[place] = false }
     isCorrupted = false
   }
 

@@ -37,8 +37,10 @@ extension World {
     let answer: ReadAnswer
     if isFaulty, random.chance(scenario.unavailable) {
       answer = .unavailable
+    } else if let early = lanes[lane].earlyAnswer {
+      answer = early
     } else {
-      answer = lanes[lane].earlyAnswer ?? self.answer(lanes[lane].request, lane)
+      answer = self.answer(lanes[lane].request, lane)
     }
     lanes[lane].isReading = false
     lanes[lane].earlyAnswer = nil

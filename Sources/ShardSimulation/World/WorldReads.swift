@@ -51,12 +51,13 @@ extension World {
     }
   }
 
-  func answer(_ request: ReadRequest, _ lane: Int) -> ReadAnswer {
-    let shard = store.shards[lanes[lane].shard]
+  /// (`mutating` without changing anything: otherwise the whole world is copied for it.)
+  mutating func answer(_ request: ReadRequest, _ lane: Int) -> ReadAnswer {
+    let shard = lanes[lane].shard
     guard lanes[lane].blocksByKey else {
-      return shard.answer(request, lanes[lane].selection, scanLimit: scenario.scanLimit)
+      return store.shards[shard].answer(request, lanes[lane].selection, scanLimit: scenario.scanLimit)
     }
-    return shard.answerByKey(request, lanes[lane].selection, scanLimit: scenario.scanLimit)
+    return store.shards[shard].answerByKey(request, lanes[lane].selection, scanLimit: scenario.scanLimit)
   }
 
   func bit(_ lane: Int) -> UInt64 { 1 << UInt64(lane) }
