@@ -47,11 +47,14 @@ let package = Package(
     .target(name: "StreamModel", swiftSettings: strict),
     .target(name: "ShardCore", dependencies: ["StreamModel"], swiftSettings: common),
     .target(name: "EventPattern", dependencies: ["StreamModel"], swiftSettings: strict),
-    .target(name: "StreamStore", dependencies: ["StreamModel", "LMDB", "Locks", "CXXHash"], swiftSettings: strict),
+    .target(name: "TableChanges", dependencies: ["StreamModel", "EventPattern"], swiftSettings: strict),
+    .target(
+      name: "StreamStore", dependencies: ["StreamModel", "TableChanges", "LMDB", "Locks", "CXXHash"],
+      swiftSettings: strict),
     .target(
       name: "StreamRuntime",
       dependencies: [
-        "StreamModel", "ShardCore", "EventPattern", "StreamStore", "Locks",
+        "StreamModel", "ShardCore", "EventPattern", "TableChanges", "StreamStore", "Locks",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
       ],
@@ -59,22 +62,22 @@ let package = Package(
     .target(
       name: "LambdaRuntime",
       dependencies: [
-        "CSpawn", "StreamModel", "Locks",
+        "CSpawn", "StreamModel", "TableChanges", "Locks",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: strict),
     .target(
       name: "Destinations",
       dependencies: [
-        "StreamModel", "StreamStore", "StreamRuntime", "LambdaRuntime",
+        "StreamModel", "TableChanges", "StreamStore", "StreamRuntime", "LambdaRuntime",
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
       ],
       swiftSettings: strict),
     .target(
       name: "Sluice",
       dependencies: [
-        "StreamModel", "ShardCore", "ShardPlan", "EventPattern", "StreamStore", "StreamRuntime", "LambdaRuntime",
-        "Destinations", "Locks",
+        "StreamModel", "ShardCore", "ShardPlan", "EventPattern", "TableChanges", "StreamStore", "StreamRuntime",
+        "LambdaRuntime", "Destinations", "Locks",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
@@ -98,7 +101,7 @@ let package = Package(
       name: "SluiceCommand",
       dependencies: [
         "SluiceService", "Sluice", "ShardSimulation", "ShardPlan", "EventPattern", "LambdaRuntime", "StreamRuntime",
-        "StreamModel",
+        "StreamModel", "TableChanges",
         "StreamStore", "Locks",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
@@ -114,10 +117,13 @@ let package = Package(
       ],
       swiftSettings: common),
     .testTarget(name: "StreamModelTests", dependencies: ["StreamModel"], swiftSettings: common),
+    .testTarget(name: "TableChangesTests", dependencies: ["TableChanges", "StreamModel"], swiftSettings: common),
     .testTarget(name: "EventPatternTests", dependencies: ["EventPattern", "StreamModel"], swiftSettings: common),
     .testTarget(
       name: "LambdaRuntimeTests",
-      dependencies: ["LambdaRuntime", "StreamModel", "Locks", .product(name: "Logging", package: "swift-log")],
+      dependencies: [
+        "LambdaRuntime", "TableChanges", "StreamModel", "Locks", .product(name: "Logging", package: "swift-log"),
+      ],
       swiftSettings: common),
     .testTarget(
       name: "DestinationsTests",

@@ -55,7 +55,7 @@ public struct HTTPDestination: FailureDestination {
       "sluice-object-key": key.description,
     ]
     let payload = includesPayload ? documents.event(of: entry) : nil
-    request.body = .bytes(ByteBuffer(bytes: documents.document(for: entry.summary).encoded(payload: payload)))
+    request.body = .bytes(ByteBuffer(bytes: documents.document(for: entry).encoded(payload: payload)))
     let response: HTTPClientResponse
     do {
       response = try await client.execute(request, timeout: .milliseconds(timeoutMilliseconds))

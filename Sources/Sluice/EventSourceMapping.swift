@@ -113,9 +113,12 @@ public struct EventSourceMapping: Hashable, Sendable {
   /// `unstoredBatchLimit` for handlers in other processes: a batch takes them long enough for the store to keep up.
   public static let unstoredBatchLimitOfProcesses = 8
 
-  /// Everything about this mapping that breaks a rule, all at once.
-  var problems: [String] {
+  /// Everything about this mapping that breaks a rule, all at once, if its stream is of this kind.
+  func problems(of source: MappedStream) -> [String] {
     var problems: [String] = []
+    if source.kind == .dynamodb, case .atTimestamp = startingPosition {
+      problems.append("startingPosition: Unsupported starting position for arn type: \(source.arn)")
+    }
     if name.isEmpty { problems.append("name is empty: a mapping needs a name to keep its progress under") }
     if !MappingParameter.batchSize.range.contains(batch.limit) {
       problems.append("batch.limit is \(batch.limit): allowed are 1 to 10,000")
@@ -141,7 +144,7 @@ public struct EventSourceMapping: Hashable, Sendable {
       problems.append("timeout is \(timeout): allowed are 1 ms to one day")
     }
     do {
-      _ = try EventFilter(filters, source: .kinesis)
+      _ = try EventFilter(filters, source: source.filterSource)
     } catch {
       problems += error.problems.map(\.description)
     }
@@ -180,15 +183,20 @@ public struct EventSourceMapping: Hashable, Sendable {
   }
 
   /// What an event holds besides its records and its state.
-  private var envelopeByteCount: Int {
+  private func envelopeByteCount(of source: MappedStream) -> Int {
     guard tumblingWindow > .zero else { return EventWriter.envelopeByteCount }
-    return EventWriter.envelopeByteCount + EventWriter.windowByteCount(for: EventIdentity(), stream: stream)
+    return EventWriter.envelopeByteCount
+      + EventWriter.windowByteCount(
+        for: source.identity, stream: source.name, kind: source.kind, createdAt: source.createdAt)
   }
 
+  /// The same in the units of the core, for a Kinesis stream.
+  public var policy: LanePolicy { policy(for: MappedStream(name: stream)) }
+
   /// The same in the units of the core.
-  public var policy: LanePolicy {
+  func policy(for source: MappedStream) -> LanePolicy {
     var policy = LanePolicy(
-      batchSize: batch.limit, payloadByteLimit: Self.eventByteLimit - envelopeByteCount,
+      batchSize: batch.limit, payloadByteLimit: Self.eventByteLimit - envelopeByteCount(of: source),
       windowMilliseconds: batch.window.inMilliseconds, tumblingWindowMilliseconds: tumblingWindow.inMilliseconds,
       maximumRetryAttempts: retry.attempts, maximumRecordAgeMilliseconds: retry.recordAge?.inMilliseconds,
       bisectsBatchOnError: retry.bisects,

@@ -72,7 +72,10 @@ public struct StreamProcessor: Service {
     let poller = StreamPoller(store: store, seed: generator.next(), logger: logger)
     defer { poller.close() }
     do {
-      for (mapping, handler) in plans { try await poller.add(try mapping.plan(handler)) }
+      for (mapping, handler) in plans {
+        let stream = try store.catalog().stream(named: mapping.stream)
+        try await poller.add(try mapping.plan(handler, on: stream))
+      }
     } catch {
       // Mappings that were added before this one run already.
       await poller.drain(isStopping: true)
@@ -114,11 +117,14 @@ public struct StreamProcessor: Service {
         problems.append(
           "mapping \(mapping.name): tumblingWindow is \(mapping.tumblingWindow): its handler must take windows")
       }
-      problems += mapping.problems.map { "mapping \(mapping.name): \($0)" }
+      let stream = catalog.stream(named: mapping.stream)
+      problems += mapping.problems(of: MappedStream(stream, name: mapping.stream)).map {
+        "mapping \(mapping.name): \($0)"
+      }
       if !names.insert(mapping.name).inserted {
         problems.append("mapping \(mapping.name): the name is used twice, and progress is kept under it")
       }
-      if catalog.stream(named: mapping.stream) == nil {
+      if stream == nil {
         problems.append("mapping \(mapping.name): stream \(mapping.stream) does not exist: create it first")
       }
     }
@@ -147,20 +153,16 @@ public struct MappingProblems: Error, Hashable, Sendable, CustomStringConvertibl
 }
 
 extension EventSourceMapping {
-  func plan(_ handler: any BatchHandler) throws(PatternError) -> MappingPlan {
-    let identity = EventIdentity()
+  func plan(_ handler: any BatchHandler, on info: StreamInfo?) throws(PatternError) -> MappingPlan {
+    let source = MappedStream(info, name: stream)
     var plan = MappingPlan(
-      name: name, stream: stream, start: startingPosition, policy: policy, handler: handler,
-      recordOverhead: EventWriter.recordOverhead(for: identity, stream: stream), retryRules: retry.rules,
-      destination: destinationPlan(identity))
+      name: name, stream: stream, start: startingPosition, policy: policy(for: source), handler: handler,
+      recordOverhead: source.sizing, retryRules: retry.rules, destination: destinationPlan(source.identity))
     plan.parallelizationFactor = parallelizationFactor
     plan.countsEvents = countsEvents
     plan.parameters = parameters
     guard !filters.isEmpty else { return plan }
-    let filter = try EventFilter(filters, source: .kinesis)
-    let constants = KinesisConstants(
-      eventSourceARN: identity.streamARN(stream), region: identity.region, roleARN: identity.roleARN)
-    plan.makeSelection = { FilterSelection(EventMatcher(filter, constants: constants)) }
+    plan.makeSelection = source.selection(try EventFilter(filters, source: source.filterSource))
     return plan
   }
 }

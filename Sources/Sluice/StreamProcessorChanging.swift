@@ -6,14 +6,14 @@ import StreamStore
 extension StreamProcessor {
   /// Adds a mapping and starts it; one that was closed goes on where it stood.
   public func add(_ mapping: EventSourceMapping, to handler: any BatchHandler) async throws {
-    try await runningPoller().add(try checked(mapping).plan(handler))
+    try await runningPoller().add(try plan(mapping, handler))
   }
 
   /// Gives a mapping that runs other settings and another handler. Windows, waits and limits are looked at again now; what
   /// is in flight or frozen stays as it is. The stream, the filters and the number of lanes must be as they were: change
   /// those with ``close(_:)`` and ``add(_:to:)``.
   public func change(_ mapping: EventSourceMapping, to handler: any BatchHandler) async throws {
-    try await runningPoller().change(try checked(mapping).plan(handler))
+    try await runningPoller().change(try plan(mapping, handler))
   }
 
   /// Ends what is in flight of a mapping, stores its progress, and runs it no more. After ``drainLimit`` handlers in
@@ -29,7 +29,8 @@ extension StreamProcessor {
       throw PollerError.noSuchStream(mapping: mapping.name, stream: mapping.stream)
     }
     let former = try store.catalog().mapping(named: mapping.name).flatMap { MappingSettings(decoding: $0.settings) }
-    var settings = MappingSettings(stream: stream.number, policy: mapping.policy)
+    let policy = mapping.policy(for: MappedStream(stream, name: stream.name))
+    var settings = MappingSettings(stream: stream.number, policy: policy)
     settings.parameters = mapping.parameters
     settings.isConfigured = isConfigured
     if let former { settings.inherit(from: former) }
@@ -52,10 +53,13 @@ extension StreamProcessor {
     return poller
   }
 
-  private func checked(_ mapping: EventSourceMapping) throws -> EventSourceMapping {
-    guard mapping.problems.isEmpty else {
-      throw MappingProblems(problems: mapping.problems.map { "mapping \(mapping.name): \($0)" })
+  /// Throws what breaks a rule.
+  private func plan(_ mapping: EventSourceMapping, _ handler: any BatchHandler) throws -> MappingPlan {
+    let stream = try store.catalog().stream(named: mapping.stream)
+    let problems = mapping.problems(of: MappedStream(stream, name: mapping.stream))
+    guard problems.isEmpty else {
+      throw MappingProblems(problems: problems.map { "mapping \(mapping.name): \($0)" })
     }
-    return mapping
+    return try mapping.plan(handler, on: stream)
   }
 }

@@ -39,6 +39,9 @@ public struct CalendarTime: Hashable, Sendable {
   /// `2026-09-17T12:50:01Z`
   public var withSeconds: String { "\(date)T\(time(separator: ":"))Z" }
 
+  /// `2026-09-17T12:50:01.123`, as the label of a table's stream.
+  public var withoutZone: String { String(withMilliseconds.dropLast()) }
+
   private static func digits(_ value: Int, _ count: Int = 2) -> String {
     let text = String(value)
     return String(repeating: "0", count: max(0, count - text.utf8.count)) + text

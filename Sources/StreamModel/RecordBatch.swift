@@ -64,13 +64,21 @@ public struct RecordBatch: Sendable {
 public struct BatchOrigin: Hashable, Sendable {
   /// The name of the stream.
   public var stream: String
+  public var kind: StreamKind
+  /// When the stream was made: part of its name on AWS where it holds the changes of a table.
+  public var streamCreatedAt: WallTime
   public var shard: ShardNumber
   public var shardCreatedAtSeconds: UInt64
   /// 1 for the first delivery of this batch, then one more with each retry.
   public var attempt: Int
 
-  public init(stream: String, shard: ShardNumber, shardCreatedAtSeconds: UInt64, attempt: Int) {
+  public init(
+    stream: String, kind: StreamKind = .kinesis, streamCreatedAt: WallTime = .zero, shard: ShardNumber,
+    shardCreatedAtSeconds: UInt64, attempt: Int
+  ) {
     self.stream = stream
+    self.kind = kind
+    self.streamCreatedAt = streamCreatedAt
     self.shard = shard
     self.shardCreatedAtSeconds = shardCreatedAtSeconds
     self.attempt = attempt

@@ -70,8 +70,8 @@ final class LaneRunner: Sendable {
       shard: place.shard.shard, slot: UInt8(place.slot), hashKeys: hashKeys)
     var state = State(handling: mapping.handling.withLock { $0 }, history: history, historyExtent: failing)
     state.buffer.selection = place.selection(mapping.makeSelection)
-    state.buffer.origin = BatchOrigin(
-      stream: mapping.streamName, shard: place.shard.shard, shardCreatedAtSeconds: shardCreatedAtSeconds, attempt: 0)
+    state.buffer.origin = mapping.origin(
+      of: place.shard.shard, createdAtSeconds: shardCreatedAtSeconds, attempt: 0)
     self.state = Mutex(state)
   }
 
@@ -267,9 +267,7 @@ final class LaneRunner: Sendable {
 
   /// The records to deliver. From here until `running` is cleared, cancelling the delivery cancels the task.
   private func invocation(for delivery: Delivery) -> (Invocation, Handling)? {
-    let origin = BatchOrigin(
-      stream: mapping.streamName, shard: shard.shard, shardCreatedAtSeconds: shardCreatedAtSeconds,
-      attempt: delivery.attempt)
+    let origin = mapping.origin(of: shard.shard, createdAtSeconds: shardCreatedAtSeconds, attempt: delivery.attempt)
     switch delivery.source {
     case .shard, .windowEnd:
       let (found, isCancelled) = state.withLock { state -> ((Invocation, Handling)?, Bool) in

@@ -3,6 +3,7 @@ import Locks
 import Logging
 import ShardCore
 import StreamModel
+import StreamStore
 
 /// How batches are handed over: what of a mapping can change between two deliveries of a lane.
 struct Handling: Sendable {
@@ -15,7 +16,7 @@ struct Handling: Sendable {
 /// What all lanes of one mapping share. Immutable, but for the handling that new lanes begin with.
 final class MappingRunner: Sendable {
   let name: String
-  let streamName: String
+  let stream: StreamInfo
   /// What lanes that are opened from now on begin with; each lane has its own.
   let handling: Mutex<Handling>
   /// The handler writes to tables. It stays so for as long as the mapping runs.
@@ -34,14 +35,14 @@ final class MappingRunner: Sendable {
   let logger: Logger
 
   init(
-    name: String, streamName: String, handling: Handling, source: any LaneSource,
+    name: String, stream: StreamInfo, handling: Handling, source: any LaneSource,
     unstoredWrites: UnstoredWrites, retryRules: RetryRuleMatcher?,
     makeSelection: (@Sendable () -> any RecordSelecting)?, metrics: MappingMetrics,
     courier: FailureCourier? = nil, lastResult: LastResult = .none,
     filterExamples: FilterExamples = FilterExamples(), logger: Logger
   ) {
     self.name = name
-    self.streamName = streamName
+    self.stream = stream
     self.keepsWrites = handling.handler is any TransactionalBatchHandler
     self.unstoredWrites = unstoredWrites
     self.handling = Mutex(handling)
@@ -53,6 +54,13 @@ final class MappingRunner: Sendable {
     self.lastResult = ResultRegister(lastResult)
     self.filterExamples = FilterExampleRegister(filterExamples)
     self.logger = logger
+  }
+
+  /// Where a batch of one of the stream's shards comes from.
+  func origin(of shard: ShardNumber, createdAtSeconds: UInt64, attempt: Int) -> BatchOrigin {
+    BatchOrigin(
+      stream: stream.name, kind: stream.kind, streamCreatedAt: stream.createdAt, shard: shard,
+      shardCreatedAtSeconds: createdAtSeconds, attempt: attempt)
   }
 
   /// A failure entry is durable.

@@ -49,11 +49,18 @@ public struct FilterSelection: RecordSelecting {
   }
 
   public mutating func verdict(on record: borrowing RecordView) -> SelectionVerdict {
-    switch matcher.verdict(on: record) {
-    case .matched: .taken
-    case .tooManyCombinations: .undecided
-    case .notMatched: .filteredOut
-    case .notJSON(let fault): .notJSON(fault)
+    SelectionVerdict(matcher.verdict(on: record))
+  }
+}
+
+extension SelectionVerdict {
+  /// What a filter makes of a record.
+  init(_ verdict: FilterVerdict) {
+    switch verdict {
+    case .matched: self = .taken
+    case .tooManyCombinations: self = .undecided
+    case .notMatched: self = .filteredOut
+    case .notJSON(let fault): self = .notJSON(fault)
     }
   }
 }

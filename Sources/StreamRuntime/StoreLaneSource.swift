@@ -8,8 +8,8 @@ struct StoreLaneSource: LaneSource {
   let store: StreamStore
   let mapping: MappingInfo
   let stream: StreamInfo
-  /// What one record adds to the encoded event, in bytes, beyond its data in base64 and its key.
-  let recordOverhead: Int
+  /// How large a record is in the encoded event.
+  let recordOverhead: RecordSizing
   /// Records beyond the batch that a read brings along: a busy lane then cuts some batches out of memory.
   let readAhead: ReadAheadBudget
   /// Which records are taken; `nil`: all are.
@@ -182,7 +182,8 @@ struct StoreLaneSource: LaneSource {
     if var selection = chosen {
       var buffer = LaneBuffer()
       buffer.origin = BatchOrigin(
-        stream: stream.name, shard: shard.shard, shardCreatedAtSeconds: info.createdAtSeconds, attempt: 0)
+        stream: stream.name, kind: stream.kind, streamCreatedAt: stream.createdAt, shard: shard.shard,
+        shardCreatedAtSeconds: info.createdAtSeconds, attempt: 0)
       let request = ReadRequest(
         from: extent.first, through: extent.last, countLimit: extent.count, payloadByteLimit: .max, expiredBefore: nil,
         purpose: .deliver)

@@ -16,8 +16,8 @@ public struct MappingPlan: Sendable {
   public var handler: any BatchHandler
   /// Called instead of `handler` in tumbling windows. `nil`: the handler itself, if it is one for windows.
   public var windowHandler: (any WindowedBatchHandler)?
-  /// What one record adds to the encoded event, in bytes, beyond its data in base64 and its key.
-  public var recordOverhead: Int
+  /// How large a record is in the encoded event.
+  public var recordOverhead: RecordSizing
   /// What some failures lead to; the core's part of it is in the policy.
   public private(set) var retryRules: RetryRuleMatcher?
   /// Makes the selection of each lane: which records are delivered. `nil`: all are.
@@ -31,7 +31,7 @@ public struct MappingPlan: Sendable {
 
   public init(
     name: String, stream: String, start: StartingPosition, policy: LanePolicy, handler: any BatchHandler,
-    recordOverhead: Int, retryRules: [RetryRule] = [],
+    recordOverhead: RecordSizing, retryRules: [RetryRule] = [],
     makeSelection: (@Sendable () -> any RecordSelecting)? = nil, destination: DestinationPlan? = nil
   ) {
     self.name = name
@@ -164,7 +164,7 @@ public final class StreamPoller: Sendable {
       FailureCourier($0, of: info, stream, in: store, metrics: metrics, seed: seed, clock: clock, logger: logger)
     }
     let runner = MappingRunner(
-      name: plan.name, streamName: plan.stream, handling: plan.handling,
+      name: plan.name, stream: stream, handling: plan.handling,
       source: StoreLaneSource(
         store: store, mapping: info, stream: stream, recordOverhead: plan.recordOverhead,
         readAhead: readAhead, makeSelection: plan.makeSelection, progressIsPatient: plan.policy.progressIsPatient,

@@ -1,4 +1,5 @@
 public import StreamModel
+import TableChanges
 
 /// Records on their way into a stream. Filled on the producer's thread, where records are checked, routed to shards and
 /// packed, so that the writer only copies.
@@ -70,6 +71,7 @@ final class AppendBody: @unchecked Sendable {
     key: UnsafeRawBufferPointer, data: UnsafeRawBufferPointer, explicitHashKey: HashKey?, keyIsValid: Bool
   ) throws(StoreError) {
     try unsafe check(key: key, dataByteCount: data.count, keyIsValid: keyIsValid)
+    if routing.kind == .dynamodb { try unsafe check(change: data) }
     var slot = 0
     if slabs.count > 1 {
       slot = unsafe routing.slot(of: explicitHashKey ?? HashKey(partitionKeyBytes: key))
@@ -132,6 +134,15 @@ final class AppendBody: @unchecked Sendable {
       let record = unsafe packed.baseAddress.unsafelyUnwrapped + offset
       unsafe body(record)
       unsafe offset += RecordHeader(at: record).byteCount
+    }
+  }
+
+  /// A stream of changes takes nothing else.
+  private func check(change: UnsafeRawBufferPointer) throws(StoreError) {
+    do {
+      try unsafe ChangeRecord.check(RawSpan(_unsafeBytes: change))
+    } catch {
+      throw .invalid(.init(field: error.field, value: error.value, rule: error.rule, position: count))
     }
   }
 

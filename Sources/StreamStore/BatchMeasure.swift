@@ -5,7 +5,7 @@ public import StreamModel
 public struct BatchMeasure: Hashable, Sendable {
   /// Records from the given position on. Zero only at the end of the run.
   public var count = 0
-  /// What they add to the encoded event; see ``payloadByteCount(of:overhead:)``.
+  /// What they add to the encoded event; see ``payloadByteCount(of:sizing:)``.
   public var payloadBytes = 0
   /// The count or the payload limit, or a tumbling window, ended the batch. If not, the run did.
   public var isFull = false
@@ -19,7 +19,7 @@ public struct BatchMeasure: Hashable, Sendable {
   /// Measures the batch that begins at `position`, 0 ... run.count. One record is given even if it is above the payload
   /// limit. Costs a few nanoseconds a record.
   public static func measure(
-    _ run: RecordRun, from position: Int, countLimit: Int, payloadByteLimit: Int, recordOverheadBytes: Int,
+    _ run: RecordRun, from position: Int, countLimit: Int, payloadByteLimit: Int, recordOverheadBytes: RecordSizing,
     expiredBefore: WallTime?, cut: WindowCut = .none
   ) -> BatchMeasure {
     var measure = BatchMeasure()
@@ -32,7 +32,7 @@ public struct BatchMeasure: Hashable, Sendable {
       end = beyond
     }
     for place in position..<end {
-      let size = unsafe payloadByteCount(of: run.address(at: place), overhead: recordOverheadBytes)
+      let size = unsafe payloadByteCount(of: run.address(at: place), sizing: recordOverheadBytes)
       if measure.payloadBytes + size > payloadByteLimit && measure.count > 0 {
         measure.isFull = true
         break
@@ -55,13 +55,14 @@ public struct BatchMeasure: Hashable, Sendable {
     lastExpiredArrival = run.arrival(at: fresh - 1)
   }
 
-  /// What the packed record at `address` adds to an event in JSON: its data in base64, its partition key escaped, and
-  /// `overhead` for everything else.
+  /// What the packed record at `address` adds to an event in JSON: its data in base64 or as it is, its partition key
+  /// escaped, and the overhead for everything else.
   @inline(__always)
-  static func payloadByteCount(of address: UnsafeRawPointer, overhead: Int) -> Int {
+  static func payloadByteCount(of address: UnsafeRawPointer, sizing: RecordSizing) -> Int {
     let header = unsafe RecordHeader(at: address)
+    guard !sizing.takesDataAsItIs else { return sizing.overhead + header.dataByteCount }
     let key = unsafe UnsafeRawBufferPointer(start: address + header.keyOffset, count: header.keyByteCount)
-    return unsafe overhead + (header.dataByteCount + 2) / 3 * 4 + escapedByteCount(of: key)
+    return unsafe sizing.overhead + (header.dataByteCount + 2) / 3 * 4 + escapedByteCount(of: key)
   }
 
   /// The bytes of `text` as a JSON string without its quotes: `"` and `\` and the five short escapes take two bytes,

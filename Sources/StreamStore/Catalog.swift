@@ -14,6 +14,7 @@ public struct StreamInfo: Hashable, Sendable {
   public var nextShard: ShardNumber
   /// Nothing can be put any more, and the records are being removed.
   public var isBeingDeleted: Bool
+  public var kind = StreamKind.kinesis
 }
 
 /// A shard, open or closed.
@@ -161,6 +162,7 @@ public final class Routing: Sendable {
   public let stream: StreamNumber
   public let streamName: String
   public let recordByteLimit: Int
+  public let kind: StreamKind
   /// Ordered by hash key, without gaps once the stream is complete.
   public let shards: [ShardInfo]
   let version: UInt64
@@ -169,6 +171,7 @@ public final class Routing: Sendable {
     self.stream = stream.number
     self.streamName = stream.name
     self.recordByteLimit = stream.recordByteLimit
+    self.kind = stream.kind
     self.shards = shards.sorted { $0.hashKeys.first < $1.hashKeys.first }
     self.version = version
   }

@@ -10,6 +10,11 @@ extension StreamInfo {
     writer.write(UInt32(recordByteLimit))
     writer.write(nextShard.rawValue)
     writer.write(isBeingDeleted)
+    // What was made before there were kinds ends here.
+    switch kind {
+    case .kinesis: break
+    case .dynamodb: writer.write(Self.dynamodb)
+    }
     return writer.bytes
   }
 
@@ -19,7 +24,13 @@ extension StreamInfo {
       number: number, name: try reader.readText(), retentionMilliseconds: try reader.read(),
       createdAt: try reader.readTime(), recordByteLimit: Int(try reader.read(UInt32.self)),
       nextShard: ShardNumber(try reader.read()), isBeingDeleted: try reader.readFlag())
+    if !reader.isAtEnd {
+      guard try reader.read(UInt8.self) == Self.dynamodb else { throw reader.damaged }
+      kind = .dynamodb
+    }
   }
+
+  private static let dynamodb: UInt8 = 1
 }
 
 extension ShardInfo {

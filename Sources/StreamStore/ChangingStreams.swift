@@ -12,7 +12,7 @@ extension StoreWriter {
     let stream = StreamInfo(
       number: StreamNumber(draft.counters.nextStream), name: new.name,
       retentionMilliseconds: new.retentionMilliseconds, createdAt: draft.now, recordByteLimit: new.recordByteLimit,
-      nextShard: ShardNumber(UInt32(new.shardCount)), isBeingDeleted: false)
+      nextShard: ShardNumber(UInt32(new.shardCount)), isBeingDeleted: false, kind: new.kind)
     draft.counters.nextStream += 1
     let shards = HashKeyRange.evenly(new.shardCount).enumerated().map { position, range in
       ShardInfo(

@@ -28,7 +28,8 @@ extension StreamStore {
   /// Takes the memory of `recycling` when nobody else holds it. Throws ``StoreError/corruptedBlock(_:firstIndex:)`` only
   /// if the damaged block is the first; otherwise what stands before it is given.
   public func read(
-    _ address: ShardAddress, from: RecordIndex, countLimit: Int, payloadByteLimit: Int, recordOverheadBytes: Int,
+    _ address: ShardAddress, from: RecordIndex, countLimit: Int, payloadByteLimit: Int,
+    recordOverheadBytes: RecordSizing,
     expiredBefore: WallTime? = nil, cut: WindowCut = .none, readAheadBytes: Int = 1 << 20,
     recycling: consuming RecordRun? = nil
   ) throws(StoreError) -> ShardRead {

@@ -43,17 +43,20 @@ public struct NewStream: Hashable, Sendable {
   public var retentionMilliseconds: Int64
   /// 1 B to 10 MiB.
   public var recordByteLimit: Int
+  public var kind: StreamKind
 
   public static let greatestRecordByteLimit = 10 << 20
   public static let greatestShardCount = 65_536
 
   public init(
-    name: String, shardCount: Int = 1, retentionMilliseconds: Int64 = 24 * 3_600_000, recordByteLimit: Int = 1 << 20
+    name: String, shardCount: Int = 1, retentionMilliseconds: Int64 = 24 * 3_600_000, recordByteLimit: Int = 1 << 20,
+    kind: StreamKind = .kinesis
   ) {
     self.name = name
     self.shardCount = shardCount
     self.retentionMilliseconds = retentionMilliseconds
     self.recordByteLimit = recordByteLimit
+    self.kind = kind
   }
 }
 

@@ -19,7 +19,7 @@ struct ConformanceTests {
 
   @Test("cases", arguments: examples)
   func example(_ example: Example) async throws {
-    let trial = try Trial(example.settings)
+    let trial = try Trial(example.settings, example.kind)
     do {
       try await run(example, on: trial)
     } catch {

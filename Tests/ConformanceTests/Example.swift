@@ -1,4 +1,5 @@
 import Foundation
+import StreamModel
 import Testing
 
 /// One case of `docs/conformance.md`: what is set up, and what must happen then, line by line.
@@ -6,6 +7,8 @@ struct Example: Sendable, CustomTestStringConvertible {
   var title: String
   var line: Int
   var settings: [String] = []
+  /// What its stream is to the handler.
+  var kind = StreamKind.kinesis
   var steps: [Step] = []
 
   var testDescription: String { "\(title) (line \(line))" }
@@ -95,6 +98,7 @@ extension Example {
       switch line {
       case "restart": steps.append(.act(.restart))
       case "split": steps.append(.act(.split))
+      case "table": kind = .dynamodb
       case "start": steps.append(.act(.start))
       case "nothing": steps.append(.expect("nothing"))
       default: throw UnreadableExample(description: "what is this")

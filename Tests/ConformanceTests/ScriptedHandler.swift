@@ -24,8 +24,13 @@ final class ScriptedHandler: BatchHandler {
     import base64, json, os, sys, time
 
     for line in sys.stdin:
-        records = [record["kinesis"] for record in json.loads(line)["Records"]]
-        texts = [base64.b64decode(record["data"]).rstrip(b"\\0").decode().split("/")[-1] for record in records]
+        event = json.loads(line)["Records"]
+        if event[0]["eventSource"] == "aws:dynamodb":
+            records = [{"sequenceNumber": record["dynamodb"]["SequenceNumber"]} for record in event]
+            texts = [record["dynamodb"]["NewImage"]["text"]["S"].split("/")[-1] for record in event]
+        else:
+            records = [record["kinesis"] for record in event]
+            texts = [base64.b64decode(record["data"]).rstrip(b"\\0").decode().split("/")[-1] for record in records]
         script = json.load(open("script.json"))
         hit = script["times"] > 0 and any(word in texts for word in script["words"])
         if hit:
@@ -103,7 +108,11 @@ final class ScriptedHandler: BatchHandler {
 extension RecordBatch {
   /// What each record holds; a large one is filled up with zeros.
   var texts: [String] {
-    (0..<count).map { String(decoding: self[$0].dataBytes.prefix { $0 != 0 }, as: UTF8.self) }
+    (0..<count).map { position in
+      let text = String(decoding: self[position].dataBytes.prefix { $0 != 0 }, as: UTF8.self)
+      guard let attribute = text.firstRange(of: #""text":{"S":""#) else { return text }
+      return String(text[attribute.upperBound...].prefix { $0 != "\"" })
+    }
   }
 }
 

@@ -20,13 +20,13 @@ final class Trial {
   private var invocationLimit = Int.max
   private var failuresSeen: UInt64 = 0
 
-  init(_ settings: [String]) throws {
+  init(_ settings: [String], _ kind: StreamKind) throws {
     folder = FileManager.default.temporaryDirectory.appending(path: "sluice-conformance-\(UUID())")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     configuration = try ConfigurationReader.read(
       """
       streams:
-        - { name: orders, shards: 1, recordLimit: 10MiB }
+        - { name: orders, kind: \(kind.rawValue), shards: 1, recordLimit: 10MiB }
       functions:
         - { name: check, command: [python3, handler.py], protocol: lines, concurrency: 10, timeout: 3s }
       mappings:
@@ -42,7 +42,7 @@ final class Trial {
     let clock = clock
     options.now = { clock.now.wall }
     store = try StreamStore.open(at: folder.appending(path: "store").path, options: options)
-    _ = try store.performBlocking(.createStream(NewStream(name: "orders", recordByteLimit: 10 << 20)))
+    _ = try store.performBlocking(.createStream(NewStream(name: "orders", recordByteLimit: 10 << 20, kind: kind)))
     handler = try ScriptedHandler(
       in: folder, concurrency: 10, reportsItemFailures: configuration.mappings[0].reportsItemFailures)
   }
@@ -119,7 +119,8 @@ final class Trial {
     let poller = StreamPoller(
       store: store, seed: 1, clock: { clock.now }, logger: Logger(label: "trial") { _ in SwiftLogNoOpLogHandler() })
     clock.observe { [weak poller] in poller?.clockWasSet() }
-    var plan = try EventSourceMapping(configuration.mappings[0], configuration.functions[0]).plan(handler)
+    var plan = try EventSourceMapping(configuration.mappings[0], configuration.functions[0]).plan(
+      handler, on: store.catalog().stream(named: "orders"))
     // The waits of the document are those in the middle of the spread.
     plan.policy.retryBackoff.jitterPercent = 0
     plan.policy.systemBackoff.jitterPercent = 0
@@ -129,13 +130,24 @@ final class Trial {
 
   private func put(_ texts: [String]) async throws {
     for text in texts {
-      var request = AppendRequest(to: try store.routing(of: "orders"))
+      let routing = try store.routing(of: "orders")
+      var request = AppendRequest(to: routing)
       let parts = text.split(separator: "/")
       // With `big`, an event beyond what a handler can take.
       let padding = text.word == "big" ? [UInt8](repeating: 0, count: 5 << 20) : []
-      try request.add(partitionKey: parts.count == 2 ? String(parts[0]) : "key", data: Array(text.utf8) + padding)
+      let key = parts.count == 2 ? String(parts[0]) : "key"
+      let data = routing.kind == .dynamodb ? Self.change(text, of: key) : Array(text.utf8) + padding
+      try request.add(partitionKey: key, data: data)
       _ = try await store.append(request)
     }
+  }
+
+  /// An item with this text is new: in it as an attribute, so that filters can ask for it.
+  private static func change(_ text: String, of key: String) -> [UInt8] {
+    let image = #"{"id":{"S":"\#(key)"},"text":{"S":"\#(text)"}}"#
+    return Array(
+      #"{"eventName":"INSERT","dynamodb":{"Keys":{"id":{"S":"\#(key)"}},"NewImage":\#(image),"StreamViewType":"NEW_IMAGE"}}"#
+        .utf8)
   }
 
   private func lanesOfStream() throws -> [ShardAddress] {

@@ -25,7 +25,7 @@ struct DestinationTests {
       at: stage.folder.appending(path: "a"), withIntermediateDirectories: true)
     let file = try await destination.accept(stage.entry)
     #expect(file == "\(path)/\(stage.documents.key(for: stage.entry.summary))")
-    let expected = stage.documents.document(for: stage.entry.summary).encoded(
+    let expected = stage.documents.document(for: stage.entry).encoded(
       payload: stage.documents.event(of: stage.entry))
     #expect(try Data(contentsOf: URL(filePath: file)) == Data(expected))
     #expect(try await destination.accept(stage.entry) == file)
@@ -54,6 +54,32 @@ struct DestinationTests {
     let text = try String(contentsOfFile: file, encoding: .utf8)
     #expect(!text.contains("payload"))
     #expect(text.contains(#""batchSize":2"#))
+  }
+
+  @Test("of a table's changes: the sequence numbers, the name and the event that the function got")
+  func changes() async throws {
+    func change(_ number: String) -> String {
+      #"{"eventName":"INSERT","dynamodb":{"Keys":{"id":{"S":"a"}},\#(number)"StreamViewType":"KEYS_ONLY"}}"#
+    }
+    let stage = try EntryStage(
+      .dynamodb, [change(""), change(#""SequenceNumber":"4000000000000000012345","#)])
+    let file = try await DirectoryDestination(path: stage.folder.path, documents: stage.documents).accept(stage.entry)
+    let document = try #require(
+      try JSONSerialization.jsonObject(with: Data(contentsOf: URL(filePath: file))) as? [String: Any])
+    let block = try #require(document["DDBStreamBatchInfo"] as? [String: Any])
+    let seconds = "\(stage.entry.summary.shardCreatedAtSeconds)"
+    #expect(block["startSequenceNumber"] as? String == seconds + String(repeating: "0", count: 20))
+    #expect(block["endSequenceNumber"] as? String == "4000000000000000012345")
+    let arn = try #require(block["streamArn"] as? String)
+    #expect(arn.hasPrefix("arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/20"))
+    let payload = try #require(document["payload"] as? String)
+    let event = try #require(try JSONSerialization.jsonObject(with: Data(payload.utf8)) as? [String: Any])
+    let records = try #require(event["Records"] as? [[String: Any]])
+    #expect(records.map { $0["eventSourceARN"] as? String } == [arn, arn])
+    #expect(
+      records.map { ($0["dynamodb"] as? [String: Any])?["SequenceNumber"] as? String } == [
+        block["startSequenceNumber"] as? String, "4000000000000000012345",
+      ])
   }
 
   struct Answer: CustomTestStringConvertible {
@@ -104,7 +130,7 @@ struct DestinationTests {
       #expect(request.headers["content-type"] == "application/json")
       #expect(request.headers["sluice-document-id"] == key.documentID)
       #expect(request.headers["sluice-object-key"] == key.description)
-      let expected = stage.documents.document(for: stage.entry.summary).encoded(
+      let expected = stage.documents.document(for: stage.entry).encoded(
         payload: stage.documents.event(of: stage.entry))
       #expect(request.body == expected)
     }
@@ -184,7 +210,7 @@ private final class EntryStage: Sendable {
   let entry: FailureEntry
   let documents: EntryDocuments
 
-  init() throws {
+  init(_ kind: StreamKind = .kinesis, _ texts: [String] = ["a", "b"]) throws {
     folder = FileManager.default.temporaryDirectory.appending(path: "sluice-destinations-\(UUID())")
     let path = folder.appending(path: "data").path
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -193,11 +219,11 @@ private final class EntryStage: Sendable {
     options.mapBytes = 1 << 28
     let store = try StreamStore.open(at: path, options: options)
     defer { store.close() }
-    guard case .stream(let stream) = try store.performBlocking(.createStream(NewStream(name: "orders"))),
+    guard case .stream(let stream) = try store.performBlocking(.createStream(NewStream(name: "orders", kind: kind))),
       case .mapping(let mapping) = try store.performBlocking(.storeMapping(name: "m", settings: []))
     else { preconditionFailure("creating answers with what was created") }
     var request = AppendRequest(to: try store.routing(of: "orders"))
-    for text in ["a", "b"] { try request.add(partitionKey: "k", data: Array(text.utf8)) }
+    for text in texts { try request.add(partitionKey: "k", data: Array(text.utf8)) }
     _ = try store.appendBlocking(request)
     let address = ShardAddress(stream: stream.number, shard: ShardNumber(0))
     guard

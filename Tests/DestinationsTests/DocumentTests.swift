@@ -14,7 +14,7 @@ struct DocumentTests {
       approximateInvokeCount: 1, response: .functionError,
       timestamp: WallTime(milliseconds: 1_789_649_401_123),
       batch: FailureDocument.BatchInfo(
-        shape: .kinesis, shardID: "shardId-000000000000", startSequenceNumber: "496", endSequenceNumber: "497",
+        kind: .kinesis, shardID: "shardId-000000000000", startSequenceNumber: "496", endSequenceNumber: "497",
         firstArrival: WallTime(milliseconds: 1_789_649_399_456),
         lastArrival: WallTime(milliseconds: 1_789_649_399_456), batchSize: 1,
         streamARN: "arn:aws:kinesis:us-east-1:000000000000:stream/S"))
@@ -47,7 +47,7 @@ struct DocumentTests {
   func dynamodb() {
     let text = Self.text(
       Self.example {
-        $0.batch.shape = .dynamodb
+        $0.batch.kind = .dynamodb
         $0.batch.streamARN = "arn:aws:dynamodb:us-east-1:000000000000:table/T/stream/2026-09-17T12:49:54.528"
       })
     let end = [

@@ -50,6 +50,32 @@ struct ConfigurationTests {
     #expect(try ConfigurationReader.read(fileAt: nil, overrides: .init()).configuration == Configuration())
   }
 
+  @Test("a stream of changes: its filters are about changes, and it has no AT_TIMESTAMP")
+  func changes() throws {
+    func text(_ line: String) -> String {
+      """
+      mappings:
+        - stream: orders
+          function: book
+          \(line)
+      functions: [{ name: book, command: [python3] }]
+      streams: [{ name: orders, kind: dynamodb }]
+      """
+    }
+    let pattern = #"FilterCriteria: { Filters: [ { Pattern: '{"dynamodb":{"NewImage":{"s":{"S":["paid"]}}}}' } ] }"#
+    let configuration = try read(text(pattern))
+    #expect(configuration.stream(named: "orders")?.kind == .dynamodb)
+    #expect(configuration.mappings[0].filters.count == 1)
+    let plain = #"FilterCriteria: { Filters: [ { Pattern: '{"dynamodb":["plain"]}' } ] }"#
+    #expect(problems(text(plain)).count == 1 && problems(mapping(plain)).isEmpty)
+    #expect(
+      problems(text("StartingPosition: AT_TIMESTAMP\n    StartingPositionTimestamp: 1")).contains {
+        $0.contains(
+          "Unsupported starting position for arn type: arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream")
+      })
+    #expect(problems("streams: [{ name: orders, kind: queue }]").count == 1)
+  }
+
   @Test("the example is read as its author meant it")
   func example() throws {
     let configuration = try ConfigurationReader.read(fileAt: file("example.yaml"), overrides: .init()).configuration

@@ -2,28 +2,28 @@ public import LambdaRuntime
 import StreamModel
 import StreamRuntime
 public import StreamStore
+import TableChanges
 
 /// Makes the documents of one mapping's failure entries: everything that Lambda says and an entry does not.
 public struct EntryDocuments: Sendable {
-  public var shape: EventShape
   public var identity: EventIdentity
   /// The name of the function that the mapping calls.
   public var function: String
   /// The id of the mapping, in the form of a UUID.
   public let mappingID: String
+  private let stream: StreamInfo
   private let streamARN: String
   private let writer: EventWriter
 
   public init(
-    mapping: MappingInfo, stream: StreamInfo, function: String, shape: EventShape = .kinesis,
-    identity: EventIdentity = EventIdentity()
+    mapping: MappingInfo, stream: StreamInfo, function: String, identity: EventIdentity = EventIdentity()
   ) {
-    self.shape = shape
+    self.stream = stream
     self.identity = identity
     self.function = function
     mappingID = Self.mappingID(of: mapping)
-    streamARN = identity.streamARN(stream.name)
-    writer = EventWriter(identity: identity, stream: stream.name)
+    streamARN = identity.streamARN(stream.name, stream.kind, createdAt: stream.createdAt)
+    writer = EventWriter(identity: identity, stream: stream.name, kind: stream.kind, createdAt: stream.createdAt)
   }
 
   /// The same for as long as the mapping is in its store.
@@ -31,7 +31,9 @@ public struct EntryDocuments: Sendable {
     NameUUID.make("mapping \(mapping.name) \(mapping.createdAt.milliseconds)")
   }
 
-  public func document(for entry: FailureSummary) -> FailureDocument {
+  public func document(for failure: FailureEntry) -> FailureDocument {
+    let entry = failure.summary
+    let (first, last) = sequenceNumbers(of: failure)
     // Behind the attempts that led here stand those of redrives that failed.
     let attempts = entry.history.dropLast(entry.redrives)
     return FailureDocument(
@@ -40,8 +42,8 @@ public struct EntryDocuments: Sendable {
       approximateInvokeCount: entry.attempts, response: response(to: attempts.last, entry.condition),
       timestamp: entry.createdAt,
       batch: FailureDocument.BatchInfo(
-        shape: shape, shardID: shardID(of: entry), startSequenceNumber: number(entry.firstIndex, of: entry),
-        endSequenceNumber: number(entry.lastIndex, of: entry), firstArrival: entry.firstArrival,
+        kind: stream.kind, shardID: shardID(of: entry), startSequenceNumber: first, endSequenceNumber: last,
+        firstArrival: entry.firstArrival,
         lastArrival: entry.lastArrival, batchSize: entry.count, streamARN: streamARN),
       window: entry.window.map {
         .init(bounds: $0.bounds, isFinal: $0.isFinal, isTerminatedEarly: $0.isTerminatedEarly)
@@ -50,9 +52,7 @@ public struct EntryDocuments: Sendable {
 
   /// The event that the function would get with all records of the entry.
   public func event(of entry: FailureEntry) -> [UInt8] {
-    let origin = BatchOrigin(
-      stream: writer.stream, shard: entry.summary.address.shard,
-      shardCreatedAtSeconds: entry.summary.shardCreatedAtSeconds, attempt: 1)
+    let origin = origin(of: entry.summary)
     var buffer = EventBuffer()
     let records =
       entry.records.count > 0
@@ -91,6 +91,26 @@ public struct EntryDocuments: Sendable {
   }
 
   private func shardID(of entry: FailureSummary) -> String { entry.address.shard.description }
+
+  private func origin(of entry: FailureSummary) -> BatchOrigin {
+    BatchOrigin(
+      stream: stream.name, kind: stream.kind, streamCreatedAt: stream.createdAt, shard: entry.address.shard,
+      shardCreatedAtSeconds: entry.shardCreatedAtSeconds, attempt: 1)
+  }
+
+  /// Those of its first and last record, as their events say them.
+  private func sequenceNumbers(of failure: FailureEntry) -> (first: String, last: String) {
+    let entry = failure.summary
+    guard stream.kind == .dynamodb, failure.records.count > 0 else {
+      return (number(entry.firstIndex, of: entry), number(entry.lastIndex, of: entry))
+    }
+    let batch = RecordBatch(
+      origin: origin(of: entry), run: failure.records, range: 0..<failure.records.count)
+    func text(_ position: Int) -> String {
+      ChangeSequenceNumber.text(of: batch[position].data, batch.sequenceNumber(at: position))
+    }
+    return (text(0), text(batch.count - 1))
+  }
 
   private func number(_ index: RecordIndex, of entry: FailureSummary) -> String {
     SequenceNumber(shardCreatedAtSeconds: entry.shardCreatedAtSeconds, shard: entry.address.shard, index: index)

@@ -1,4 +1,4 @@
-public import LambdaRuntime
+import LambdaRuntime
 public import StreamModel
 
 /// What a destination is told about a batch that left its lane without success, in the JSON that Lambda sends.
@@ -44,7 +44,7 @@ public struct FailureDocument: Hashable, Sendable {
 
   /// Which records they are.
   public struct BatchInfo: Hashable, Sendable {
-    public var shape: EventShape
+    public var kind: StreamKind
     public var shardID: String
     public var startSequenceNumber: String
     public var endSequenceNumber: String
@@ -54,10 +54,10 @@ public struct FailureDocument: Hashable, Sendable {
     public var streamARN: String
 
     public init(
-      shape: EventShape, shardID: String, startSequenceNumber: String, endSequenceNumber: String,
+      kind: StreamKind, shardID: String, startSequenceNumber: String, endSequenceNumber: String,
       firstArrival: WallTime, lastArrival: WallTime, batchSize: Int, streamARN: String
     ) {
-      self.shape = shape
+      self.kind = kind
       self.shardID = shardID
       self.startSequenceNumber = startSequenceNumber
       self.endSequenceNumber = endSequenceNumber
@@ -104,7 +104,7 @@ public struct FailureDocument: Hashable, Sendable {
     }
     json.raw(#","timestamp":"#)
     json.text(CalendarTime(timestamp).withMilliseconds)
-    json.raw(batch.shape == .kinesis ? #","KinesisBatchInfo":{"# : #","DDBStreamBatchInfo":{"#)
+    json.raw(batch.kind == .kinesis ? #","KinesisBatchInfo":{"# : #","DDBStreamBatchInfo":{"#)
     json.raw(#""shardId":"#)
     json.text(batch.shardID)
     if window?.isFinal != true {
@@ -136,7 +136,7 @@ public struct FailureDocument: Hashable, Sendable {
   /// DynamoDB's arrivals are whole seconds.
   private func arrival(_ moment: WallTime) -> String {
     let time = CalendarTime(moment)
-    return batch.shape == .kinesis ? time.withMilliseconds : time.withSeconds
+    return batch.kind == .kinesis ? time.withMilliseconds : time.withSeconds
   }
 }
 

@@ -1,21 +1,21 @@
 /// A place in a JSON text that moves forward value by value. Everything it passes is checked to be JSON, whether
 /// anybody wants the value or not: a record with one bad byte behind the last field that a pattern asks for is not JSON.
-struct JSONCursor: ~Escapable {
+package struct JSONCursor: ~Escapable {
   /// Arrays and objects in one another. Deeper texts are refused, so that nobody's data overflows our stack.
-  static let nestingLimit = 1_000
+  package static let nestingLimit = 1_000
 
-  let bytes: RawSpan
-  private(set) var position = 0
+  package let bytes: RawSpan
+  package private(set) var position = 0
   private var depth = 0
 
   @_lifetime(copy bytes)
-  init(_ bytes: RawSpan) {
+  package init(_ bytes: RawSpan) {
     self.bytes = bytes
   }
 
   /// The first byte of the next value or punctuation, behind white space.
   @inline(__always) @_lifetime(self: copy self)
-  mutating func peek() throws(JSONFault) -> UInt8 {
+  package mutating func peek() throws(JSONFault) -> UInt8 {
     if position < bytes.byteCount {
       let byte = byte(at: position)
       if byte > 0x20 { return byte }
@@ -36,11 +36,11 @@ struct JSONCursor: ~Escapable {
 
   /// Passes the punctuation that ``peek()`` has just shown.
   @inline(__always) @_lifetime(self: copy self)
-  mutating func advance() { position &+= 1 }
+  package mutating func advance() { position &+= 1 }
 
   /// Only white space may follow.
   @_lifetime(self: copy self)
-  mutating func expectEnd() throws(JSONFault) {
+  package mutating func expectEnd() throws(JSONFault) {
     while position < bytes.byteCount {
       let byte = byte(at: position)
       guard byte == 0x20 || byte == 0x0a || byte == 0x0d || byte == 0x09 else { throw fault(.textBehindValue) }
@@ -50,7 +50,7 @@ struct JSONCursor: ~Escapable {
 
   /// Passes the opening bracket that ``peek()`` has just shown.
   @inline(__always) @_lifetime(self: copy self)
-  mutating func enter() throws(JSONFault) {
+  package mutating func enter() throws(JSONFault) {
     guard depth < Self.nestingLimit else { throw fault(.nestedTooDeeply) }
     depth &+= 1
     position &+= 1
@@ -58,14 +58,14 @@ struct JSONCursor: ~Escapable {
 
   /// Passes the closing bracket that ``peek()`` has just shown.
   @inline(__always) @_lifetime(self: copy self)
-  mutating func leave() {
+  package mutating func leave() {
     depth &-= 1
     position &+= 1
   }
 
   /// Behind the opening brace: is there a member? Passes the brace if there is none.
   @inline(__always) @_lifetime(self: copy self)
-  mutating func hasFirst(until closing: UInt8) throws(JSONFault) -> Bool {
+  package mutating func hasFirst(until closing: UInt8) throws(JSONFault) -> Bool {
     guard try peek() == closing else { return true }
     leave()
     return false
@@ -73,7 +73,7 @@ struct JSONCursor: ~Escapable {
 
   /// Behind a member or an element: is there another? Passes the comma or the closing bracket.
   @inline(__always) @_lifetime(self: copy self)
-  mutating func hasNext(until closing: UInt8) throws(JSONFault) -> Bool {
+  package mutating func hasNext(until closing: UInt8) throws(JSONFault) -> Bool {
     let byte = try peek()
     if byte == JSONByte.comma {
       position &+= 1
@@ -86,7 +86,7 @@ struct JSONCursor: ~Escapable {
 
   /// The key of the next member. Passes the colon.
   @inline(__always) @_lifetime(self: copy self)
-  mutating func key() throws(JSONFault) -> JSONString {
+  package mutating func key() throws(JSONFault) -> JSONString {
     guard try peek() == JSONByte.quote else { throw fault(.unexpectedByte) }
     let key = try string()
     guard try peek() == JSONByte.colon else { throw fault(.unexpectedByte) }
@@ -96,7 +96,7 @@ struct JSONCursor: ~Escapable {
 
   /// The string that begins with the quote that ``peek()`` has just shown.
   @inline(__always) @_lifetime(self: copy self)
-  mutating func string() throws(JSONFault) -> JSONString {
+  package mutating func string() throws(JSONFault) -> JSONString {
     position &+= 1
     let start = position
     var hasEscapes = false
@@ -122,7 +122,7 @@ struct JSONCursor: ~Escapable {
 
   /// The number that begins where ``peek()`` has just looked.
   @inline(__always) @_lifetime(self: copy self)
-  mutating func number() throws(JSONFault) -> Range<Int> {
+  package mutating func number() throws(JSONFault) -> Range<Int> {
     let start = position
     if byte(at: position) == JSONByte.minus { position &+= 1 }
     guard position < bytes.byteCount else { throw fault(.endsEarly) }
@@ -148,7 +148,7 @@ struct JSONCursor: ~Escapable {
 
   /// `true`, `false` or `null`, whichever begins with `byte`, which ``peek()`` has just shown.
   @_lifetime(self: copy self)
-  mutating func word(_ byte: UInt8) throws(JSONFault) -> JSONWord {
+  package mutating func word(_ byte: UInt8) throws(JSONFault) -> JSONWord {
     guard let word = JSONWord(firstByte: byte) else { throw fault(.unexpectedByte) }
     for letter in word.text.utf8 {
       guard position < bytes.byteCount else { throw fault(.endsEarly) }
@@ -160,7 +160,7 @@ struct JSONCursor: ~Escapable {
 
   /// Passes the value whose first byte ``peek()`` has just shown.
   @inline(__always) @_lifetime(self: copy self)
-  mutating func skipValue(_ first: UInt8) throws(JSONFault) {
+  package mutating func skipValue(_ first: UInt8) throws(JSONFault) {
     if first == JSONByte.openBrace || first == JSONByte.openBracket {
       try skipContainer(first)
     } else {
@@ -169,7 +169,7 @@ struct JSONCursor: ~Escapable {
   }
 
   @inline(__always) @_lifetime(self: copy self)
-  mutating func skipScalar(_ first: UInt8) throws(JSONFault) {
+  package mutating func skipScalar(_ first: UInt8) throws(JSONFault) {
     if first == JSONByte.quote {
       _ = try string()
     } else if first == JSONByte.minus || JSONByte.isDigit(first) {
@@ -217,7 +217,7 @@ struct JSONCursor: ~Escapable {
   func fault(_ kind: JSONFault.Kind) -> JSONFault { JSONFault(kind: kind, offset: position) }
 
   @inline(__always)
-  func byte(at offset: Int) -> UInt8 {
+  package func byte(at offset: Int) -> UInt8 {
     unsafe bytes.unsafeLoad(fromUncheckedByteOffset: offset, as: UInt8.self)
   }
 

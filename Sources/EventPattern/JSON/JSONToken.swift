@@ -1,16 +1,16 @@
 /// The inside of a string in a JSON text: where it is, and whether it must be decoded before it can be compared.
-struct JSONString {
-  var start: Int
-  var end: Int
-  var hasEscapes: Bool
+package struct JSONString {
+  package var start: Int
+  package var end: Int
+  package var hasEscapes: Bool
 
   @inline(__always)
-  var count: Int { end &- start }
-  var range: Range<Int> { start..<end }
+  package var count: Int { end &- start }
+  package var range: Range<Int> { start..<end }
 }
 
 /// The three values that are words.
-enum JSONWord: Hashable, Sendable {
+package enum JSONWord: Hashable, Sendable {
   case `true`
   case `false`
   case null
@@ -34,23 +34,23 @@ enum JSONWord: Hashable, Sendable {
 }
 
 /// The bytes that mean something in JSON.
-enum JSONByte {
-  static let quote = UInt8(ascii: "\"")
-  static let backslash = UInt8(ascii: "\\")
-  static let comma = UInt8(ascii: ",")
-  static let colon = UInt8(ascii: ":")
-  static let openBrace = UInt8(ascii: "{")
-  static let closeBrace = UInt8(ascii: "}")
-  static let openBracket = UInt8(ascii: "[")
-  static let closeBracket = UInt8(ascii: "]")
-  static let minus = UInt8(ascii: "-")
-  static let plus = UInt8(ascii: "+")
-  static let point = UInt8(ascii: ".")
-  static let zero = UInt8(ascii: "0")
-  static let exponent = UInt8(ascii: "e")
+package enum JSONByte {
+  package static let quote = UInt8(ascii: "\"")
+  package static let backslash = UInt8(ascii: "\\")
+  package static let comma = UInt8(ascii: ",")
+  package static let colon = UInt8(ascii: ":")
+  package static let openBrace = UInt8(ascii: "{")
+  package static let closeBrace = UInt8(ascii: "}")
+  package static let openBracket = UInt8(ascii: "[")
+  package static let closeBracket = UInt8(ascii: "]")
+  package static let minus = UInt8(ascii: "-")
+  package static let plus = UInt8(ascii: "+")
+  package static let point = UInt8(ascii: ".")
+  package static let zero = UInt8(ascii: "0")
+  package static let exponent = UInt8(ascii: "e")
 
   @inline(__always)
-  static func isDigit(_ byte: UInt8) -> Bool { byte &- zero < 10 }
+  package static func isDigit(_ byte: UInt8) -> Bool { byte &- zero < 10 }
 
   static func hexadecimalValue(_ byte: UInt8) -> UInt32? {
     switch byte {

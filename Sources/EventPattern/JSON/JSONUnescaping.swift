@@ -1,8 +1,8 @@
 /// Decodes the inside of JSON strings that a ``JSONCursor`` has passed.
-enum JSONUnescaping {
+package enum JSONUnescaping {
   /// Replaces the contents of `target` with the text at `string`, in UTF-8. A surrogate without its partner, which JSON
   /// may spell but UTF-8 may not, becomes the three bytes that it would have: texts are compared, never shown from here.
-  static func decode(_ string: JSONString, in bytes: RawSpan, into target: inout [UInt8]) {
+  package static func decode(_ string: JSONString, in bytes: RawSpan, into target: inout [UInt8]) {
     target.removeAll(keepingCapacity: true)
     var position = string.start
     while position < string.end {

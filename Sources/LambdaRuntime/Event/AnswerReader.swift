@@ -1,5 +1,6 @@
 import Foundation
 public import StreamModel
+import TableChanges
 
 /// Reads the one-line JSON answer of a handler in another process.
 ///
@@ -91,12 +92,20 @@ public struct AnswerReader: Hashable, Sendable {
     guard let text = (item as? [String: Any])?["itemIdentifier"] as? String, !text.isEmpty else {
       throw invalid("an item failure without an itemIdentifier")
     }
+    if batch.origin.kind == .dynamodb {
+      guard let position = ChangeSequenceNumber.position(of: text, in: batch) else { throw unknown(text) }
+      return batch.sequenceNumber(at: position)
+    }
     let first = batch.sequenceNumber(at: 0)
     guard let number = SequenceNumber(text), number.shard == first.shard,
       number.shardCreatedAtSeconds == first.shardCreatedAtSeconds,
       batch.position(of: number.index) != nil
-    else { throw invalid("the itemIdentifier \(text.prefix(80)) names no record of the batch") }
+    else { throw unknown(text) }
     return number
+  }
+
+  private static func unknown(_ identifier: String) -> HandlerFailure {
+    invalid("the itemIdentifier \(identifier.prefix(80)) names no record of the batch")
   }
 
   private static func invalid(_ message: String, _ answer: some Collection<UInt8> = []) -> HandlerFailure {

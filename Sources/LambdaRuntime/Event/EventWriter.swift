@@ -1,13 +1,16 @@
 public import StreamModel
+import TableChanges
 
-/// Writes a batch as the JSON event that AWS sends for a Kinesis stream: one line, members in the order of AWS, no
-/// spaces.
+/// Writes a batch as the JSON event that AWS sends for a stream: one line, members in the order of AWS, no spaces but
+/// those inside of a table's attributes.
 ///
 /// Holds the text that all records of one stream share, so make one per stream and keep it. Costs nothing but copying
 /// and base64; nothing is allocated once the buffer has grown.
 public struct EventWriter: Sendable {
   /// The stream whose batches this writes.
   public let stream: String
+  public let kind: StreamKind
+  private let createdAt: WallTime
 
   /// The stream's name on AWS, as the inside of a JSON string.
   let escapedStreamARN: String
@@ -15,6 +18,8 @@ public struct EventWriter: Sendable {
   // `constant` in one piece; the ends of its parts are in `ends`.
   private let constant: [UInt8]
   private let ends: Ends
+  /// For the changes of a table.
+  private let changes: ChangeEvents?
 
   private struct Ends {
     var key = 0
@@ -25,9 +30,17 @@ public struct EventWriter: Sendable {
     var record = 0
   }
 
-  public init(identity: EventIdentity, stream: String) {
+  /// - Parameter createdAt: when the stream was made; of no matter for Kinesis.
+  public init(
+    identity: EventIdentity, stream: String, kind: StreamKind = .kinesis, createdAt: WallTime = .zero
+  ) {
     self.stream = stream
-    escapedStreamARN = JSONText.escaped(identity.streamARN(stream))
+    self.kind = kind
+    self.createdAt = createdAt
+    let streamARN = identity.streamARN(stream, kind, createdAt: createdAt)
+    escapedStreamARN = JSONText.escaped(streamARN)
+    changes =
+      kind == .dynamodb ? ChangeEvents(region: JSONText.escaped(identity.region), streamARN: escapedStreamARN) : nil
     var text: [UInt8] = []
     var ends = Ends()
     func append(_ part: String) -> Int {
@@ -42,9 +55,14 @@ public struct EventWriter: Sendable {
     ends.record = append(
       #"","eventName":"aws:kinesis:record","invokeIdentityArn":""# + JSONText.escaped(identity.roleARN)
         + #"","awsRegion":""# + JSONText.escaped(identity.region)
-        + #"","eventSourceARN":""# + JSONText.escaped(identity.streamARN(stream)) + #""}"#)
+        + #"","eventSourceARN":""# + escapedStreamARN + #""}"#)
     self.constant = text
     self.ends = ends
+  }
+
+  /// Whether it writes the batches that come from there.
+  func isFor(_ origin: BatchOrigin) -> Bool {
+    origin.stream == stream && origin.kind == kind && origin.streamCreatedAt == createdAt
   }
 
   /// The bytes of an event without its records: `{"Records":[]}` less the comma that the first record does not have.
@@ -52,15 +70,23 @@ public struct EventWriter: Sendable {
   /// An event's size is this, and for each record its overhead, the base64 of its data and its escaped key.
   public static let envelopeByteCount = prefix.count + suffix.count - 1
 
-  /// The bytes that each record of a stream adds, besides its data and its key. Exact for arrivals from September 2001
+  /// A writer for the batches of one stream.
+  public init(identity: EventIdentity, origin: BatchOrigin) {
+    self.init(
+      identity: identity, stream: origin.stream, kind: origin.kind, createdAt: origin.streamCreatedAt)
+  }
+
+  /// The bytes that each record of a Kinesis stream adds, besides its data and its key. Exact for arrivals from September 2001
   /// until the year 2286, whose seconds have ten digits.
   public static func recordOverhead(for identity: EventIdentity, stream: String) -> Int {
     EventWriter(identity: identity, stream: stream).recordOverhead
   }
 
-  /// The bytes that each record adds, besides its data and its key.
+  /// The bytes that each record adds, besides its data and its key; at most, for a change of a table, whose key is
+  /// not in its event.
   public var recordOverhead: Int {
-    constant.count + 2 * SequenceNumber.digitCount + Self.shardByteCount + Self.arrivalByteCount
+    if let changes { return changes.overheadByteCount }
+    return constant.count + 2 * SequenceNumber.digitCount + Self.shardByteCount + Self.arrivalByteCount
   }
 
   /// The bytes of base64 that `count` bytes of data become.
@@ -74,6 +100,7 @@ public struct EventWriter: Sendable {
   /// Appends the event of `batch`, which must be of this writer's stream, without an end of line.
   public func write(_ batch: RecordBatch, into buffer: inout EventBuffer) {
     precondition(batch.origin.stream == stream, "a writer writes the batches of one stream")
+    if let changes { return write(batch, changes, into: &buffer) }
     let packed = unsafe batch.packedBytes
     // A key of n bytes becomes at most 6n, data at most 4/3 and 4; both are below six times the packed record.
     var capacity = Self.envelopeByteCount
@@ -87,6 +114,17 @@ public struct EventWriter: Sendable {
     unsafe buffer.append(capacity: capacity) {
       unsafe write(batch, packed: packed, to: $0.baseAddress.unsafelyUnwrapped)
     }
+  }
+
+  private func write(_ batch: RecordBatch, _ changes: ChangeEvents, into buffer: inout EventBuffer) {
+    var text = Self.prefix
+    for position in 0..<batch.count {
+      if position > 0 { text.append(UInt8(ascii: ",")) }
+      let record = batch[position]
+      changes.append(record.data, record.sequenceNumber, arrival: record.arrival, to: &text)
+    }
+    text += Self.suffix
+    buffer.append(contentsOf: text)
   }
 
   /// Writes the event to `start` and returns its size.

@@ -3,10 +3,12 @@ public import StreamModel
 /// Tumbling windows in the event: what stands behind the records, in the order of AWS.
 extension EventWriter {
   /// The bytes that a tumbling window adds to an event, besides its state. Exact for four-digit years.
-  public static func windowByteCount(for identity: EventIdentity, stream: String) -> Int {
+  public static func windowByteCount(
+    for identity: EventIdentity, stream: String, kind: StreamKind = .kinesis, createdAt: WallTime = .zero
+  ) -> Int {
     var buffer = EventBuffer()
     let origin = BatchOrigin(stream: stream, shard: ShardNumber(0), shardCreatedAtSeconds: 0, attempt: 1)
-    EventWriter(identity: identity, stream: stream).appendWindow(
+    EventWriter(identity: identity, stream: stream, kind: kind, createdAt: createdAt).appendWindow(
       WindowedBatch(
         origin: origin, records: nil, window: TimeWindow(start: .zero, end: .zero), state: .empty,
         isTerminatedEarly: false), to: &buffer)

@@ -1,3 +1,5 @@
+public import StreamModel
+
 /// What a store or worker answers.
 public enum OperatorAnswer: Codable, Hashable, Sendable {
   case status(StatusReport)
@@ -70,6 +72,7 @@ public struct WorkerReport: Codable, Hashable, Sendable {
 
 public struct StreamReport: Codable, Hashable, Sendable {
   public var name: String
+  public var kind = StreamKind.kinesis
   public var retentionMilliseconds: Int64
   public var recordByteLimit: Int
   public var createdAt: Int64

@@ -1,3 +1,5 @@
+public import StreamModel
+
 /// What one can ask of a store, or of the worker that has it open. One JSON value on the wire.
 public enum OperatorRequest: Codable, Hashable, Sendable {
   case status
@@ -14,7 +16,8 @@ public enum OperatorRequest: Codable, Hashable, Sendable {
   case purge(FailureQuery, consent: Consent)
   case listStreams
   case describeStream(name: String)
-  case createStream(name: String, shards: Int, retentionMilliseconds: Int64, recordByteLimit: Int)
+  case createStream(
+    name: String, shards: Int, retentionMilliseconds: Int64, recordByteLimit: Int, kind: StreamKind = .kinesis)
   case deleteStream(name: String, consent: Consent)
   /// Splits at a hash key, in decimal; without one, in the middle.
   case splitShard(stream: String, shard: String, at: String?)

@@ -7,7 +7,7 @@ import StreamStore
 extension StoreOperator {
   func streamReport(_ stream: StreamInfo) throws -> StreamReport {
     StreamReport(
-      name: stream.name, retentionMilliseconds: stream.retentionMilliseconds,
+      name: stream.name, kind: stream.kind, retentionMilliseconds: stream.retentionMilliseconds,
       recordByteLimit: stream.recordByteLimit, createdAt: stream.createdAt.milliseconds,
       shards: try store.catalog().shards(of: stream.number).map { shard in
         let bounds = try store.shardBounds(shard.address)
@@ -23,11 +23,7 @@ extension StoreOperator {
       })
   }
 
-  func createStream(_ name: String, _ shards: Int, _ retention: Int64, _ limit: Int) async throws
-    -> StreamReport
-  {
-    let new = NewStream(
-      name: name, shardCount: shards, retentionMilliseconds: retention, recordByteLimit: limit)
+  func createStream(_ new: NewStream) async throws -> StreamReport {
     guard case .stream(let info) = try await store.perform(.createStream(new)) else {
       preconditionFailure("creating a stream answers with the stream")
     }

@@ -51,8 +51,12 @@ public struct StoreOperator: Writing {
     case .purge(let query, let consent): .action(try await purge(query, consent))
     case .listStreams: .streams(try liveStreams().map(streamReport))
     case .describeStream(let name): .streams([try streamReport(try stream(named: name))])
-    case .createStream(let name, let shards, let retention, let limit):
-      .streams([try await createStream(name, shards, retention, limit)])
+    case .createStream(let name, let shards, let retention, let limit, let kind):
+      .streams([
+        try await createStream(
+          NewStream(
+            name: name, shardCount: shards, retentionMilliseconds: retention, recordByteLimit: limit, kind: kind))
+      ])
     case .deleteStream(let name, let consent): .action(try await deleteStream(name, consent))
     case .splitShard(let stream, let shard, let key): .streams([try await split(stream, shard, at: key)])
     case .mergeShards(let stream, let shard, let other): .streams([try await merge(stream, shard, other)])

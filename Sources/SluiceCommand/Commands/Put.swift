@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Sluice
+import StreamModel
 
 struct Put: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -9,10 +10,14 @@ struct Put: AsyncParsableCommand {
       Each line is one record. All lines of a file are checked before the first is put; from standard input they are \
       put as they come.
 
+      In a stream of the changes of a table (kind dynamodb) each line is one change, in the JSON of a DynamoDB stream \
+      record; without a partition key of your own, its Keys are the key.
+
       Examples:
         sluice put flights flights.ndjson --key-field tailnum --missing-key none --create-shards 4
         zcat flights.ndjson.gz | sluice put flights - --key-field tailnum --missing-key none
         echo hello | sluice put greetings --partition-key me --create-shards 1
+        sluice put orders changes.ndjson --create-shards 1 --kind dynamodb
       """)
 
   @Argument(help: "The stream.") var stream: String
@@ -22,6 +27,7 @@ struct Put: AsyncParsableCommand {
   @Option(help: "The partition key where the field is missing or null. Default: such a line is an error.")
   var missingKey: String?
   @Option(help: "Create the stream with so many shards if it does not exist.") var createShards: Int?
+  @Option(help: "With --create-shards: kinesis, or dynamodb for the changes of a table.") var kind: StreamKindName?
   @OptionGroup var store: DataOptions
 
   /// Records and bytes of one request: large enough for the disk, small enough to show progress.
@@ -29,17 +35,19 @@ struct Put: AsyncParsableCommand {
   private static let bytesPerPut = 4_194_304
 
   func validate() throws {
-    if (keyField == nil) == (partitionKey == nil) {
+    if keyField != nil, partitionKey != nil {
       throw ValidationError("Give either --key-field NAME or --partition-key KEY.")
     }
+    if kind != nil, createShards == nil { throw ValidationError("--kind goes with --create-shards.") }
     if missingKey != nil, keyField == nil { throw ValidationError("--missing-key goes with --key-field.") }
   }
 
   func run() async throws {
     let operating = try await Connection.act(on: store.dataDirectory, creates: createShards != nil)
-    let limit = try await recordByteLimit(operating)
+    let report = try await describe(operating)
     let lines = RecordLines(
-      key: keyField.map { .field($0) } ?? .fixed(partitionKey ?? ""), missingKey: missingKey, recordByteLimit: limit)
+      key: try key(in: report), missingKey: missingKey, recordByteLimit: report.recordByteLimit,
+      holdsChanges: report.kind == .dynamodb)
     if file != "-" { try check(lines) }
     var total = PutTotal()
     do {
@@ -50,18 +58,40 @@ struct Put: AsyncParsableCommand {
     if store.output.isJSON { try printJSON(total.report) } else { print(total.text(stream: stream)) }
   }
 
-  private func recordByteLimit(_ operating: any Writing) async throws -> Int {
+  private func key(in stream: StreamReport) throws -> RecordLines.Key {
+    if let keyField {
+      guard stream.kind == .kinesis else {
+        throw Problem(
+          Exit.wrongUsage,
+          "--key-field is for streams of Kinesis: \(stream.name) holds changes, which come under their Keys.")
+      }
+      return .field(keyField)
+    }
+    if let partitionKey { return .fixed(partitionKey) }
+    guard stream.kind == .dynamodb else {
+      throw Problem(Exit.wrongUsage, "Give either --key-field NAME or --partition-key KEY.")
+    }
+    return .change
+  }
+
+  /// The stream, which is made if that is asked for.
+  private func describe(_ operating: any Writing) async throws -> StreamReport {
     let answer = await operating.perform(.describeStream(name: stream))
-    if case .streams(let streams) = answer, let first = streams.first { return first.recordByteLimit }
+    if case .streams(let streams) = answer, let first = streams.first {
+      guard let kind, kind.kind != first.kind else { return first }
+      throw Problem(
+        Exit.badInput, "--kind is \(kind.rawValue): \(stream) is there, and of kind \(first.kind.rawValue).")
+    }
     guard let createShards else {
       guard case .refused(let refusal) = answer, refusal.reason == .badInput else { throw Problem(answer) }
       throw Problem(Exit.badInput, "\(refusal.message) Create it with --create-shards N.")
     }
     let created = await operating.perform(
       .createStream(
-        name: stream, shards: createShards, retentionMilliseconds: 86_400_000, recordByteLimit: 1_048_576))
+        name: stream, shards: createShards, retentionMilliseconds: 86_400_000, recordByteLimit: 1_048_576,
+        kind: kind?.kind ?? .kinesis))
     guard case .streams(let streams) = created, let first = streams.first else { throw Problem(created) }
-    return first.recordByteLimit
+    return first
   }
 
   private func check(_ lines: RecordLines) throws {

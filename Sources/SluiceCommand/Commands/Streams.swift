@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Sluice
+import StreamModel
 
 struct Streams: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -17,10 +18,10 @@ struct Streams: ParsableCommand {
       let streams = try await Streams.ask(.listStreams, store, acting: false)
       if store.output.isJSON { return try printJSON(streams) }
       guard !streams.isEmpty else { return print("no streams") }
-      var table = TextTable(["stream", "open shards", "records", "retention"])
+      var table = TextTable(["stream", "kind", "open shards", "records", "retention"])
       for stream in streams {
         table.add([
-          stream.name, "\(stream.shards.filter(\.isOpen).count)",
+          stream.name, stream.kind.rawValue, "\(stream.shards.filter(\.isOpen).count)",
           Text.count(stream.shards.reduce(0) { $0 + $1.records }),
           Text.duration(stream.retentionMilliseconds),
         ])
@@ -42,18 +43,24 @@ struct Streams: ParsableCommand {
 
   struct Create: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Create a stream.", discussion: "Example: sluice streams create flights --shards 4 --retention-hours 48"
-    )
+      abstract: "Create a stream.",
+      discussion: """
+        Examples:
+          sluice streams create flights --shards 4 --retention-hours 48
+          sluice streams create orders --kind dynamodb
+        """)
     @Argument(help: "The name: 1 to 128 of letters, digits, _ . -") var name: String
     @Option(help: "Shards to begin with, 1 to 10000.") var shards = 1
     @Option(help: "How long records stay, 1 to 8760 hours.") var retentionHours = 24
+    @Option(help: "What it looks like to handlers: kinesis, or dynamodb for the changes of a table.")
+    var kind: StreamKindName = .kinesis
     @Option(help: "The largest record, data and key together, 1 to 10 MiB.") var recordLimitMib = 1
     @OptionGroup var store: DataOptions
 
     func run() async throws {
       let request = OperatorRequest.createStream(
         name: name, shards: shards, retentionMilliseconds: Int64(retentionHours) * 3_600_000,
-        recordByteLimit: recordLimitMib * 1_048_576)
+        recordByteLimit: recordLimitMib * 1_048_576, kind: kind.kind)
       try Streams.show(try await Streams.ask(request, store, acting: true), store)
     }
   }
@@ -119,7 +126,7 @@ struct Streams: ParsableCommand {
     if store.output.isJSON { return try printJSON(streams) }
     for stream in streams {
       print(
-        "\(stream.name): retention \(Text.duration(stream.retentionMilliseconds)), "
+        "\(stream.name): \(stream.kind == .dynamodb ? "changes of a table, " : "")retention \(Text.duration(stream.retentionMilliseconds)), "
           + "records up to \(stream.recordByteLimit / 1_048_576) MiB")
       var table = TextTable(["  shard", "state", "parents", "records", "first hash key", "last hash key"])
       for shard in stream.shards {

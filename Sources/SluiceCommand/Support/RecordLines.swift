@@ -1,6 +1,7 @@
 import Foundation
 import Sluice
 import StreamModel
+import TableChanges
 
 /// Makes records out of lines: the line is the data, a field of it or a fixed text the partition key.
 struct RecordLines {
@@ -9,16 +10,21 @@ struct RecordLines {
     case field(String)
     /// The same key for all.
     case fixed(String)
+    /// The item that the change in each line is about.
+    case change
   }
 
   var key: Key
   /// The key of records whose field is missing or null. `nil`: those are errors.
   var missingKey: String?
   var recordByteLimit: Int
+  /// Each line is a change of a table.
+  var holdsChanges = false
 
   /// Appends the record of a line in packed form. Empty lines are errors: they would be records without data.
   func append(_ line: ArraySlice<UInt8>, number: Int, to packed: inout [UInt8]) throws {
     guard !line.isEmpty else { throw bad(number, "is empty") }
+    if holdsChanges { try check(line, number: number) }
     let partitionKey = try partitionKey(of: line, number: number)
     let keyLength = partitionKey.unicodeScalars.count
     guard (1...256).contains(keyLength) else {
@@ -38,10 +44,29 @@ struct RecordLines {
   }
 
   private func partitionKey(of line: ArraySlice<UInt8>, number: Int) throws -> String {
-    guard case .field(let name) = key else {
-      if case .fixed(let text) = key { return text }
-      return ""
+    switch key {
+    case .field(let name): try partitionKey(in: name, of: line, number: number)
+    case .fixed(let text): text
+    case .change:
+      try change(line, number: number) { data throws(ChangeProblem) in try ChangeRecord.partitionKey(of: data) }
     }
+  }
+
+  private func check(_ line: ArraySlice<UInt8>, number: Int) throws {
+    try change(line, number: number) { data throws(ChangeProblem) in try ChangeRecord.check(data) }
+  }
+
+  private func change<Result>(
+    _ line: ArraySlice<UInt8>, number: Int, _ body: (RawSpan) throws(ChangeProblem) -> Result
+  ) throws -> Result {
+    do {
+      return try body(line.span.bytes)
+    } catch {
+      throw bad(number, "is not a change: \(error)")
+    }
+  }
+
+  private func partitionKey(in name: String, of line: ArraySlice<UInt8>, number: Int) throws -> String {
     let object: Any
     do {
       object = try JSONSerialization.jsonObject(with: Data(line))

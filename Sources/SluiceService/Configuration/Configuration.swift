@@ -74,6 +74,8 @@ public struct StreamConfiguration: Hashable, Sendable {
   public var name: String
   /// Open shards at the start, 1 … 1,024.
   public var shards = 1
+  /// Fixed when the stream is made.
+  public var kind = StreamKind.kinesis
   /// 24 h … 8,760 h, as on AWS.
   public var retention = Duration.seconds(24 * 3_600)
   /// The bytes of a record, data and partition key, at most: 1 … 10 MiB.

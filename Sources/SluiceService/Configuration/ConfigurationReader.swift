@@ -1,5 +1,6 @@
 import EventPattern
 import Foundation
+import LambdaRuntime
 import Sluice
 import StreamModel
 import Yams
@@ -126,6 +127,7 @@ public struct ConfigurationReader {
     let name = section.requiredText("name", rule: Self.nameRule, isValid: Self.isName)
     var stream = StreamConfiguration(name: name ?? "")
     stream.shards = section.integer("shards", default: stream.shards, in: 1...1_024, unit: "shards")
+    stream.kind = section.choice("kind", default: stream.kind)
     stream.retention = section.duration(
       "retention", default: stream.retention, in: .seconds(86_400)...(.seconds(8_760 * 3_600)))
     stream.recordLimit = section.size("recordLimit", default: stream.recordLimit, in: 1 << 20...10 << 20)
@@ -191,6 +193,13 @@ public struct ConfigurationReader {
       Self.isName($0) ? $0 : nil
     }
     var combination = ParameterCombination()
+    let kind = configuration.stream(named: mapping.stream)?.kind ?? .kinesis
+    if kind == .dynamodb {
+      // The label behind it is known once the stream is there.
+      let identity = EventIdentity()
+      combination.source = .dynamoDB(
+        arn: "arn:aws:dynamodb:\(identity.region):\(identity.account):table/\(mapping.stream)/stream")
+    }
     mapping.isEnabled = section.boolean(.enabled)
     mapping.startingPosition = readStartingPosition(&section, &combination)
     mapping.batchSize = section.integer(.batchSize)
@@ -204,7 +213,7 @@ public struct ConfigurationReader {
     mapping.bisectsBatchOnError = section.boolean(.bisectsBatch)
     combination.tumblingWindowSeconds = section.integer(.tumblingWindow)
     mapping.tumblingWindow = .seconds(combination.tumblingWindowSeconds)
-    mapping.filters = readFilters(section.section("FilterCriteria"))
+    mapping.filters = readFilters(section.section("FilterCriteria"), of: kind)
     mapping.retryRules = RetryRuleReading(findings: findings).rules("retryRules", of: &section)
     mapping.blocking = readBlocking(&section)
     if mapping.tumblingWindow > .zero, mapping.blocking != .shard, let node = section.value("blocking") {
@@ -283,7 +292,7 @@ public struct ConfigurationReader {
   }
 
   /// `{Filters: [{Pattern: '…'}]}`. All patterns are compiled, to tell all that is wrong with them.
-  private func readFilters(_ section: ConfigurationSection) -> [String] {
+  private func readFilters(_ section: ConfigurationSection, of kind: StreamKind) -> [String] {
     var section = section
     var patterns: [String] = []
     var places: [(node: Node, path: String)] = []
@@ -297,7 +306,7 @@ public struct ConfigurationReader {
     }
     section.finish()
     do {
-      _ = try EventFilter(patterns, source: .kinesis)
+      _ = try EventFilter(patterns, source: kind == .dynamodb ? .dynamodb : .kinesis)
     } catch {
       for problem in error.problems {
         let place = problem.pattern.map { places[$0] }

@@ -260,10 +260,16 @@ actor WorkerConfiguration {
       guard let known = try store.catalog().stream(named: stream.name) else {
         let new = NewStream(
           name: stream.name, shardCount: stream.shards, retentionMilliseconds: stream.retention.wholeMilliseconds,
-          recordByteLimit: Int(stream.recordLimit))
+          recordByteLimit: Int(stream.recordLimit), kind: stream.kind)
         _ = try await store.createStream(new)
         logger.notice("stream created", metadata: ["stream": "\(stream.name)", "shards": "\(stream.shards)"])
         continue
+      }
+      guard known.kind == stream.kind else {
+        throw OperatorRefusal(
+          .badInput,
+          "streams.\(stream.name).kind: the stream is one of \(known.kind.rawValue), the file says "
+            + "\(stream.kind.rawValue): it is fixed when the stream is made. Keep it, or give the stream another name")
       }
       if known.retentionMilliseconds != stream.retention.wholeMilliseconds {
         try await store.perform(.setRetention(known.number, milliseconds: stream.retention.wholeMilliseconds))

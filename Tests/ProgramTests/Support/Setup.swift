@@ -3,6 +3,7 @@ import StreamModel
 /// The configuration of a workplace: one stream `numbers`, one handler `note`, one mapping `numbers-note`.
 struct Setup {
   var shards = 1
+  var kind = StreamKind.kinesis
   var recordLimit = "1MiB"
   var mapSize = "256MiB"
   var readyBlockedAfter = "5m"
@@ -22,7 +23,7 @@ struct Setup {
     store: { mapSize: \(mapSize) }
     listen: { readyBlockedAfter: \(readyBlockedAfter) }
     streams:
-      - { name: numbers, shards: \(shards), recordLimit: \(recordLimit) }
+      - { name: numbers, kind: \(kind.rawValue), shards: \(shards), recordLimit: \(recordLimit) }
     functions:
       - { name: note, command: \(command), timeout: \(timeout), concurrency: 4 }
     mappings:
