@@ -122,7 +122,8 @@ let package = Package(
     .testTarget(
       name: "LambdaRuntimeTests",
       dependencies: [
-        "LambdaRuntime", "TableChanges", "StreamModel", "Locks", .product(name: "Logging", package: "swift-log"),
+        "LambdaRuntime", "RuntimeClient", "TableChanges", "StreamModel", "Locks",
+        .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: common),
     .testTarget(
@@ -136,7 +137,7 @@ let package = Package(
     .testTarget(
       name: "SluiceServiceTests",
       dependencies: [
-        "SluiceService", "Sluice", "StreamModel", "StreamRuntime", "ShardCore", "Locks",
+        "SluiceService", "Sluice", "LambdaRuntime", "StreamModel", "StreamRuntime", "ShardCore", "Locks",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
       ],
@@ -160,6 +161,8 @@ let package = Package(
       name: "ProgramTests",
       dependencies: ["SluiceCommand", "CountingWorker", "Sluice", "StreamModel", "StreamStore", "LMDB"],
       swiftSettings: common),
+    // A runtime for functions, as small as can be.
+    .executableTarget(name: "RuntimeClient", path: "Tests/RuntimeClient"),
     // A worker for them to kill.
     .executableTarget(
       name: "CountingWorker",

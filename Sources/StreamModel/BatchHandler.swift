@@ -9,4 +9,11 @@ public protocol BatchHandler: Sendable {
   /// When the handler's time is over its task is cancelled. The lane goes on only when this function has returned: a
   /// handler that ignores cancellation keeps its shard waiting.
   func handle(_ batch: RecordBatch) async throws -> HandlerOutcome
+
+  /// Whether deliveries to it have an id, in ``BatchOrigin/requestID``. By default they have none: it costs time.
+  var usesRequestIDs: Bool { get }
+}
+
+extension BatchHandler {
+  public var usesRequestIDs: Bool { false }
 }

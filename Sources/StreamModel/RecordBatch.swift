@@ -71,6 +71,9 @@ public struct BatchOrigin: Hashable, Sendable {
   public var shardCreatedAtSeconds: UInt64
   /// 1 for the first delivery of this batch, then one more with each retry.
   public var attempt: Int
+  /// A UUID that the deliveries of a batch have in common as long as the batch stays the same; empty where the handler
+  /// does not use any.
+  public var requestID = ""
 
   public init(
     stream: String, kind: StreamKind = .kinesis, streamCreatedAt: WallTime = .zero, shard: ShardNumber,

@@ -33,6 +33,8 @@ final class LaneRunner: Sendable {
     var historyExtent: BatchExtent?
     /// Kept while the batch stays the same: retries carry the same id. Empty until a delivery has failed.
     var requestID = ""
+    /// The id of the redrive that runs, if the handler uses ids.
+    var redriveRequestID = ""
     /// The task that carries out the lane's last order, once whoever started it has noted it here.
     var task: Task<Void, Never>?
     /// How many tasks were started.
@@ -267,7 +269,7 @@ final class LaneRunner: Sendable {
 
   /// The records to deliver. From here until `running` is cleared, cancelling the delivery cancels the task.
   private func invocation(for delivery: Delivery) -> (Invocation, Handling)? {
-    let origin = mapping.origin(of: shard.shard, createdAtSeconds: shardCreatedAtSeconds, attempt: delivery.attempt)
+    var origin = mapping.origin(of: shard.shard, createdAtSeconds: shardCreatedAtSeconds, attempt: delivery.attempt)
     switch delivery.source {
     case .shard, .windowEnd:
       let (found, isCancelled) = state.withLock { state -> ((Invocation, Handling)?, Bool) in
@@ -276,6 +278,10 @@ final class LaneRunner: Sendable {
           state.history.removeAll()
           state.historyExtent = delivery.extent
           state.requestID = ""
+        }
+        if state.handling.handler.usesRequestIDs {
+          if state.requestID.isEmpty { state.requestID = state.history.last?.requestID ?? RequestID.make() }
+          origin.requestID = state.requestID
         }
         let isFinal = delivery.source == .windowEnd
         guard isFinal || state.buffer.run != nil else { return (nil, false) }
@@ -293,6 +299,10 @@ final class LaneRunner: Sendable {
         guard let run = try mapping.source.records(ofFailureEntry: entry), run.count > 0 else { return nil }
         let (handling, isCancelled) = state.withLock { state in
           state.running = delivery.id
+          if state.handling.handler.usesRequestIDs {
+            state.redriveRequestID = RequestID.make()
+            origin.requestID = state.redriveRequestID
+          }
           return (state.handling, state.cause(of: delivery.id) != nil)
         }
         if isCancelled { withUnsafeCurrentTask { $0?.cancel() } }
@@ -344,7 +354,7 @@ final class LaneRunner: Sendable {
         state.history.append(attempt)
         if let onlyKey { parkedHistories?.append(attempt, of: onlyKey, first: delivery.extent.first) }
       case .failureEntry(let entry):
-        attempt.requestID = RequestID.make()
+        attempt.requestID = state.redriveRequestID.isEmpty ? RequestID.make() : state.redriveRequestID
         state.redriveFailure = (entry, attempt)
       }
     }

@@ -15,9 +15,13 @@ public struct AnswerReader: Hashable, Sendable {
   /// `FunctionResponseTypes` holds `ReportBatchItemFailures`. When it does not, item failures count as success, as on
   /// AWS.
   public var reportsItemFailures: Bool
+  /// An answer may say that the handler raised. A function that speaks the Runtime API says that in another way, and what
+  /// it returns is its own business.
+  public var takesErrors: Bool
 
-  public init(reportsItemFailures: Bool) {
+  public init(reportsItemFailures: Bool, takesErrors: Bool = true) {
     self.reportsItemFailures = reportsItemFailures
+    self.takesErrors = takesErrors
   }
 
   /// The outcome that `answer` states for `batch`. Throws ``HandlerFailure`` of kind `error` if the handler says that it
@@ -26,6 +30,8 @@ public struct AnswerReader: Hashable, Sendable {
     of answer: some Collection<UInt8>, for batch: RecordBatch
   ) throws(HandlerFailure) -> HandlerOutcome {
     guard answer.contains(where: { !Self.isBlank($0) }) else { return .succeeded }
+    // Whatever a function returned, nobody asked for it.
+    if !reportsItemFailures, !takesErrors { return .succeeded }
     let parsed: Any
     do {
       parsed = try JSONSerialization.jsonObject(with: Data(answer), options: .fragmentsAllowed)
@@ -33,7 +39,7 @@ public struct AnswerReader: Hashable, Sendable {
       throw Self.invalid("the answer is not JSON", answer)
     }
     guard let members = parsed as? [String: Any] else { return .succeeded }
-    if let failure = Self.raisedError(in: members) { throw failure }
+    if takesErrors, let failure = Self.raisedError(in: members) { throw failure }
     guard reportsItemFailures, let failures = members["batchItemFailures"], !(failures is NSNull) else {
       return .succeeded
     }
@@ -60,7 +66,7 @@ public struct AnswerReader: Hashable, Sendable {
         throw Self.invalid("the answer is not JSON", answer)
       }
     }
-    if let members, let failure = Self.raisedError(in: members) { throw failure }
+    if takesErrors, let members, let failure = Self.raisedError(in: members) { throw failure }
     guard members?["state"] is [String: Any], let state = StateSlice.value(of: "state", in: answer) else {
       throw Self.invalid("in a tumbling window an answer has an object as its state", answer)
     }

@@ -26,6 +26,12 @@ public struct EventBuffer: Sendable {
     count += bytes.count
   }
 
+  /// Writes over bytes that are there.
+  mutating func overwrite(at position: Int, with bytes: some Collection<UInt8>) {
+    precondition(position >= 0 && position + bytes.count <= count, "only what was written is written over")
+    storage.replaceSubrange(position..<(position + bytes.count), with: bytes)
+  }
+
   /// Calls `body` with the event's bytes.
   public func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
     unsafe try storage.withUnsafeBytes { unsafe try body(UnsafeRawBufferPointer(rebasing: $0[..<count])) }

@@ -20,6 +20,8 @@ struct ErrorOutput {
   private var loggedInSecond = 0
   private var leftOut = 0
   private let logger: Logger
+  /// The invocation that lines belong to; empty if there is none, or the process does not tell.
+  var requestID = ""
 
   init(logger: Logger) {
     self.logger = logger
@@ -71,11 +73,7 @@ struct ErrorOutput {
   }
 
   private mutating func log(_ text: String, at now: Int64) {
-    if now / 1_000_000_000 != second {
-      reportLeftOut()
-      second = now / 1_000_000_000
-      loggedInSecond = 0
-    }
+    beginSecond(at: now)
     guard loggedInSecond < Self.loggedLinesPerSecond else {
       // Said at once: after a flood there may be no later line to say it with.
       if leftOut == 0 { logger.warning("the handler wrote more than the log takes in a second; lines are left out") }
@@ -83,7 +81,25 @@ struct ErrorOutput {
       return
     }
     loggedInSecond += 1
-    logger.info("\(text)")
+    logger.info("\(text)", metadata: requestID.isEmpty ? nil : ["requestId": "\(requestID)"])
+  }
+
+  private mutating func beginSecond(at now: Int64) {
+    guard now / 1_000_000_000 != second else { return }
+    reportLeftOut()
+    second = now / 1_000_000_000
+    loggedInSecond = 0
+  }
+
+  /// Logs lines of our own about the process, which count as its lines. They are left out, all or none, when it has
+  /// said enough in this second; unlike its own they are not missed then. No line is made in vain.
+  mutating func logOwn(_ count: Int, at now: Int64, _ lines: () -> [String]) {
+    beginSecond(at: now)
+    guard loggedInSecond + count <= Self.loggedLinesPerSecond else { return }
+    loggedInSecond += count
+    for line in lines() {
+      logger.info("\(line)", metadata: requestID.isEmpty ? nil : ["requestId": "\(requestID)"])
+    }
   }
 
   private mutating func reportLeftOut() {

@@ -28,11 +28,18 @@ public struct HandlerCommand: Hashable, Sendable {
 
   /// Finds the program and joins the environments. Throws ``HandlerFailure`` of kind `unavailable` when the program or
   /// the directory is not there or may not be used: nothing that a retry alone would cure.
-  func resolved() throws(HandlerFailure) -> Resolved {
+  ///
+  /// `defaults` are weaker than the environment of this process and that of the command, `fixed` are stronger, and
+  /// `removed` are not there at all.
+  func resolved(
+    defaults: [String: String] = [:], fixed: [String: String] = [:], without removed: Set<String> = []
+  ) throws(HandlerFailure) -> Resolved {
     let current = FileManager.default.currentDirectoryPath
     let directory = self.directory.map { Self.absolute($0, in: current) } ?? current
     guard Self.isDirectory(directory) else { throw Self.unavailable("there is no directory \(directory)") }
-    let environment = ProcessInfo.processInfo.environment.merging(self.environment) { $1 }
+    let environment =
+      defaults.merging(ProcessInfo.processInfo.environment) { $1 }.merging(self.environment) { $1 }
+      .merging(fixed) { $1 }.filter { !removed.contains($0.key) }
     let name = arguments[0]
     let candidates =
       name.contains("/")

@@ -6,24 +6,41 @@ import StreamModel
   import Glibc
 #endif
 
-/// A child process just started, and our ends of its three pipes, which do not block.
+/// A child process just started, and our ends of its pipes, which do not block.
 struct SpawnedProcess {
   /// Also the id of its process group and session.
   var pid: pid_t
-  var input: FileHandle
+  /// `nil` for one that has nothing to read.
+  var input: FileHandle?
   var output: FileHandle
-  var errors: FileHandle
+  /// `nil` for one that writes errors where it writes all else.
+  var errors: FileHandle?
+
+  /// Which pipes lead to the process.
+  enum Pipes {
+    /// Standard input, output and errors, each with one of its own.
+    case three
+    /// Standard output and errors in one, so that lines stay in order; nothing to read.
+    case log
+  }
 
   /// A file descriptor of ours.
   typealias FileHandle = Int32
 
-  /// Starts the command in a session of its own, with the default signal handling and no descriptors but its three
-  /// pipes. Must be called on a thread that lives as long as the process: with `setpriv` at hand, the kernel kills the
+  /// Starts the command in a session of its own, with the default signal handling and no descriptors but its standard
+  /// ones. Must be called on a thread that lives as long as the process: with `setpriv` at hand, the kernel kills the
   /// process when the thread that started it is gone.
-  init(_ command: HandlerCommand.Resolved) throws(HandlerFailure) {
-    let input = try Pipe()
+  init(_ command: HandlerCommand.Resolved, _ pipes: Pipes = .three) throws(HandlerFailure) {
     let output = try Pipe()
-    let errors = try Pipe()
+    let input: Pipe?
+    let errors: Pipe?
+    do throws(HandlerFailure) {
+      input = pipes == .three ? try Pipe() : nil
+      errors = pipes == .three ? try Pipe() : nil
+    } catch {
+      output.close()
+      throw error
+    }
     var actions = unsafe posix_spawn_file_actions_t()
     var attributes = posix_spawnattr_t()
     unsafe posix_spawn_file_actions_init(&actions)
@@ -32,9 +49,13 @@ struct SpawnedProcess {
       unsafe posix_spawn_file_actions_destroy(&actions)
       unsafe posix_spawnattr_destroy(&attributes)
     }
-    unsafe posix_spawn_file_actions_adddup2(&actions, input.reading, 0)
+    if let input {
+      unsafe posix_spawn_file_actions_adddup2(&actions, input.reading, 0)
+    } else {
+      unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+    }
     unsafe posix_spawn_file_actions_adddup2(&actions, output.writing, 1)
-    unsafe posix_spawn_file_actions_adddup2(&actions, errors.writing, 2)
+    unsafe posix_spawn_file_actions_adddup2(&actions, (errors ?? output).writing, 2)
     unsafe posix_spawn_file_actions_addclosefrom_np(&actions, 3)
     unsafe posix_spawn_file_actions_addchdir_np(&actions, command.directory)
     var signals = sigset_t()
@@ -54,19 +75,18 @@ struct SpawnedProcess {
         unsafe posix_spawn(&pid, guarded.program, &actions, &attributes, arguments, environment)
       }
     }
-    close(input.reading)
-    close(output.writing)
-    close(errors.writing)
+    for handle in [input?.reading, output.writing, errors?.writing].compactMap(\.self) { close(handle) }
+    let ours = [input?.writing, output.reading, errors?.reading].compactMap(\.self)
     guard result == 0 else {
-      for handle in [input.writing, output.reading, errors.reading] { close(handle) }
+      for handle in ours { close(handle) }
       throw HandlerCommand.unavailable(unsafe "cannot start \(command.program): \(String(cString: strerror(result)))")
     }
-    for handle in [input.writing, output.reading, errors.reading] { SystemCall.setNonBlocking(handle) }
-    SystemCall.enlargePipe(input.writing)
+    for handle in ours { SystemCall.setNonBlocking(handle) }
+    if let input { SystemCall.enlargePipe(input.writing) }
     self.pid = pid
-    self.input = input.writing
+    self.input = input?.writing
     self.output = output.reading
-    self.errors = errors.reading
+    self.errors = errors?.reading
   }
 
   /// The command behind `setpriv`, where there is one, so that it dies when we are killed.
@@ -98,6 +118,11 @@ struct SpawnedProcess {
         throw HandlerCommand.unavailable(unsafe "cannot make a pipe: \(String(cString: strerror(errno)))")
       }
       (reading, writing) = ends
+    }
+
+    func close() {
+      Foundation.close(reading)
+      Foundation.close(writing)
     }
   }
 }

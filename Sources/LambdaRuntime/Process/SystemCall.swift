@@ -95,4 +95,63 @@ enum SystemCall {
     unsafe clock_gettime(CLOCK_MONOTONIC, &time)
     return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
   }
+
+  // MARK: Sockets
+
+  /// A socket that listens on a free port of 127.0.0.1, does not block, and is not inherited; `nil` when the process has
+  /// too many descriptors (see `errno`).
+  static func listenOnLoopback(backlog: Int32) -> (handle: Int32, port: UInt16)? {
+    let handle = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
+    guard handle >= 0 else { return nil }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let result = unsafe withUnsafeMutablePointer(to: &address) { pointer in
+      unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+        guard unsafe bind(handle, generic, length) == 0, listen(handle, backlog) == 0 else { return Int32(-1) }
+        return unsafe getsockname(handle, generic, &length)
+      }
+    }
+    guard result == 0 else {
+      close(handle)
+      return nil
+    }
+    return (handle, UInt16(bigEndian: address.sin_port))
+  }
+
+  /// The next connection, which does not block and sends at once; `nil` if nobody waits.
+  static func accept(_ listener: Int32) -> Int32? {
+    let flags = Int32(SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+    let handle = accept4(listener, nil, nil, flags)
+    guard handle >= 0 else { return nil }
+    var on: Int32 = 1
+    _ = unsafe setsockopt(handle, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
+    return handle
+  }
+
+  /// Like ``write(_:_:)`` for a socket; nobody at the other end is no signal.
+  static func send(_ handle: Int32, _ bytes: UnsafeRawBufferPointer) -> Transfer {
+    while true {
+      let count = unsafe Foundation.send(handle, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+      if count >= 0 { return .bytes(count) }
+      if errno == EINTR { continue }
+      return errno == EAGAIN ? .wouldBlock : .closed
+    }
+  }
+
+  // MARK: Processes
+
+  /// A descriptor that becomes readable when the process has ended; `nil` when there is no room for one.
+  static func handle(of pid: pid_t) -> Int32? {
+    let handle = pidfd_open(pid, 0)
+    return handle >= 0 ? handle : nil
+  }
+
+  /// Milliseconds since 1970.
+  static func wallMilliseconds() -> Int64 {
+    var time = timespec()
+    unsafe clock_gettime(CLOCK_REALTIME, &time)
+    return Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000
+  }
 }

@@ -1,0 +1,43 @@
+import Locks
+public import StreamModel
+
+/// A handler that is a function: each batch becomes the event of one invocation, each response an outcome.
+///
+/// Several handlers may share a pool: the pool belongs to the function, the handler to the mapping.
+public final class FunctionHandler: BatchHandler, WindowedBatchHandler {
+  private let pool: FunctionPool
+  private let identity: EventIdentity
+  private let reader: AnswerReader
+  // The writer of the stream seen last; a mapping has one stream, so there is one.
+  private let writer = Mutex<EventWriter?>(nil)
+
+  public init(pool: FunctionPool, reportsItemFailures: Bool = false) {
+    self.pool = pool
+    self.identity = pool.settings.identity
+    self.reader = AnswerReader(reportsItemFailures: reportsItemFailures, takesErrors: false)
+  }
+
+  /// An invocation has an id that function and operator see.
+  public var usesRequestIDs: Bool { true }
+
+  public func handle(_ batch: RecordBatch) async throws -> HandlerOutcome {
+    let writer = self.writer(for: batch.origin.stream)
+    let response = try await pool.invoke(batch.origin.requestID) { writer.write(batch, into: &$0) }
+    return try reader.outcome(of: response, for: batch)
+  }
+
+  public func handle(_ batch: WindowedBatch) async throws -> WindowedOutcome {
+    let writer = self.writer(for: batch.origin.stream)
+    let response = try await pool.invoke(batch.origin.requestID) { writer.write(batch, into: &$0) }
+    return try reader.outcome(of: response, for: batch)
+  }
+
+  private func writer(for stream: String) -> EventWriter {
+    writer.withLock { writer in
+      if let writer, writer.stream == stream { return writer }
+      let fresh = EventWriter(identity: identity, stream: stream)
+      writer = fresh
+      return fresh
+    }
+  }
+}

@@ -1,0 +1,394 @@
+import Locks
+public import Logging
+public import StreamModel
+
+/// The execution environments of one function that speaks the Runtime API.
+///
+/// Environments are started when they are needed, up to the function's concurrency; beyond it callers wait in the order
+/// they came, whatever mapping they come from, and after a while they are throttled. An environment that a function's
+/// error leaves intact is used again; one that times out, uses too much memory, exits or is cancelled is replaced. One
+/// that waits too long for work is ended. Where one could not be initialized, it is started once more for the invocation
+/// that waits for it, and then the next start waits, longer each time.
+///
+/// Each process leads a session of its own and everything in its group is killed with it. If this process is killed
+/// outright, the kernel kills the processes too, where `setpriv` is installed.
+public final class FunctionPool: Sendable {
+  public let settings: FunctionSettings
+  public let statistics: FunctionStatistics
+  private let limits: FunctionLimits
+  private let logger: Logger
+  private let head: InvocationHead
+  private let state: Mutex<State>
+
+  private struct State {
+    /// How many more callers may go ahead.
+    var permits: Int
+    /// The environments that wait for an event, the one used last at the end.
+    var idle: [ExecutionEnvironment] = []
+    /// Everything that has been started and may still run.
+    var environments: [ObjectIdentifier: ExecutionEnvironment] = [:]
+    var queue: [Waiter] = []
+    var nextWaiter = 0
+    var isShutDown = false
+    /// Those who wait until nobody calls.
+    var idleWaiters: [CheckedContinuation<Void, Never>] = []
+    /// Processes in a row that could not be initialized.
+    var failedStarts = 0
+    var startNotBefore: ContinuousClock.Instant?
+    /// The task that starts what is provisioned.
+    var provisioning: Task<Void, Never>?
+  }
+
+  private struct Waiter {
+    var number: Int
+    var continuation: CheckedContinuation<Turn, Never>
+  }
+
+  /// What a caller in the queue gets.
+  private enum Turn: Sendable {
+    /// It may go on, with this environment or a new one.
+    case granted(ExecutionEnvironment?)
+    case cancelled
+    case throttled
+    case shutDown
+  }
+
+  /// `statistics` go on from those of a pool that this one takes the place of.
+  public init(
+    _ settings: FunctionSettings, limits: FunctionLimits = FunctionLimits(),
+    statistics: FunctionStatistics = FunctionStatistics(), logger: Logger
+  ) {
+    precondition(settings.concurrency > 0, "a function has room for one environment at least")
+    precondition(settings.provisioned <= settings.concurrency, "provisioned environments count as all others")
+    self.settings = settings
+    self.statistics = statistics
+    self.limits = limits
+    self.logger = logger
+    self.head = InvocationHead(functionARN: settings.invokedARN)
+    self.state = Mutex(State(permits: settings.concurrency))
+    provision()
+  }
+
+  deinit {
+    let (environments, task) = state.withLock { (Array($0.environments.values), $0.provisioning) }
+    task?.cancel()
+    for environment in environments { environment.requestStop() }
+  }
+
+  /// What the invocation gave: the response as the runtime sent it.
+  ///
+  /// `encode` appends the event. Throws ``HandlerFailure`` with Lambda's names: `error` when the function raised,
+  /// `timedOut`, `exited` when its process ended, `throttled` when there was no environment for it, and `unavailable`
+  /// when none can be started. Returns only when nothing works on the event any more.
+  public func invoke(
+    _ requestID: String, _ encode: (inout EventBuffer) -> Void
+  ) async throws(HandlerFailure) -> [UInt8] {
+    var idle = try await acquire()
+    var failedInits = 0
+    while true {
+      let current: ExecutionEnvironment
+      if let found = idle {
+        current = found
+        idle = nil
+      } else {
+        do throws(HandlerFailure) {
+          current = try await start(isProvisioned: false)
+        } catch {
+          release(nil)
+          throw error
+        }
+      }
+      let exchange = await current.exchange { call in
+        call.requestID = requestID
+        call.timeout = settings.timeout.inNanoseconds
+        call.includesInit = failedInits > 0
+        let traceID = TraceID.make(for: requestID, atSecond: SystemCall.wallMilliseconds() / 1_000)
+        call.places = head.write(requestID, traceID: traceID, into: &call.event, event: encode)
+      }
+      switch await withInitFailure(exchange, of: current, requestID) {
+      case .response(let response):
+        release(current)
+        return response
+      case .failed(let failure):
+        release(current)
+        throw failure
+      case .initFailed(let failure):
+        noteFailedStart(of: current)
+        failedInits += 1
+        guard failedInits == 2 || failure.type == "Sandbox.Failure" else { continue }
+        release(nil)
+        throw failure
+      case .notSent:
+        if current.isUsable || Task.isCancelled {
+          release(current)
+          throw FunctionFailures.cancelledEarly
+        }
+        // One that waited for an event may go at any time, and the event gets another one.
+        forget(current)
+      }
+    }
+  }
+
+  /// A new process may be gone before its first event is handed over.
+  private func withInitFailure(
+    _ exchange: ExecutionEnvironment.Exchange, of environment: ExecutionEnvironment, _ requestID: String
+  ) async -> ExecutionEnvironment.Exchange {
+    guard case .notSent = exchange, !environment.isUsable, !environment.isInitialized, !Task.isCancelled,
+      var failure = await environment.failure()
+    else { return exchange }
+    failure.message = failure.message.replacing(
+      FunctionFailures.start(of: ""), with: FunctionFailures.start(of: requestID), maxReplacements: 1)
+    return .initFailed(failure)
+  }
+
+  /// Lets running invocations finish, then ends all processes: SIGTERM, and after a while SIGKILL. Returns when all are
+  /// gone. Calls that wait, and later ones, fail as `unavailable`. Calling it twice is fine.
+  public func shutdown() async {
+    let (environments, queue, idle, task) = state.withLock { state in
+      state.isShutDown = true
+      defer {
+        state.queue = []
+        state.idle = []
+        state.idleWaiters = []
+        state.provisioning = nil
+      }
+      return (Array(state.environments.values), state.queue, state.idleWaiters, state.provisioning)
+    }
+    task?.cancel()
+    for waiter in queue { waiter.continuation.resume(returning: .shutDown) }
+    for waiter in idle { waiter.resume() }
+    for environment in environments { environment.requestStop() }
+    for environment in environments { await environment.waitUntilGone() }
+    await task?.value
+    state.withLock { $0.environments = [:] }
+  }
+
+  /// As ``shutdown()``, when all calls have ended that run or wait now. For a pool that another has taken the place of.
+  public func retire() async {
+    await withCheckedContinuation { continuation in
+      let isIdle = state.withLock { state in
+        if state.permits < settings.concurrency, !state.isShutDown {
+          state.idleWaiters.append(continuation)
+          return false
+        }
+        return true
+      }
+      if isIdle { continuation.resume() }
+    }
+    await shutdown()
+  }
+
+  /// Environments that run, or are being started.
+  public var environmentCount: Int { state.withLock { $0.environments.count } }
+
+  /// Callers that wait for an environment.
+  public var waitingCount: Int { state.withLock { $0.queue.count } }
+
+  // MARK: Turns
+
+  private func acquire() async throws(HandlerFailure) -> ExecutionEnvironment? {
+    let direct: Turn? = state.withLock { state in
+      if state.isShutDown { return .shutDown }
+      if Task.isCancelled { return .cancelled }
+      guard state.permits > 0, state.queue.isEmpty else { return nil }
+      state.permits -= 1
+      return .granted(state.idle.popLast())
+    }
+    let turn: Turn
+    if let direct { turn = direct } else { turn = await waitForTurn() }
+    switch turn {
+    case .granted(let environment): return environment
+    case .cancelled: throw FunctionFailures.cancelledEarly
+    case .shutDown: throw FunctionFailures.shutDown()
+    case .throttled:
+      statistics.noteThrottle()
+      throw FunctionFailures.throttled()
+    }
+  }
+
+  private func waitForTurn() async -> Turn {
+    let number = state.withLock { state in
+      state.nextWaiter += 1
+      return state.nextWaiter
+    }
+    let limit = limits.throttleAfter
+    let timer = Task { [weak self] in
+      do {
+        try await ContinuousClock().sleep(for: limit)
+      } catch {
+        return
+      }
+      self?.endWait(number, with: .throttled)
+    }
+    defer { timer.cancel() }
+    return await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let turn: Turn? = state.withLock { state in
+          if state.isShutDown { return .shutDown }
+          if Task.isCancelled { return .cancelled }
+          guard state.permits > 0 else {
+            state.queue.append(Waiter(number: number, continuation: continuation))
+            return nil
+          }
+          state.permits -= 1
+          return .granted(state.idle.popLast())
+        }
+        if let turn { continuation.resume(returning: turn) }
+      }
+    } onCancel: {
+      endWait(number, with: .cancelled)
+    }
+  }
+
+  private func endWait(_ number: Int, with turn: Turn) {
+    let waiter = state.withLock { state in
+      state.queue.firstIndex { $0.number == number }.map { state.queue.remove(at: $0) }
+    }
+    waiter?.continuation.resume(returning: turn)
+  }
+
+  /// Ends a turn. Keeps the environment for the next one if it is still good.
+  private func release(_ environment: ExecutionEnvironment?) {
+    let kept = environment.flatMap { $0.isUsable ? $0 : nil }
+    let (next, idle) = state.withLock { state -> (Waiter?, [CheckedContinuation<Void, Never>]) in
+      if let environment, kept == nil { state.environments[ObjectIdentifier(environment)] = nil }
+      if kept != nil { state.failedStarts = 0 }
+      if !state.queue.isEmpty { return (state.queue.removeFirst(), []) }
+      state.permits += 1
+      if let kept, !state.isShutDown { state.idle.append(kept) }
+      guard state.permits == settings.concurrency else { return (nil, []) }
+      defer { state.idleWaiters = [] }
+      return (nil, state.idleWaiters)
+    }
+    next?.continuation.resume(returning: .granted(kept))
+    for waiter in idle { waiter.resume() }
+    if environment != nil, kept == nil { provision() }
+  }
+
+  // MARK: Environments
+
+  private func start(isProvisioned: Bool) async throws(HandlerFailure) -> ExecutionEnvironment {
+    if let instant = state.withLock({ $0.startNotBefore }), instant > .now {
+      do {
+        try await ContinuousClock().sleep(until: instant)
+      } catch {
+        throw FunctionFailures.cancelledEarly
+      }
+    }
+    let environment: ExecutionEnvironment
+    do {
+      environment = try await ExecutionEnvironment.start(
+        settings, limits, isProvisioned: isProvisioned, statistics: statistics, logger: logger,
+        keeper: .init(
+          mayExpire: { [weak self] in self?.mayExpire($0) ?? true },
+          didEnd: { [weak self] in self?.noteEnd(of: $0, $1) }))
+    } catch {
+      noteFailedStart(of: nil)
+      throw error
+    }
+    let isShutDown = state.withLock { state in
+      if !state.isShutDown { state.environments[ObjectIdentifier(environment)] = environment }
+      return state.isShutDown
+    }
+    guard isShutDown else { return environment }
+    environment.requestStop()
+    await environment.waitUntilGone()
+    throw FunctionFailures.shutDown()
+  }
+
+  private func forget(_ environment: ExecutionEnvironment) {
+    state.withLock { state in
+      state.environments[ObjectIdentifier(environment)] = nil
+      state.idle.removeAll { $0 === environment }
+    }
+    provision()
+  }
+
+  private func noteFailedStart(of environment: ExecutionEnvironment?) {
+    state.withLock { state in
+      if let environment { state.environments[ObjectIdentifier(environment)] = nil }
+      state.failedStarts += 1
+      // The second try of an invocation comes at once.
+      guard state.failedStarts > 1 else { return }
+      state.startNotBefore = .now + limits.restartWait(after: state.failedStarts - 1)
+    }
+  }
+
+  /// An environment is gone. One that went while it waited is missed by nobody else.
+  private func noteEnd(of environment: ExecutionEnvironment, _ failure: HandlerFailure?) {
+    let wasIdle = state.withLock { state in
+      guard let position = state.idle.firstIndex(where: { $0 === environment }) else { return false }
+      state.idle.remove(at: position)
+      state.environments[ObjectIdentifier(environment)] = nil
+      return true
+    }
+    guard wasIdle else { return }
+    // What cannot even wait would be started again and again.
+    if failure != nil, !environment.hasAnswered { noteFailedStart(of: nil) }
+    provision()
+  }
+
+  /// Whether an environment that has waited for the idle time may go; if so nobody takes it any more.
+  private func mayExpire(_ environment: ExecutionEnvironment) -> Bool {
+    state.withLock { state in
+      guard state.environments.count > settings.provisioned,
+        let position = state.idle.firstIndex(where: { $0 === environment })
+      else { return false }
+      state.idle.remove(at: position)
+      state.environments[ObjectIdentifier(environment)] = nil
+      return true
+    }
+  }
+
+  // MARK: Provisioned concurrency
+
+  /// Sees to it that the provisioned environments are there, now and after one has ended.
+  private func provision() {
+    guard settings.provisioned > 0 else { return }
+    state.withLock { state in
+      guard !state.isShutDown, state.provisioning == nil, state.environments.count < settings.provisioned else {
+        return
+      }
+      state.provisioning = Task { [weak self] in
+        while !Task.isCancelled, await self?.provisionOne() ?? false {}
+        self?.endProvisioning()
+      }
+    }
+  }
+
+  /// False when all are there.
+  private func provisionOne() async -> Bool {
+    guard state.withLock({ !$0.isShutDown && $0.environments.count < settings.provisioned }) else { return false }
+    do {
+      let environment = try await start(isProvisioned: true)
+      guard await environment.waitUntilInitialized() else {
+        if let failure = await environment.failure() {
+          logger.warning(
+            "a provisioned environment could not be initialized",
+            metadata: ["type": "\(failure.type)", "message": "\(failure.message)"])
+        }
+        noteFailedStart(of: environment)
+        return true
+      }
+      add(environment)
+    } catch {
+      guard error.kind == .unavailable, !state.withLock({ $0.isShutDown }) else { return false }
+      logger.warning("a provisioned environment could not be started", metadata: ["message": "\(error.message)"])
+    }
+    return true
+  }
+
+  /// A new environment is for whoever waits longest, if it may run.
+  private func add(_ environment: ExecutionEnvironment) {
+    state.withLock { state in
+      state.failedStarts = 0
+      if !state.isShutDown { state.idle.append(environment) }
+    }
+  }
+
+  private func endProvisioning() {
+    state.withLock { $0.provisioning = nil }
+    // One may have ended meanwhile.
+    if state.withLock({ !$0.isShutDown && $0.environments.count < settings.provisioned }) { provision() }
+  }
+}
