@@ -71,7 +71,7 @@ struct CommandTests {
         streams:
           - { name: numbers, shards: 0 }
         functions:
-          - { name: note, command: [python3], timeout: 3 weeks }
+          - { name: note, command: [python3], protocol: lines, timeout: 3 weeks }
         mappings:
           - stream: letters
             function: note

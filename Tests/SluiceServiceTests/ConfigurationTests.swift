@@ -1,4 +1,5 @@
 import Foundation
+import LambdaRuntime
 import ShardCore
 import Sluice
 @testable import SluiceService
@@ -96,9 +97,51 @@ struct ConfigurationTests {
     #expect(EventSourceMapping(mapping, function) == expected)
   }
 
+  @Test("a function speaks the Runtime API unless it says otherwise, with the limits of Lambda")
+  func functions() throws {
+    let yaml = """
+      functions:
+        - { name: plain, command: [./bootstrap] }
+        - name: orders
+          Handler: orders.handler
+          Runtime: python3.12
+          directory: /srv/orders
+          environment: { TABLE: orders, AWS_REGION: eu-west-3 }
+          timeout: 30s
+          memory: 512MiB
+          concurrency: 8
+          provisioned: 2
+          idleTime: 5m
+          logFormat: JSON
+      """
+    let functions = try read(yaml).functions
+    #expect(functions[0] == FunctionConfiguration(name: "plain", command: ["./bootstrap"]))
+    #expect(functions[0].handlerProtocol == .lambda)
+    #expect(functions[0].timeout == .seconds(3))
+    #expect(functions[0].memory == 128 << 20)
+    var settings = FunctionSettings(
+      name: "orders",
+      command: HandlerCommand(
+        ["python3", "-m", "awslambdaric", "orders.handler"], directory: "/srv/orders",
+        environment: ["TABLE": "orders", "AWS_REGION": "eu-west-3"]))
+    settings.handler = "orders.handler"
+    settings.runtime = "python3.12"
+    settings.timeout = .seconds(30)
+    settings.memorySize = 512
+    settings.concurrency = 8
+    settings.provisioned = 2
+    settings.idleTime = .seconds(300)
+    settings.logFormat = .json
+    #expect(functions[1].functionSettings == settings)
+    // What watches the lane leaves the function its time, its turn and its start.
+    let mapping = MappingConfiguration(stream: "s", function: "orders")
+    #expect(EventSourceMapping(mapping, functions[1]).timeout > .seconds(30) + FunctionLimits().initTimeout)
+    #expect(EventSourceMapping(mapping, functions[1], margin: false).timeout == .seconds(30))
+  }
+
   @Test("a mapping that says nothing behaves as the library does by default, with the limits of one process")
   func policyDefaults() {
-    let function = FunctionConfiguration(name: "f", command: ["true"])
+    let function = FunctionConfiguration(name: "f", command: ["true"], handlerProtocol: .lines)
     var expected = EventSourceMapping("s-f", stream: "s", from: .trimHorizon)
     expected.function = "f"
     expected.concurrency = 1
@@ -321,11 +364,47 @@ struct ConfigurationTests {
       ("streams: [{name: a}, {name: a}]", #"1:29: streams[1].name: "a": there is already a stream of this name"#),
       (
         "functions: [{name: f}]",
+        "1:13: functions[0].command: must be a list: the program and its arguments, or give Handler and Runtime instead"
+      ),
+      (
+        "functions: [{name: f, protocol: lines}]",
         "1:13: functions[0].command: must be a list: the program and its arguments"
       ),
       (
-        "functions: [{name: f, command: [a], protocol: lambda}]",
-        #"1:47: functions[0].protocol: "lambda": is not supported yet (only lines)"#
+        "functions: [{name: f, command: [a], protocol: http}]",
+        #"1:47: functions[0].protocol: "http": must be one of lambda, lines"#
+      ),
+      (
+        "functions: [{name: f, command: [a], protocol: lines, memory: 1GiB}]",
+        #"1:62: functions[0].memory: "1GiB": needs protocol: lambda"#
+      ),
+      (
+        "functions: [{name: f, command: [a], memory: 1000000B}]",
+        #"1:45: functions[0].memory: "1000000B": must be a size with a unit (B, KiB, MiB, GiB, kB, MB, GB) from 1MiB to 1TiB"#
+      ),
+      (
+        "functions: [{name: f, command: [a], memory: 10000000B}]",
+        #"1:45: functions[0].memory: "10000000B": must be a whole number of MiB"#
+      ),
+      (
+        "functions: [{name: f, command: [a], concurrency: 2, provisioned: 3}]",
+        #"1:66: functions[0].provisioned: "3": must be a whole number of processes from 0 to 2"#
+      ),
+      (
+        "functions: [{name: f, command: [a], environment: {_HANDLER: x}}]",
+        "1:51: functions[0].environment._HANDLER: is reserved: Lambda sets it, and so does Sluice"
+      ),
+      (
+        "functions: [{name: f, Handler: a.b}]",
+        "1:13: functions[0].Runtime: is missing: Handler without a command needs it"
+      ),
+      (
+        "functions: [{name: f, Runtime: python3.12}]",
+        "1:13: functions[0].Handler: is missing: Runtime without a command needs it"
+      ),
+      (
+        "functions: [{name: f, Handler: a.b, Runtime: nodejs22.x}]",
+        #"1:46: functions[0].Runtime: "nodejs22.x": must be python3.x where there is no command; for others give the command that starts their runtime"#
       ),
       ("a: [", "2:1: did not find expected node content"),
       ("store: {}\nstore: {}", "the same key twice: store"),

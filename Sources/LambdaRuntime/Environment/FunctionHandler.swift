@@ -21,21 +21,21 @@ public final class FunctionHandler: BatchHandler, WindowedBatchHandler {
   public var usesRequestIDs: Bool { true }
 
   public func handle(_ batch: RecordBatch) async throws -> HandlerOutcome {
-    let writer = self.writer(for: batch.origin.stream)
+    let writer = self.writer(for: batch.origin)
     let response = try await pool.invoke(batch.origin.requestID) { writer.write(batch, into: &$0) }
     return try reader.outcome(of: response, for: batch)
   }
 
   public func handle(_ batch: WindowedBatch) async throws -> WindowedOutcome {
-    let writer = self.writer(for: batch.origin.stream)
+    let writer = self.writer(for: batch.origin)
     let response = try await pool.invoke(batch.origin.requestID) { writer.write(batch, into: &$0) }
     return try reader.outcome(of: response, for: batch)
   }
 
-  private func writer(for stream: String) -> EventWriter {
+  private func writer(for origin: BatchOrigin) -> EventWriter {
     writer.withLock { writer in
-      if let writer, writer.stream == stream { return writer }
-      let fresh = EventWriter(identity: identity, stream: stream)
+      if let writer, writer.isFor(origin) { return writer }
+      let fresh = EventWriter(identity: identity, origin: origin)
       writer = fresh
       return fresh
     }

@@ -26,7 +26,7 @@ struct PlanRequest {
       preconditionFailure("a configuration that was read has the functions of its mappings")
     }
     retentionMilliseconds = configuration.stream(named: mapping.stream)?.retention.wholeMilliseconds
-    var policy = EventSourceMapping(mapping, function).policy
+    var policy = EventSourceMapping(mapping, function, margin: false).policy
     if policy.tumblingWindowMilliseconds > 0 {
       notes.append(
         "TumblingWindowInSeconds: the records of the plan are of one window; its final invocation is not shown.")

@@ -84,33 +84,6 @@ public struct StreamConfiguration: Hashable, Sendable {
   public init(name: String) { self.name = name }
 }
 
-/// A handler in other processes.
-public struct FunctionConfiguration: Hashable, Sendable {
-  public var name: String
-  /// The program and its arguments.
-  public var command: [String]
-  public var handlerProtocol = HandlerProtocol.lines
-  /// Where the program runs, absolute or relative to this process; `nil`: where this process runs.
-  public var directory: String?
-  /// Set on top of the environment of this process.
-  public var environment: [String: String] = [:]
-  /// How long a call may take, 1 ms … 15 min.
-  public var timeout = Duration.seconds(60)
-  /// Processes at once at most, 1 … 1,000.
-  public var concurrency = 1
-
-  public init(name: String, command: [String]) {
-    self.name = name
-    self.command = command
-  }
-
-  /// How events reach the program.
-  public enum HandlerProtocol: String, Hashable, Sendable, CaseIterable {
-    /// An event line on standard input, an answer line on standard output.
-    case lines
-  }
-}
-
 /// An event source mapping: a stream, a function, and what is done when it fails.
 public struct MappingConfiguration: Hashable, Sendable {
   /// `STREAM-FUNCTION` unless the file says something else.

@@ -140,47 +140,12 @@ public struct ConfigurationReader {
   private mutating func readFunction(_ section: ConfigurationSection) {
     var section = section
     let name = section.requiredText("name", rule: Self.nameRule, isValid: Self.isName)
-    let command = section.texts("command")
-    if command?.first?.isEmpty ?? true {
-      findings.report(section.node, section.path("command"), "must be a list: the program and its arguments")
-    }
-    var function = FunctionConfiguration(name: name ?? "", command: command ?? [])
-    findings.settings.append(
-      Setting(path: section.path("command"), value: function.command.joined(separator: " "), origin: line(section.node))
-    )
-    function.handlerProtocol = section.read(
-      "protocol", default: .lines, rule: "is not supported yet (only lines)", show: \.rawValue
-    ) { FunctionConfiguration.HandlerProtocol(rawValue: $0) }
-    section.notSupportedYet("url", unless: [])
-    section.notSupportedYet("memory", unless: [])
-    if section.value("directory") != nil {
-      let text = section.requiredText("directory", rule: "must be a directory")
-      function.directory = text.map { resolved($0) }
-    } else {
-      function.directory = directory
-    }
-    function.environment = readEnvironment(section.section("environment"))
-    function.timeout = section.duration(
-      "timeout", default: function.timeout, in: .milliseconds(1)...(.seconds(900)))
-    function.concurrency = section.integer(
-      "concurrency", default: function.concurrency, in: 1...1_000, unit: "processes")
+    let function = FunctionReader(findings: findings, directory: directory, resolve: resolved)
+      .read(&section, name: name ?? "")
     section.finish()
     guard name != nil else { return }
     reportDuplicate(of: function.name, in: configuration.functions.map(\.name), section, "function")
     configuration.functions.append(function)
-  }
-
-  /// Variables may have any name, so nothing is unknown here.
-  private func readEnvironment(_ section: ConfigurationSection) -> [String: String] {
-    var environment: [String: String] = [:]
-    for (key, value) in section.node?.mapping ?? [:] {
-      guard let name = key.scalar?.string, let text = value.scalar?.string else {
-        findings.report(key, section.path, "must map names of variables to texts")
-        continue
-      }
-      environment[name] = text
-    }
-    return environment
   }
 
   private mutating func readMapping(_ section: ConfigurationSection) {

@@ -1,3 +1,4 @@
+import LambdaRuntime
 import Foundation
 import ShardCore
 import Sluice
@@ -70,11 +71,21 @@ extension RetryRule {
 extension FunctionConfiguration {
   /// What its processes are made from, and how long and how many.
   var texts: [String: String] {
-    [
-      "command": command.joined(separator: " "), "directory": URL(filePath: directory ?? ".").standardizedFileURL.path,
+    var texts = [
+      "command": handlerCommand.arguments.joined(separator: " "),
+      "directory": URL(filePath: directory ?? ".").standardizedFileURL.path,
       "timeout": Quantity.text(timeout),
       "concurrency": "\(concurrency)", "protocol": handlerProtocol.rawValue, "environment": environmentText,
     ]
+    if handlerProtocol == .lambda {
+      texts["memory"] = Quantity.text(bytes: memory)
+      texts["provisioned"] = "\(provisioned)"
+      texts["idleTime"] = Quantity.text(idleTime)
+      texts["logFormat"] = logFormat.rawValue
+      if !handler.isEmpty { texts["Handler"] = handler }
+      if !runtime.isEmpty { texts["Runtime"] = runtime }
+    }
+    return texts
   }
 
   /// The names of the variables. Their values may be secrets: a digest says only whether one has changed.
@@ -92,5 +103,8 @@ func changeMoment(ofSetting name: String) -> ChangeMoment {
   if let parameter = MappingParameter(rawValue: name) { return parameter.rule.change }
   // Who takes failures out of the store is made with the lanes.
   if name.hasPrefix("onFailure.") { return .afterDraining }
-  return name == "function.concurrency" ? .atOnce : .nextDelivery
+  switch name {
+  case "function.concurrency", "function.provisioned", "function.idleTime": return .atOnce
+  default: return .nextDelivery
+  }
 }

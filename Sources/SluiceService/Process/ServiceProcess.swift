@@ -155,7 +155,9 @@ extension StoreConfiguration {
 }
 
 extension EventSourceMapping {
-  package init(_ mapping: MappingConfiguration, _ function: FunctionConfiguration) {
+  /// The functions that speak the Runtime API watch their time themselves; what is set here then comes after that.
+  /// Without `margin` it is the time that an invocation has.
+  package init(_ mapping: MappingConfiguration, _ function: FunctionConfiguration, margin: Bool = true) {
     self.init(mapping.name, stream: mapping.stream, from: mapping.startingPosition)
     batch = .init(upTo: mapping.batchSize, within: mapping.batchingWindow)
     retry = .init(
@@ -170,6 +172,7 @@ extension EventSourceMapping {
     self.function = function.name
     tumblingWindow = mapping.tumblingWindow
     timeout = function.timeout
+    if function.handlerProtocol == .lambda, margin { timeout += FunctionLimits().invocationMargin }
     // A lane that waits for a process must not use up its handler's time.
     concurrency = function.concurrency
     unstoredBatchLimit = Self.unstoredBatchLimitOfProcesses

@@ -16,7 +16,7 @@ import StreamStore
 /// mapping after the other. A process that ends in between finds the file when it starts again.
 actor WorkerConfiguration {
   private var configuration: Configuration
-  private var pools: [String: LineProcessPool] = [:]
+  private var pools: [String: FunctionProcesses] = [:]
   /// Pools whose last calls are still running.
   private var retiring: [Task<Void, Never>] = []
   private var isApplying = false
@@ -222,20 +222,17 @@ actor WorkerConfiguration {
         wanted.parameters[parameter.rawValue] = former.settings[parameter.rawValue]
       }
     }
-    return (wanted, LineProcessHandler(pool: pool, reportsItemFailures: mapping.reportsItemFailures))
+    return (wanted, pool.handler(reportsItemFailures: mapping.reportsItemFailures))
   }
 
-  private func makePool(_ function: FunctionConfiguration) -> LineProcessPool {
-    var logger = logger
-    logger[metadataKey: "function"] = "\(function.name)"
-    return LineProcessPool(
-      HandlerCommand(function.command, directory: function.directory, environment: function.environment),
-      concurrency: function.concurrency, logger: logger)
+  /// What a function's invocations came to goes on with its new processes.
+  private func makePool(_ function: FunctionConfiguration) -> FunctionProcesses {
+    FunctionProcesses(function, after: pools[function.name], logger: logger)
   }
 
   /// New pools for functions whose processes would be others; gives those that nobody needs afterwards.
-  private func replacePools(with wanted: Configuration) -> [LineProcessPool] {
-    var replaced: [LineProcessPool] = []
+  private func replacePools(with wanted: Configuration) -> [FunctionProcesses] {
+    var replaced: [FunctionProcesses] = []
     for function in wanted.functions {
       if let former = configuration.function(named: function.name), pools[function.name] != nil,
         former.makesSameProcesses(as: function)
@@ -251,7 +248,7 @@ actor WorkerConfiguration {
   }
 
   /// Calls that run end first.
-  private func retire(_ replaced: [LineProcessPool], after processor: StreamProcessor) {
+  private func retire(_ replaced: [FunctionProcesses], after processor: StreamProcessor) {
     for pool in replaced { retiring.append(Task { await pool.retire() }) }
   }
 
@@ -281,16 +278,6 @@ actor WorkerConfiguration {
           metadata: ["stream": "\(stream.name)", "open": "\(open)", "configured": "\(stream.shards)"])
       }
     }
-  }
-}
-
-extension FunctionConfiguration {
-  /// Whether processes of the other may go on working for this one.
-  fileprivate func makesSameProcesses(as other: FunctionConfiguration) -> Bool {
-    var (left, right) = (texts, other.texts)
-    left["timeout"] = nil
-    right["timeout"] = nil
-    return left == right
   }
 }
 

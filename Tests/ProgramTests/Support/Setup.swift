@@ -8,7 +8,10 @@ struct Setup {
   var mapSize = "256MiB"
   var readyBlockedAfter = "5m"
   var command = #"["python3", "handler.py"]"#
+  var handlerProtocol = "lines"
   var timeout = "30s"
+  /// More settings of the function.
+  var function = ""
   var batchSize = 50
   /// `MaximumRetryAttempts`.
   var retries = -1
@@ -25,7 +28,7 @@ struct Setup {
     streams:
       - { name: numbers, kind: \(kind.rawValue), shards: \(shards), recordLimit: \(recordLimit) }
     functions:
-      - { name: note, command: \(command), timeout: \(timeout), concurrency: 4 }
+      - { name: note, command: \(command), protocol: \(handlerProtocol), timeout: \(timeout), concurrency: 4\(function) }
     mappings:
       - stream: numbers
         function: note

@@ -1,0 +1,85 @@
+import Foundation
+package import LambdaRuntime
+
+/// A handler in other processes.
+public struct FunctionConfiguration: Hashable, Sendable {
+  public var name: String
+  /// The program and its arguments.
+  public var command: [String]
+  public var handlerProtocol = HandlerProtocol.lambda
+  /// `Handler`, such as `orders.handler`; empty where the program does not need it.
+  public var handler = ""
+  /// `Runtime`, such as `python3.12`; empty for a program of any kind.
+  public var runtime = ""
+  /// Where the program runs, absolute or relative to this process; `nil`: where this process runs.
+  public var directory: String?
+  /// Set on top of the environment of this process.
+  public var environment: [String: String] = [:]
+  /// How long a call may take, 1 ms … 15 min.
+  public var timeout: Duration
+  /// Processes at once at most, 1 … 1,000.
+  public var concurrency = 1
+  /// The bytes of memory that a process and its own may use, 1 MiB … 1 TiB, in whole MiB.
+  public var memory: Int64 = 128 << 20
+  /// Processes that are started before the first call and kept, 0 … `concurrency`.
+  public var provisioned = 0
+  /// How long a process may wait for a call before it is ended, 1 s … 7 d.
+  public var idleTime = Duration.seconds(600)
+  public var logFormat = LogFormat.text
+
+  public init(name: String, command: [String], handlerProtocol: HandlerProtocol = .lambda) {
+    self.name = name
+    self.command = command
+    self.handlerProtocol = handlerProtocol
+    self.timeout = handlerProtocol.standardTimeout
+  }
+
+  /// How events reach the program.
+  public enum HandlerProtocol: String, Hashable, Sendable, CaseIterable {
+    /// The Runtime API: a program written for AWS Lambda.
+    case lambda
+    /// An event line on standard input, an answer line on standard output.
+    case lines
+
+    /// Lambda's own, or a minute.
+    public var standardTimeout: Duration {
+      switch self {
+      case .lambda: .seconds(3)
+      case .lines: .seconds(60)
+      }
+    }
+  }
+
+  /// How lines about invocations are written.
+  public enum LogFormat: String, Hashable, Sendable, CaseIterable {
+    case text = "Text"
+    case json = "JSON"
+  }
+
+  /// The program as it is run; Python's with the virtual environment of its folder, if there is one.
+  package var handlerCommand: HandlerCommand {
+    var arguments = command
+    if arguments.isEmpty {
+      let own = ".venv/bin/python3"
+      let path = (directory.map { $0 + "/" } ?? "") + own
+      arguments = [
+        FileManager.default.isExecutableFile(atPath: path) ? own : "python3", "-m", "awslambdaric", handler,
+      ]
+    }
+    return HandlerCommand(arguments, directory: directory, environment: environment)
+  }
+
+  /// What a pool of environments is made from.
+  package var functionSettings: FunctionSettings {
+    var settings = FunctionSettings(name: name, command: handlerCommand)
+    settings.handler = handler
+    settings.runtime = runtime
+    settings.timeout = timeout
+    settings.memorySize = Int(memory >> 20)
+    settings.concurrency = concurrency
+    settings.provisioned = provisioned
+    settings.idleTime = idleTime
+    settings.logFormat = logFormat == .json ? .json : .text
+    return settings
+  }
+}

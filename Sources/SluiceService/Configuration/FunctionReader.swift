@@ -1,0 +1,112 @@
+import LambdaRuntime
+import Yams
+
+/// Reads one entry of `functions`.
+struct FunctionReader {
+  let findings: ConfigurationFindings
+  /// Where a function runs that does not say it.
+  let directory: String?
+  let resolve: (String) -> String
+
+  func read(_ section: inout ConfigurationSection, name: String) -> FunctionConfiguration {
+    let handlerProtocol = section.choice("protocol", default: FunctionConfiguration.HandlerProtocol.lambda)
+    var function = FunctionConfiguration(name: name, command: [], handlerProtocol: handlerProtocol)
+    section.notSupportedYet("url", unless: [])
+    readProgram(&section, &function)
+    if section.value("directory") != nil {
+      let text = section.requiredText("directory", rule: "must be a directory")
+      function.directory = text.map { resolve($0) }
+    } else {
+      function.directory = directory
+    }
+    function.environment = readEnvironment(section.section("environment"), handlerProtocol)
+    function.timeout = section.duration(
+      "timeout", default: function.timeout, in: .milliseconds(1)...(.seconds(900)))
+    function.concurrency = section.integer(
+      "concurrency", default: function.concurrency, in: 1...1_000, unit: "processes")
+    if handlerProtocol == .lambda { readEnvironments(&section, &function) }
+    return function
+  }
+
+  /// The command, or what makes one.
+  private func readProgram(_ section: inout ConfigurationSection, _ function: inout FunctionConfiguration) {
+    let command = section.texts("command")
+    if function.handlerProtocol == .lambda {
+      if section.value("Handler") != nil {
+        function.handler = section.requiredText("Handler", rule: "must be a text") ?? ""
+      }
+      if section.value("Runtime") != nil {
+        function.runtime = section.requiredText("Runtime", rule: "must be a text") ?? ""
+      }
+    } else {
+      refuse(["Handler", "Runtime", "memory", "provisioned", "idleTime", "logFormat"], &section)
+    }
+    function.command = command ?? []
+    let isMade = command == nil && !(function.handler.isEmpty && function.runtime.isEmpty)
+    if isMade {
+      checkShorthand(&section, function)
+    } else if function.command.first?.isEmpty ?? true {
+      let shorthand = function.handlerProtocol == .lambda ? ", or give Handler and Runtime instead" : ""
+      findings.report(
+        section.node, section.path("command"), "must be a list: the program and its arguments\(shorthand)")
+    }
+    findings.settings.append(
+      Setting(
+        path: section.path("command"), value: function.handlerCommand.arguments.joined(separator: " "),
+        origin: .file(line: section.node?.mark?.line ?? 0)))
+  }
+
+  /// `Handler: orders.handler` and `Runtime: python3.12` say what is run.
+  private func checkShorthand(_ section: inout ConfigurationSection, _ function: FunctionConfiguration) {
+    if function.handler.isEmpty {
+      findings.report(section.node, section.path("Handler"), "is missing: Runtime without a command needs it")
+    }
+    guard let node = section.value("Runtime") else {
+      findings.report(section.node, section.path("Runtime"), "is missing: Handler without a command needs it")
+      return
+    }
+    guard function.runtime == "python3" || function.runtime.hasPrefix("python3.") else {
+      findings.report(
+        node, section.path("Runtime"), value: node.shortText,
+        "must be python3.x where there is no command; for others give the command that starts their runtime")
+      return
+    }
+  }
+
+  private func readEnvironments(_ section: inout ConfigurationSection, _ function: inout FunctionConfiguration) {
+    function.memory = section.size("memory", default: function.memory, in: 1 << 20...1 << 40)
+    if function.memory & ((1 << 20) - 1) != 0, let node = section.value("memory") {
+      findings.report(node, section.path("memory"), value: node.shortText, "must be a whole number of MiB")
+    }
+    function.provisioned = section.integer(
+      "provisioned", default: function.provisioned, in: 0...function.concurrency, unit: "processes")
+    function.idleTime = section.duration(
+      "idleTime", default: function.idleTime, in: .seconds(1)...(.seconds(7 * 86_400)))
+    function.logFormat = section.choice("logFormat", default: function.logFormat)
+  }
+
+  /// Variables may have any name but those that tell a runtime where it is.
+  private func readEnvironment(
+    _ section: ConfigurationSection, _ handlerProtocol: FunctionConfiguration.HandlerProtocol
+  ) -> [String: String] {
+    var environment: [String: String] = [:]
+    for (key, value) in section.node?.mapping ?? [:] {
+      guard let name = key.scalar?.string, let text = value.scalar?.string else {
+        findings.report(key, section.path, "must map names of variables to texts")
+        continue
+      }
+      if handlerProtocol == .lambda, EnvironmentVariables.reserved.contains(name) {
+        findings.report(key, section.path(name), "is reserved: Lambda sets it, and so does Sluice")
+      }
+      environment[name] = text
+    }
+    return environment
+  }
+
+  private func refuse(_ keys: [String], _ section: inout ConfigurationSection) {
+    for key in keys {
+      guard let node = section.value(key) else { continue }
+      findings.report(node, section.path(key), value: node.shortText, "needs protocol: lambda")
+    }
+  }
+}

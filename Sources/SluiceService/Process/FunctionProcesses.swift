@@ -1,0 +1,57 @@
+import LambdaRuntime
+import Logging
+import StreamModel
+
+/// The processes of one function, whatever it speaks.
+enum FunctionProcesses: Sendable {
+  case lines(LineProcessPool)
+  case lambda(FunctionPool)
+
+  /// `former` are those that these take the place of.
+  init(_ function: FunctionConfiguration, after former: FunctionProcesses?, logger: Logger) {
+    var logger = logger
+    logger[metadataKey: "function"] = "\(function.name)"
+    switch function.handlerProtocol {
+    case .lines:
+      self = .lines(LineProcessPool(function.handlerCommand, concurrency: function.concurrency, logger: logger))
+    case .lambda:
+      var statistics = FunctionStatistics()
+      if case .lambda(let pool) = former { statistics = pool.statistics }
+      self = .lambda(FunctionPool(function.functionSettings, statistics: statistics, logger: logger))
+    }
+  }
+
+  func handler(reportsItemFailures: Bool) -> any BatchHandler {
+    switch self {
+    case .lines(let pool): LineProcessHandler(pool: pool, reportsItemFailures: reportsItemFailures)
+    case .lambda(let pool): FunctionHandler(pool: pool, reportsItemFailures: reportsItemFailures)
+    }
+  }
+
+  func shutdown() async {
+    switch self {
+    case .lines(let pool): await pool.shutdown()
+    case .lambda(let pool): await pool.shutdown()
+    }
+  }
+
+  func retire() async {
+    switch self {
+    case .lines(let pool): await pool.retire()
+    case .lambda(let pool): await pool.retire()
+    }
+  }
+}
+
+extension FunctionConfiguration {
+  /// Whether processes of the other may go on working for this one.
+  func makesSameProcesses(as other: FunctionConfiguration) -> Bool {
+    var (left, right) = (texts, other.texts)
+    // Only functions that speak the Runtime API watch their time themselves.
+    if handlerProtocol == .lines {
+      left["timeout"] = nil
+      right["timeout"] = nil
+    }
+    return left == right
+  }
+}

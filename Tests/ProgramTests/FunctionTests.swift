@@ -1,0 +1,91 @@
+import Foundation
+import Sluice
+import Testing
+
+@Suite("Functions that speak the Runtime API", .timeLimit(.minutes(5)))
+struct FunctionTests {
+  /// A runtime of a few lines that notes every record like the handler of the other stories.
+  private static let program = #"""
+    import base64, http.client, json, os, sys, time
+    base = "/2018-06-01/runtime/invocation/"
+    connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    def call(method, path, body=None):
+        connection.request(method, base + path, body)
+        reply = connection.getresponse()
+        return reply.headers.get("Lambda-Runtime-Aws-Request-Id"), reply.read()
+    open("pid", "w").write(str(os.getpid()))
+    notes = os.open("delivered", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    while True:
+        id, event = call("GET", "next")
+        kinesis = [record["kinesis"] for record in json.loads(event)["Records"]]
+        texts = [base64.b64decode(one["data"]).decode() for one in kinesis]
+        print("id", id, flush=True)
+        if "hang" in texts: time.sleep(600)
+        if "die" in texts: os._exit(7)
+        if "raise" in texts:
+            error = {"errorType": "KeyError", "errorMessage": "'dep_time'", "stackTrace": ["  File \"orders.py\", line 3\n    x"]}
+            call("POST", id + "/error", json.dumps(error))
+            continue
+        lines = ["0 %s %s %s\n" % (kinesis[0]["sequenceNumber"], one["sequenceNumber"], one["data"]) for one in kinesis]
+        os.write(notes, "".join(lines).encode())
+        call("POST", id + "/response", "{}")
+    """#
+
+  private static func setup(_ change: (inout Setup) -> Void = { _ in }) -> Setup {
+    Setup {
+      $0.command = #"["python3", "runtime.py"]"#
+      $0.handlerProtocol = "lambda"
+      $0.retries = 0
+      change(&$0)
+    }
+  }
+
+  @Test(
+    "a failed invocation has Lambda's name, its traceback and its request id, and the next one goes on",
+    arguments: [
+      ("raise", "error", "KeyError", "'dep_time'"),
+      ("die", "exit", "Runtime.ExitError", "Runtime exited with error: exit status 7"),
+      ("hang", "timeout", "Sandbox.Timedout", "Task timed out after 1.00 seconds"),
+    ])
+  func failures(record: String, kind: String, type: String, message: String) async throws {
+    try await Workplace.with(Self.setup { $0.timeout = record == "hang" ? "1s" : "30s" }) { place in
+      try place.write(Self.program, to: "runtime.py")
+      let worker = try await place.start()
+      try await place.put(record)
+      let entry = try #require(try await place.failures().first)
+      let detail = try await place.ask(FailureDetail.self, "failures", "show", "\(entry.entry)")
+      let attempt = try #require(detail.entry.attempts.first)
+      #expect(detail.entry.attempts.count == 1)
+      #expect((attempt.kind, attempt.type) == (kind, type))
+      #expect(attempt.message.contains(message))
+      if record == "raise" { #expect(attempt.trace.contains(#"  File "orders.py", line 3"#)) }
+      #expect(try await worker.says("START RequestId: \(attempt.requestID)").contains("function=note"))
+      _ = try await worker.says("id \(attempt.requestID)")
+      try await place.put("good")
+      try await place.isDrained()
+      #expect(place.delivered.map(\.text) == ["good"])
+      #expect(await worker.drain() == 0)
+    }
+  }
+
+  @Test("a worker that is killed outright leaves no process behind")
+  func killed() async throws {
+    try await Workplace.with(Self.setup { $0.function = ", provisioned: 1" }) { place in
+      try place.write(Self.program, to: "runtime.py")
+      let worker = try await place.start()
+      try await place.put("good")
+      try await place.isDrained()
+      let text = try String(contentsOf: place.folder.appending(path: "pid"), encoding: .utf8)
+      let pid = try #require(Int32(text))
+      #expect(kill(pid, 0) == 0)
+      await worker.kill()
+      _ = try await eventually("the function's process is gone") { Self.isRunning(pid) ? nil : true }
+    }
+  }
+
+  /// Whether a process is there and not just waiting to be reaped by somebody else.
+  private static func isRunning(_ pid: Int32) -> Bool {
+    guard let status = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8) else { return false }
+    return status.split(separator: ")").last?.hasPrefix(" Z") == false
+  }
+}
