@@ -95,6 +95,28 @@ extension LaneRunner {
         arrival: batch.arrival(at: position)))
   }
 
+  /// Notes what an answer leaves behind: the records that are done have no story, and of one that was named it is one.
+  func settle(_ answer: DeliveryAnswer, of delivery: Delivery, begun: Now, ended: Now) {
+    if case .failureEntry = delivery.source { return }
+    switch answer {
+    case .succeeded, .returned: settle(delivery.extent.count, named: nil)
+    case .failed(at: _, let position), .returnedPart(_, failedAt: _, let position):
+      settle(position, named: named(at: position, of: delivery, begun: begun, ended: ended))
+    case .recordFailed(let failed):
+      settle(failed.position, named: named(at: failed.position, of: delivery, begun: begun, ended: ended))
+    case .faulted: break
+    }
+  }
+
+  private func named(at position: Int, of delivery: Delivery, begun: Now, ended: Now) -> AttemptRecord {
+    AttemptRecord(
+      startedAt: begun.wall,
+      durationMilliseconds: (ended.monotonic.nanoseconds - begun.monotonic.nanoseconds) / 1_000_000,
+      kind: .reportedNoProgress, type: "BatchItemFailure",
+      message: "The handler reported the record as failed; those before it are done.", trace: [], requestID: "",
+      batch: AttemptedBatch(delivery.extent, position: position))
+  }
+
   /// The key of a batch of one record, in a lane that blocks by key.
   func onlyKey(of invocation: Invocation, _ delivery: Delivery) -> PartitionKeyHash? {
     guard parkedHistories != nil, case .batch(let batch) = invocation, batch.count == 1, delivery.source == .shard

@@ -29,7 +29,8 @@ public struct StoredLane: Hashable, Sendable {
   ///
   /// Version 2: version, flags, next, lost to retention, lost to damage; then the counts of frozen batches, if any; then
   /// the tumbling window with its state, if one has begun; then,
-  /// for a failing batch, its numbers, what a rule gave up of it, if any, and its attempts. Little-endian; strings and lists carry their count in front.
+  /// for a failing batch, its numbers, what a rule gave up of it, if any, and its attempts; without one, the attempts
+  /// of the batches that its records were in, if there are any. Little-endian; strings and lists carry their count in front.
   public func encoded() -> [UInt8] {
     var writer = ByteWriter()
     if sharing.isWhole {
@@ -46,6 +47,8 @@ public struct StoredLane: Hashable, Sendable {
     if progress.failing?.givenUp != nil { flags |= Flag.givenUp }
     if progress.parksKeys { flags |= Flag.parksKeys }
     if progress.window != nil { flags |= Flag.window }
+    let hasHistoryAlone = progress.failing == nil && !history.isEmpty
+    if hasHistoryAlone { flags |= Flag.history }
     writer.write(flags)
     writer.write(progress.next.rawValue)
     writer.write(progress.lostToRetention)
@@ -71,6 +74,7 @@ public struct StoredLane: Hashable, Sendable {
       if let givenUp = failing.givenUp { writer.write(givenUp.rawValue) }
       writer.write(history)
     }
+    if hasHistoryAlone { writer.write(history) }
     return writer.bytes
   }
 
@@ -80,7 +84,9 @@ public struct StoredLane: Hashable, Sendable {
     guard version == Self.version || version == Self.versionOfShares else { throw .unknownVersion(version) }
     let sharing = version == Self.version ? .whole : try reader.readSharing()
     let flags: UInt8 = try reader.read()
-    guard flags & ~Flag.all == 0, flags & (Flag.failing | Flag.givenUp) != Flag.givenUp else { throw .malformed }
+    guard flags & (Flag.failing | Flag.givenUp) != Flag.givenUp,
+      flags & (Flag.failing | Flag.history) != Flag.failing | Flag.history
+    else { throw .malformed }
     var progress = LaneProgress(next: try reader.readIndex())
     progress.lostToRetention = try reader.read()
     progress.lostToDamage = try reader.read()
@@ -119,6 +125,7 @@ public struct StoredLane: Hashable, Sendable {
       }
       history = try reader.readHistory()
     }
+    if flags & Flag.history != 0 { history = try reader.readHistory() }
     guard reader.isAtEnd else { throw .malformed }
     self.init(progress: progress, history: history, sharing: sharing)
   }
@@ -135,7 +142,8 @@ public struct StoredLane: Hashable, Sendable {
     /// Keys are parked, in a table of their own: a version that does not know of it must not go on from the checkpoint.
     static let parksKeys: UInt8 = 32
     static let window: UInt8 = 64
-    static let all = finished | paused | failing | pieces | givenUp | parksKeys | window
+    /// No batch fails, but records at the head were in one that has: halves of it, or its rest.
+    static let history: UInt8 = 128
   }
 }
 
@@ -179,13 +187,20 @@ struct ByteWriter {
     for attempt in history.attempts {
       write(attempt.startedAt.milliseconds)
       write(attempt.durationMilliseconds)
-      write(attempt.kind.rawValue | (attempt.rule == nil ? 0 : AttemptRecord.ruleFlag))
+      write(attempt.flaggedKind)
       write(attempt.type)
       write(attempt.message)
       write(UInt32(attempt.trace.count))
       for line in attempt.trace { write(line) }
       write(attempt.requestID)
       if let rule = attempt.rule { write(rule) }
+      if let batch = attempt.batch {
+        write(batch.first.rawValue)
+        write(batch.last.rawValue)
+        write(UInt32(batch.count))
+        write(batch.position.map { UInt32($0) } ?? AttemptedBatch.unknownPosition)
+      }
+      if let redriver = attempt.redriver { write(redriver) }
     }
   }
 }
@@ -258,6 +273,16 @@ struct ByteReader {
     return String(decoding: bytes[offset..<(offset + Int(count))], as: UTF8.self)
   }
 
+  private mutating func readAttemptedBatch() throws(LaneRecordError) -> AttemptedBatch {
+    let first = RecordIndex(try read())
+    let last = RecordIndex(try read())
+    let count: UInt32 = try read()
+    let position: UInt32 = try read()
+    return AttemptedBatch(
+      first: first, last: last, count: Int(count),
+      position: position == AttemptedBatch.unknownPosition ? nil : Int(position))
+  }
+
   mutating func readHistory() throws(LaneRecordError) -> AttemptHistory {
     let omitted: UInt32 = try read()
     let count: UInt32 = try read()
@@ -266,7 +291,7 @@ struct ByteReader {
       let startedAt: Int64 = try read()
       let duration: Int64 = try read()
       let kind: UInt8 = try read()
-      guard let failureKind = FailureKind(rawValue: kind & ~AttemptRecord.ruleFlag) else { throw .malformed }
+      guard let failureKind = FailureKind(rawValue: kind & ~AttemptRecord.Flag.all) else { throw .malformed }
       let type = try readString()
       let message = try readString()
       let lineCount: UInt32 = try read()
@@ -277,7 +302,9 @@ struct ByteReader {
           startedAt: WallTime(milliseconds: startedAt), durationMilliseconds: duration, kind: failureKind, type: type,
           message: message,
           trace: trace, requestID: try readString(),
-          rule: kind & AttemptRecord.ruleFlag == 0 ? nil : try readString()))
+          rule: kind & AttemptRecord.Flag.rule == 0 ? nil : try readString(),
+          batch: kind & AttemptRecord.Flag.batch == 0 ? nil : try readAttemptedBatch(),
+          redriver: kind & AttemptRecord.Flag.redriver == 0 ? nil : try readString()))
     }
     return AttemptHistory(attempts: attempts, omitted: Int(omitted))
   }

@@ -28,9 +28,13 @@ final class LaneRunner: Sendable {
     var handling: Handling
     /// What a transactional handler wrote.
     var writes = LaneWrites()
-    /// The failed deliveries of `historyExtent`.
+    /// The failed deliveries of the records from the checkpoint on: of a track, those of the key it works on.
     var history: AttemptHistory
+    /// The batch that was delivered last.
     var historyExtent: BatchExtent?
+    var historyKey: PartitionKeyHash?
+    /// What an operator last did to its records.
+    var intervention: RecordEvent?
     /// Kept while the batch stays the same: retries carry the same id. Empty until a delivery has failed.
     var requestID = ""
     /// The id of the redrive that runs, if the handler uses ids.
@@ -45,6 +49,17 @@ final class LaneRunner: Sendable {
     var cancelled: (delivery: DeliveryID, cause: CancelCause)?
     /// Why the last redriven entry failed.
     var redriveFailure: (entry: UInt64, attempt: AttemptRecord)?
+
+    /// The id of the batch that was delivered last, from its first failure on.
+    mutating func takeRequestID() -> String {
+      if requestID.isEmpty {
+        let former = history.last.flatMap { attempt in
+          historyExtent.flatMap { attempt.isOf(first: $0.first, count: $0.count) ? attempt.requestID : nil }
+        }
+        requestID = former ?? RequestID.make()
+      }
+      return requestID
+    }
 
     func cause(of delivery: DeliveryID) -> CancelCause? { cancelled?.delivery == delivery ? cancelled?.cause : nil }
   }
@@ -114,13 +129,40 @@ final class LaneRunner: Sendable {
     return answer
   }
 
-  /// What is known of the failing batch that begins at `first`, in words. Empty if nothing is.
-  func history(ofBatchAt first: RecordIndex) -> AttemptHistory {
-    state.withLock { $0.historyExtent?.first == first ? $0.history : AttemptHistory() }
+  /// The failed deliveries that records of a batch which begins at `first` were in. Empty if there were none.
+  func history(ofBatchAt first: RecordIndex) -> AttemptHistory { currentHistory.story(from: first) }
+
+  /// The failed deliveries of the records from the checkpoint on.
+  var currentHistory: AttemptHistory { state.withLock { $0.history } }
+
+  /// So many records at the head left as a failure entry.
+  func left(_ count: Int) {
+    state.withLock { $0.history.settle(count) }
   }
 
-  /// The failed attempts of the batch at the head, with the extent they belong to.
-  var currentHistory: AttemptHistory { state.withLock { $0.history } }
+  /// Records were lost on the way, of whichever lane.
+  func lost() {
+    state.withLock { $0.history.forgetPositions() }
+  }
+
+  /// An operator did this to records of the lane, or is about to.
+  func note(_ intervention: RecordEvent) {
+    state.withLock { $0.intervention = intervention }
+    for track in tracks.withLock(\.self) { track.note(intervention) }
+  }
+
+  /// What is to be told of records that leave, besides their attempts.
+  func events(of order: FailureOrder, at now: WallTime) -> [RecordEvent] {
+    var events: [RecordEvent] = []
+    if let key = order.key, let since = parkedHistories?.parkedSince(key, first: order.extent.first) {
+      events.append(RecordEvent(.parked, at: since))
+    }
+    if order.condition == .skipped {
+      let known = state.withLock { $0.intervention }
+      events.append(known?.kind == .skipped ? known ?? RecordEvent(.skipped, at: now) : RecordEvent(.skipped, at: now))
+    }
+    return events
+  }
 
   /// Starts the task that works for this lane from now on.
   ///
@@ -186,6 +228,7 @@ final class LaneRunner: Sendable {
       if case .recordFailed(let failed) = answer, cause != .stop {
         note(failed, of: delivery, begun: begun, ended: ended)
       }
+      settle(answer, of: delivery, begun: begun, ended: ended)
       switch answer {
       case .failed, .returnedPart:
         if case .failureEntry = delivery.source { note(.partial, nil, of: delivery, begun: begun, ended: ended) }
@@ -274,8 +317,12 @@ final class LaneRunner: Sendable {
     case .shard, .windowEnd:
       let (found, isCancelled) = state.withLock { state -> ((Invocation, Handling)?, Bool) in
         // The same batch as the one whose attempts are on record, or a new one?
-        if state.historyExtent?.first != delivery.extent.first || state.historyExtent?.count != delivery.extent.count {
-          state.history.removeAll()
+        if state.historyExtent?.first != delivery.extent.first || state.historyExtent?.count != delivery.extent.count
+          || state.historyKey != delivery.key
+        {
+          if state.historyKey != delivery.key { state.history.removeAll() }
+          state.history.begin(at: delivery.extent.first)
+          state.historyKey = delivery.key
           state.historyExtent = delivery.extent
           state.requestID = ""
         }
@@ -314,14 +361,29 @@ final class LaneRunner: Sendable {
     }
   }
 
+  /// The first `count` records of the batch are done; the handler named the next one, or none.
+  func settle(_ count: Int, named attempt: AttemptRecord?) {
+    state.withLock { state in
+      guard attempt != nil || !state.history.isEmpty else { return }
+      state.history.settle(count)
+      if parkedHistories != nil { state.history.forgetPositions() }
+      guard var attempt else { return }
+      attempt.requestID = state.takeRequestID()
+      state.history.append(attempt)
+    }
+  }
+
   /// The handler named a record that is not the first: the attempt is that record's.
   private func note(_ failed: FailedRecord, of delivery: Delivery, begun: Now, ended: Now) {
     let attempt = AttemptRecord(
       startedAt: begun.wall,
       durationMilliseconds: (ended.monotonic.nanoseconds - begun.monotonic.nanoseconds) / 1_000_000,
       kind: .reportedNoProgress, type: "BatchItemFailure", message: "The handler reported the record as failed.",
-      trace: [], requestID: RequestID.make())
-    parkedHistories?.append(attempt, of: failed.key, first: failed.index)
+      trace: [], requestID: RequestID.make(), batch: AttemptedBatch(delivery.extent, position: failed.position))
+    let earlier = currentHistory
+    parkedHistories?.append(attempt, of: failed.key, first: failed.index) {
+      earlier.story(from: failed.index, settled: failed.position)
+    }
     mapping.logger.warning(
       "a record failed",
       metadata: [
@@ -345,14 +407,14 @@ final class LaneRunner: Sendable {
       startedAt: begun.wall,
       durationMilliseconds: (ended.monotonic.nanoseconds - begun.monotonic.nanoseconds) / 1_000_000,
       kind: failure.kind, type: failure.type, message: failure.message, trace: failure.trace, requestID: "",
-      rule: ruleName)
+      rule: ruleName, batch: AttemptedBatch(delivery.extent, position: 0))
     state.withLock { state in
       switch delivery.source {
       case .shard, .windowEnd:
-        if state.requestID.isEmpty { state.requestID = state.history.last?.requestID ?? RequestID.make() }
-        attempt.requestID = state.requestID
+        attempt.requestID = state.takeRequestID()
+        let earlier = state.history
         state.history.append(attempt)
-        if let onlyKey { parkedHistories?.append(attempt, of: onlyKey, first: delivery.extent.first) }
+        if let onlyKey { parkedHistories?.append(attempt, of: onlyKey, first: delivery.extent.first) { earlier } }
       case .failureEntry(let entry):
         attempt.requestID = state.redriveRequestID.isEmpty ? RequestID.make() : state.redriveRequestID
         state.redriveFailure = (entry, attempt)
@@ -403,4 +465,10 @@ extension HandlerFailure {
   /// An entry is settled as a whole: a part of it done leaves it on the list.
   fileprivate static let partial = HandlerFailure(
     kind: .error, type: "BatchItemFailure", message: "The handler reported a record of the entry as failed.")
+}
+
+extension AttemptedBatch {
+  init(_ extent: BatchExtent, position: Int) {
+    self.init(first: extent.first, last: extent.last, count: extent.count, position: position)
+  }
 }

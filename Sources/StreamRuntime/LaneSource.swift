@@ -24,10 +24,10 @@ public protocol LaneSource: Sendable {
     effects: LaneEffects, of lane: LanePlace,
     stored: @escaping @Sendable (Bool) -> Void)
 
-  /// Stores a failure entry with the records of its extent. `stored` is called once, from any thread, with the number
+  /// Stores a failure entry with the records of its extent, and what is known of their attempts and besides. `stored` is called once, from any thread, with the number
   /// of the entry or `nil` if the store refused it.
   func store(
-    _ failure: FailureOrder, history: AttemptHistory, of lane: LanePlace,
+    _ failure: FailureOrder, history: AttemptHistory, events: [RecordEvent], of lane: LanePlace,
     stored: @escaping @Sendable (UInt64?) -> Void)
 
   /// Takes a redriven entry off the list if it was processed; otherwise it stays there.

@@ -3,6 +3,7 @@ import Locks
 import Logging
 import ShardCore
 import StreamModel
+import StreamStore
 
 /// Runs a poller: feeds it what happened and carries out what it orders, without an opinion of its own.
 ///
@@ -83,6 +84,11 @@ final class PollerDriver: Sendable {
   private func post(_ event: PollerEvent, continuing lane: LaneID?, _ work: inout Work) -> LaneOrder? {
     state.withLock { step(event, &$0, &work) }
     return carryOut(&work, continuing: lane)
+  }
+
+  /// Notes what an operator is about to do to records of a lane.
+  func note(_ intervention: RecordEvent, of lane: LaneID) {
+    look { _, lanes in lanes[lane.rawValue] }.note(intervention)
   }
 
   /// Looks at the clock again, for clocks that can be set.
@@ -203,7 +209,9 @@ final class PollerDriver: Sendable {
         work.lanes[id.rawValue].cancel(delivery, because: work.cause)
       case .storeProgress(let id, let progress, let revision):
         let lane = work.lanes[id.rawValue]
-        let history = progress.failing.map { lane.history(ofBatchAt: $0.extent.first) } ?? AttemptHistory()
+        // On the plain path there is no story, and no lock to take.
+        let hasStory = progress.failing != nil || !progress.pieces.isEmpty
+        let history = hasStory ? lane.history(ofBatchAt: progress.next) : AttemptHistory()
         let parked = progress.parked.isEmpty ? [:] : lane.parkedHistories?.take(progress.parked) ?? [:]
         lane.mapping.source.store(
           progress, history: history, parked: parked, effects: lane.orderedWrites, of: lane.place
@@ -222,6 +230,7 @@ final class PollerDriver: Sendable {
           of: entry, succeeded ? .succeeded : failure.map { .failed($0) } ?? .notDelivered)
       case .countLost(let id, let count):
         let lane = work.lanes[id.rawValue]
+        lane.lost()
         // The records of all the shard's lanes are among them.
         let factor = UInt64(lane.place.sharing.factor)
         lane.mapping.metrics.lost.increment(by: Int(clamping: (count &+ factor &- 1) / factor))
@@ -241,12 +250,14 @@ final class PollerDriver: Sendable {
     let history =
       order.key.flatMap { lane.parkedHistories?.history(of: $0, first: order.extent.first) }
       ?? lane.history(ofBatchAt: order.extent.first)
-    lane.mapping.source.store(order, history: history, of: lane.place) { [self] entry in
+    let events = lane.events(of: order, at: clock().wall)
+    lane.mapping.source.store(order, history: history, events: events, of: lane.place) { [self] entry in
       guard let entry else {
         post(.failureRefused(id, ticket: ticket))
         return
       }
       lane.parkedHistories?.forget(first: order.extent.first)
+      if order.key == nil { lane.left(order.extent.count) }
       lane.mapping.failureStored(entry, records: order.extent.count)
       lane.mapping.logger.error(
         "batch gave up",

@@ -117,12 +117,12 @@ struct StoreLaneSource: LaneSource {
   }
 
   func store(
-    _ failure: FailureOrder, history: AttemptHistory, of lane: LanePlace,
+    _ failure: FailureOrder, history: AttemptHistory, events: [RecordEvent], of lane: LanePlace,
     stored: @escaping @Sendable (UInt64?) -> Void
   ) {
     let entry: NewFailure
     do {
-      entry = try makeEntry(failure, history, lane)
+      entry = try makeEntry(failure, history, events, lane)
     } catch {
       logger.error(
         "the records of a failure entry could not be read",
@@ -143,7 +143,7 @@ struct StoreLaneSource: LaneSource {
 
   /// The entry with its records, read once more: the lane keeps none while it waits.
   private func makeEntry(
-    _ failure: FailureOrder, _ history: AttemptHistory, _ lane: LanePlace
+    _ failure: FailureOrder, _ history: AttemptHistory, _ events: [RecordEvent], _ lane: LanePlace
   ) throws(StoreError) -> NewFailure {
     let info = try store.shard(lane.shard)
     let extent = failure.extent
@@ -152,6 +152,8 @@ struct StoreLaneSource: LaneSource {
       shardCreatedAtSeconds: info.createdAtSeconds, firstIndex: extent.first, lastIndex: extent.last,
       count: extent.count, firstArrival: extent.firstArrival, lastArrival: extent.lastArrival,
       condition: failure.condition, attempts: failure.attempts, history: history.attempts, createdAt: clock().wall)
+    summary.attemptsOmitted = history.omitted
+    summary.events = events
     if entriesAreDelivered { summary.delivery = .pending(since: summary.createdAt) }
     summary.window = failure.window.map {
       FailedWindow(
@@ -211,7 +213,12 @@ struct StoreLaneSource: LaneSource {
       summary.redrives += 1
       summary.lastRedrive = RedriveOutcome(
         endedAt: clock().wall, succeeded: false, message: "\(failure.type): \(failure.message)")
-      summary.history.append(failure)
+      var failure = failure
+      failure.redriver = summary.events.last { $0.kind == .redriven }?.actor ?? ""
+      var history = AttemptHistory(attempts: summary.history, omitted: summary.attemptsOmitted)
+      history.append(failure)
+      summary.history = history.attempts
+      summary.attemptsOmitted = history.omitted
       store.submit(.updateFailure(summary)) { result in log(result, entry) }
     } catch {
       logger.error("a redriven entry could not be read", metadata: ["entry": "\(entry)", "error": "\(error)"])

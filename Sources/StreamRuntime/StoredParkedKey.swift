@@ -48,7 +48,8 @@ struct StoredParkedKeys {
       }
       changes.append(ParkedKeyChange(key: record.key, state: stored.state, added: added))
       if let failing = stored.state.failing {
-        histories[record.key] = ParkedHistories.Entry(first: failing.extent.first, history: stored.history)
+        histories[record.key] = ParkedHistories.Entry(
+          first: failing.extent.first, history: stored.history, since: stored.state.since)
       }
     }
   }
@@ -77,6 +78,8 @@ final class ParkedHistories: Sendable {
     /// The record that failed.
     var first: RecordIndex
     var history: AttemptHistory
+    /// When its key was parked; `nil` if that is not known yet.
+    var since: WallTime?
   }
 
   private let entries: Mutex<[PartitionKeyHash: Entry]>
@@ -85,13 +88,20 @@ final class ParkedHistories: Sendable {
     self.entries = Mutex(entries)
   }
 
-  /// One more attempt of a record that failed alone, or was named. It has the request id of those before it.
-  func append(_ attempt: AttemptRecord, of key: PartitionKeyHash, first: RecordIndex) {
+  /// One more attempt of a record that failed alone, or was named. It has the request id of those before it. Of a record
+  /// that is new here, `earlier` tells what it has been through in batches with others.
+  func append(
+    _ attempt: AttemptRecord, of key: PartitionKeyHash, first: RecordIndex, after earlier: () -> AttemptHistory
+  ) {
     entries.withLock { entries in
-      var entry = Entry(first: first, history: AttemptHistory())
-      if let known = entries[key], known.first == first { entry = known }
       var attempt = attempt
-      if let id = entry.history.last?.requestID { attempt.requestID = id }
+      var entry: Entry
+      if let known = entries[key], known.first == first {
+        entry = known
+        if let id = entry.history.last?.requestID { attempt.requestID = id }
+      } else {
+        entry = Entry(first: first, history: earlier())
+      }
       entry.history.append(attempt)
       entries[key] = entry
     }
@@ -114,10 +124,17 @@ final class ParkedHistories: Sendable {
           entries[change.key] = nil
           continue
         }
-        if let entry = entries[change.key], entry.first == first { histories[change.key] = entry.history }
+        guard let entry = entries[change.key], entry.first == first else { continue }
+        entries[change.key]?.since = change.state?.since
+        histories[change.key] = entry.history
       }
       return histories
     }
+  }
+
+  /// Since when the key waits whose first record this is.
+  func parkedSince(_ key: PartitionKeyHash, first: RecordIndex) -> WallTime? {
+    entries.withLock { $0[key].flatMap { $0.first == first ? $0.since : nil } }
   }
 
   /// The record left as a failure entry.

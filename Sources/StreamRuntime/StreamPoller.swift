@@ -319,15 +319,19 @@ public final class StreamPoller: Sendable {
 
   // MARK: - Operators
 
-  /// Posts an operator's order to a lane. `false` if there is no such lane.
+  /// Posts an operator's order to a lane. `false` if there is no such lane. What is noted goes with the records that
+  /// the order is about.
   public func order(
-    _ makeEvent: (LaneID) -> PollerEvent, mapping: String, shard: ShardNumber, slot: Int = 0
+    _ makeEvent: (LaneID) -> PollerEvent, mapping: String, shard: ShardNumber, slot: Int = 0,
+    noting intervention: RecordEvent? = nil
   ) -> Bool {
     let lane = state.withLock { state -> LaneID? in
       guard let lanes = state.mappings.first(where: { $0.runner.name == mapping })?.lanes[shard] else { return nil }
       return lanes.indices.contains(slot) ? lanes[slot] : nil
     }
     guard let lane else { return false }
+    // Before the order, which may make a failure entry at once.
+    if let intervention { driver.note(intervention, of: lane) }
     driver.post(makeEvent(lane))
     return true
   }

@@ -15,21 +15,34 @@ extension FailureSummary {
     writer.write(UInt32(count))
     writer.write(firstArrival)
     writer.write(lastArrival)
-    writer.write(condition.rawValue | (window == nil ? 0 : FailedWindow.flag))
+    let hasStory = attemptsOmitted > 0 || !events.isEmpty
+    writer.write(
+      condition.rawValue | (window == nil ? 0 : FailedWindow.flag) | (hasStory ? RecordEvent.storyFlag : 0))
     writer.write(UInt32(attempts))
     writer.write(createdAt)
     if let window { writer.write(window) }
+    if hasStory {
+      writer.write(UInt32(attemptsOmitted))
+      writer.write(UInt32(events.count))
+      for event in events {
+        writer.write(event.kind.rawValue)
+        writer.write(event.at)
+        writer.write(event.actor ?? "")
+      }
+    }
     writer.write(UInt32(history.count))
     for attempt in history {
       writer.write(attempt.startedAt)
       writer.write(attempt.durationMilliseconds)
-      writer.write(attempt.kind.rawValue | (attempt.rule == nil ? 0 : AttemptRecord.ruleFlag))
+      writer.write(attempt.flaggedKind)
       writer.write(attempt.type)
       writer.write(attempt.message)
       writer.write(UInt32(attempt.trace.count))
       for line in attempt.trace { writer.write(line) }
       writer.write(attempt.requestID)
       if let rule = attempt.rule { writer.write(rule) }
+      if let batch = attempt.batch { writer.write(batch) }
+      if let redriver = attempt.redriver { writer.write(redriver) }
     }
     writer.write(UInt32(redrives))
     writer.write(lastRedrive != nil)
@@ -54,13 +67,19 @@ extension FailureSummary {
     let count = Int(try reader.read(UInt32.self))
     let (firstArrival, lastArrival) = (try reader.readTime(), try reader.readTime())
     let byte: UInt8 = try reader.read()
-    guard let condition = FailureCondition(rawValue: byte & ~FailedWindow.flag),
+    guard let condition = FailureCondition(rawValue: byte & ~(FailedWindow.flag | RecordEvent.storyFlag)),
       count == 0 ? last.rawValue &+ 1 == first.rawValue : first <= last && UInt64(count - 1) <= first.distance(to: last)
     else { throw reader.damaged }
     let attempts = Int(try reader.read(UInt32.self))
     let createdAt = try reader.readTime()
     let window = byte & FailedWindow.flag == 0 ? nil : try FailedWindow(reading: &reader)
     guard count > 0 || window?.isFinal == true else { throw reader.damaged }
+    var omitted = 0
+    var events: [RecordEvent] = []
+    if byte & RecordEvent.storyFlag != 0 {
+      omitted = Int(try reader.read(UInt32.self))
+      for _ in 0..<(try reader.readCount()) { events.append(try RecordEvent(reading: &reader)) }
+    }
     var history: [AttemptRecord] = []
     for _ in 0..<(try reader.readCount()) { history.append(try AttemptRecord(reading: &reader)) }
     self.init(
@@ -70,6 +89,8 @@ extension FailureSummary {
       createdAt: createdAt)
     self.number = number
     self.window = window
+    self.attemptsOmitted = omitted
+    self.events = events
     redrives = Int(try reader.read(UInt32.self))
     if try reader.readFlag() {
       lastRedrive = RedriveOutcome(
@@ -101,19 +122,52 @@ extension FailedWindow {
   }
 }
 
+extension ByteWriter {
+  fileprivate mutating func write(_ batch: AttemptedBatch) {
+    write(batch.first)
+    write(batch.last)
+    write(UInt32(batch.count))
+    write(batch.position.map { UInt32($0) } ?? AttemptedBatch.unknownPosition)
+  }
+}
+
+extension AttemptedBatch {
+  fileprivate init(reading reader: inout ByteReader) throws(LMDBError) {
+    let (first, last) = (try reader.readIndex(), try reader.readIndex())
+    let count = Int(try reader.read(UInt32.self))
+    let position: UInt32 = try reader.read()
+    self.init(
+      first: first, last: last, count: count, position: position == Self.unknownPosition ? nil : Int(position))
+  }
+}
+
+extension RecordEvent {
+  /// In the byte of the condition: what was left out, and events, stand in the entry.
+  fileprivate static let storyFlag: UInt8 = 0x40
+
+  fileprivate init(reading reader: inout ByteReader) throws(LMDBError) {
+    guard let kind = Kind(rawValue: try reader.read()) else { throw reader.damaged }
+    let at = try reader.readTime()
+    let actor = try reader.readText()
+    self.init(kind, at: at, actor: actor.isEmpty ? nil : actor)
+  }
+}
+
 extension AttemptRecord {
   fileprivate init(reading reader: inout ByteReader) throws(LMDBError) {
     let startedAt = try reader.readTime()
     let duration: Int64 = try reader.read()
     let byte: UInt8 = try reader.read()
-    guard let kind = FailureKind(rawValue: byte & ~Self.ruleFlag) else { throw reader.damaged }
+    guard let kind = FailureKind(rawValue: byte & ~Flag.all) else { throw reader.damaged }
     let type = try reader.readText()
     let message = try reader.readText()
     var trace: [String] = []
     for _ in 0..<(try reader.readCount()) { trace.append(try reader.readText()) }
     self.init(
       startedAt: startedAt, durationMilliseconds: duration, kind: kind, type: type, message: message, trace: trace,
-      requestID: try reader.readText(), rule: byte & Self.ruleFlag == 0 ? nil : try reader.readText())
+      requestID: try reader.readText(), rule: byte & Flag.rule == 0 ? nil : try reader.readText(),
+      batch: byte & Flag.batch == 0 ? nil : try AttemptedBatch(reading: &reader),
+      redriver: byte & Flag.redriver == 0 ? nil : try reader.readText())
   }
 }
 

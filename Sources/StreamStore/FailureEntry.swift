@@ -19,8 +19,12 @@ public struct FailureSummary: Hashable, Sendable {
   public var condition: FailureCondition
   /// Deliveries that used up an attempt.
   public var attempts: Int
-  /// The deliveries, oldest first; not necessarily all of them.
+  /// The failed deliveries that any of its records was in, oldest first, and those of redrives; not necessarily all.
   public var history: [AttemptRecord]
+  /// How many were left out, from among the oldest and the newest.
+  public var attemptsOmitted = 0
+  /// What happened besides, oldest first.
+  public var events: [RecordEvent] = []
   public var createdAt: WallTime
   /// How often the entry was delivered again, and how that last ended.
   public var redrives: Int = 0
@@ -51,38 +55,6 @@ public struct FailureSummary: Hashable, Sendable {
     self.history = history
     self.createdAt = createdAt
   }
-}
-
-/// One delivery that failed.
-public struct AttemptRecord: Hashable, Sendable {
-  public var startedAt: WallTime
-  public var durationMilliseconds: Int64
-  public var kind: FailureKind
-  public var type: String
-  public var message: String
-  public var trace: [String]
-  public var requestID: String
-  /// The name of the retry rule that decided what follows. `nil`: none did.
-  public var rule: String?
-
-  public init(
-    startedAt: WallTime, durationMilliseconds: Int64, kind: FailureKind, type: String, message: String,
-    trace: [String], requestID: String, rule: String? = nil
-  ) {
-    self.startedAt = startedAt
-    self.durationMilliseconds = durationMilliseconds
-    self.kind = kind
-    self.type = type
-    self.message = message
-    self.trace = trace
-    self.requestID = requestID
-    self.rule = rule
-  }
-}
-
-extension AttemptRecord {
-  /// Stands in the byte of the kind of a stored attempt when the name of a rule follows the other members.
-  public static let ruleFlag: UInt8 = 0x80
 }
 
 /// How a redrive ended.

@@ -167,7 +167,9 @@ final class Trial {
       let origin = BatchOrigin(stream: "orders", shard: ShardNumber(0), shardCreatedAtSeconds: 0, attempt: 1)
       let batch = RecordBatch(origin: origin, run: entry.records, range: 0..<entry.records.count)
       // A batch that is delivered again keeps its id, and another batch has another one.
-      let ids = Set(summary.history.map(\.requestID)).count
+      let last = summary.history.last?.batch
+      let own = summary.history.filter { $0.batch?.first == last?.first && $0.batch?.count == last?.count }
+      let ids = Set(own.map(\.requestID)).count
       let words = batch.texts.joined(separator: " ")
       let condition = "\(summary.condition)"
       let name = condition.prefix(1).uppercased() + condition.dropFirst()

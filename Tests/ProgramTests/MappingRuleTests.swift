@@ -75,7 +75,16 @@ struct MappingRuleTests {
       #expect(try Self.invocations(at: place) == example.invocations)
       let detail = try await place.ask(FailureDetail.self, "failures", "show", "\(entry.entry)")
       #expect(detail.records.map(\.text) == example.givenUp)
-      #expect(detail.entry.attempts.count == example.retries + 1)
+      // The last ones are its own; those of the batches that it was cut from come before.
+      let own = detail.entry.attempts.filter { $0.batch?.records == example.givenUp.count }
+      #expect(own.count == example.retries + 1)
+      #expect(Set(own.map(\.requestID)).count == 1)
+      #expect(own.allSatisfy { $0.batch?.position == 0 })
+      #expect(detail.entry.attempts.first?.batch?.records == 4)
+      #expect(detail.entry.attempts.last?.batch?.records == example.givenUp.count)
+      let story = try await place.sluice("explain", "numbers-note", "--record", detail.records[0].sequenceNumber).output
+      #expect(story.contains("as failure entry \(entry.entry)"), "\(story)")
+      #expect(story.contains("attempt \(detail.entry.attempts.count) at "), "\(story)")
     }
   }
 
@@ -120,7 +129,8 @@ struct MappingRuleTests {
       let detail = try await place.ask(FailureDetail.self, "failures", "show", "\(entry.entry)")
       #expect(detail.entry.condition == "GivenUpByRule")
       #expect(detail.records.map(\.text) == ["bad"])
-      #expect(detail.entry.attempts.map(\.rule) == ["bad input"])
+      #expect(detail.entry.attempts.map(\.rule).suffix(3) == ["bad input", "bad input", "bad input"])
+      #expect(detail.entry.attempts.map(\.batch?.records) == [4, 4, 4, 4, 2, 1])
     }
   }
 

@@ -66,6 +66,8 @@ struct OperatorActionTests {
     await working.end()
     #expect(try failures.map(\.condition) == [.skipped])
     #expect(try failures.map(\.attempts) == [1])
+    #expect(try failures.first?.events.map(\.kind) == [.skipped])
+    #expect(try failures.first?.events.map(\.actor) == ["ada"])
     #expect(try audit == ["skip orders shardId-000000000000"])
   }
 

@@ -21,7 +21,8 @@ struct OperatorCodingTests {
     let requests: [OperatorRequest] =
       [
         .status, .explain(mapping: "m", shard: nil), .explain(mapping: "m", shard: "0"), .listFailures(query),
-        .listFailures(FailureQuery()), .showFailure(entry: .max), .redrive(query, consent: consent),
+        .record(mapping: "m", sequenceNumber: "49"), .listFailures(FailureQuery()), .showFailure(entry: .max),
+        .redrive(query, consent: consent),
         .redeliver(query, consent: consent), .purge(query, consent: Consent(actor: "", isApplied: false)), .listStreams,
         .describeStream(name: "s"),
         .createStream(name: "s", shards: 2, retentionMilliseconds: 3, recordByteLimit: 4),
@@ -46,10 +47,13 @@ struct OperatorCodingTests {
     let operations = StoreOperator(
       store: store.store, worker: WorkerReport(processID: 7, address: "127.0.0.1:4567"))
     let purge = Consent(actor: "ada", isApplied: true)
+    let shard = try store.store.shard(ShardAddress(stream: try store.stream, shard: ShardNumber(0)))
+    let number = shard.sequenceNumber(of: .zero).description
     var answers: [OperatorAnswer] = []
     for request in [
       .status, .explain(mapping: "orders", shard: nil), .listFailures(FailureQuery()), .showFailure(entry: 1),
-      .listStreams, .purge(FailureQuery(), consent: purge), .audit(limit: 1), .showFailure(entry: 1),
+      .record(mapping: "orders", sequenceNumber: number), .listStreams, .purge(FailureQuery(), consent: purge),
+      .audit(limit: 1), .showFailure(entry: 1),
     ] as [OperatorRequest] {
       answers.append(await operations.perform(request))
     }
@@ -98,7 +102,7 @@ extension LaneAction {
 }
 
 extension OperatorRequest {
-  fileprivate static let kindCount = 17
+  fileprivate static let kindCount = 18
 
   fileprivate var kind: Int {
     switch self {
@@ -119,12 +123,13 @@ extension OperatorRequest {
     case .redeliver: 14
     case .apply: 15
     case .deleteMapping: 16
+    case .record: 17
     }
   }
 }
 
 extension OperatorAnswer {
-  fileprivate static let kindCount = 9
+  fileprivate static let kindCount = 10
 
   fileprivate var kind: Int {
     switch self {
@@ -137,6 +142,7 @@ extension OperatorAnswer {
     case .audit: 6
     case .refused: 7
     case .changes: 8
+    case .record: 9
     }
   }
 
@@ -145,6 +151,7 @@ extension OperatorAnswer {
     switch self {
     case .status(let report): report.mappings.first?.lanes.isEmpty ?? true
     case .lanes(let lanes): lanes.isEmpty
+    case .record(let report): report.attempts.isEmpty
     case .action(let report): report.effects.isEmpty
     case .failures(let entries): entries.first?.attempts.isEmpty ?? true
     case .failure(_, let records): records.isEmpty

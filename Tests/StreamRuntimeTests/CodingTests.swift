@@ -23,8 +23,21 @@ struct CodingTests {
     }
     var history = AttemptHistory()
     let sharing = Self.sharing(&random)
-    guard number(4) > 0 else { return StoredLane(progress: progress, history: history, sharing: sharing) }
     let moment = { (random: inout SplitMix64) in WallTime(milliseconds: Int64(random.next() >> 20)) }
+    for attempt in 0..<number(14) {
+      let batch = AttemptedBatch(
+        first: RecordIndex(random.next() >> 1), last: RecordIndex(random.next() >> 1), count: number(10_000),
+        position: number(2) == 0 ? nil : number(10_000))
+      history.append(
+        AttemptRecord(
+          startedAt: moment(&random), durationMilliseconds: Int64(number(1 << 30)),
+          kind: FailureKind.allCases[number(UInt64(FailureKind.allCases.count))], type: "Error\(attempt)",
+          message: String(repeating: "é", count: number(30)),
+          trace: (0..<number(4)).map { "line \($0)" }, requestID: RequestID.make(),
+          rule: number(2) == 0 ? nil : "rule \(attempt)", batch: number(2) == 0 ? nil : batch,
+          redriver: number(2) == 0 ? nil : "ada"))
+    }
+    guard number(4) > 0 else { return StoredLane(progress: progress, history: history, sharing: sharing) }
     progress.failing = FailingBatch(
       extent: BatchExtent(
         first: progress.next, last: progress.next.advanced(by: number(1 << 40)), count: 1 + number(10_000),
@@ -34,15 +47,6 @@ struct CodingTests {
       lastFailure: FailureKind.allCases[number(UInt64(FailureKind.allCases.count))], firstFailedAt: moment(&random),
       lastFailedAt: moment(&random), retryAt: moment(&random),
       givenUp: [nil, .batch, .firstRecord][number(3)])
-    for attempt in 0..<number(14) {
-      history.append(
-        AttemptRecord(
-          startedAt: moment(&random), durationMilliseconds: Int64(number(1 << 30)),
-          kind: FailureKind.allCases[number(UInt64(FailureKind.allCases.count))], type: "Error\(attempt)",
-          message: String(repeating: "é", count: number(30)),
-          trace: (0..<number(4)).map { "line \($0)" }, requestID: RequestID.make(),
-          rule: number(2) == 0 ? nil : "rule \(attempt)"))
-    }
     return StoredLane(progress: progress, history: history, sharing: sharing)
   }
 
@@ -154,12 +158,16 @@ struct CodingTests {
     #expect(MappingSettings(decoding: bytes + [0]) == nil)
   }
 
-  @Test("a history keeps the first two attempts and the last eight, and counts the others")
+  @Test("a history keeps its first attempts and its last, and counts the others; only the newest are kept whole")
   func bounds() {
     var history = AttemptHistory()
-    for number in 1...30 { history.append(attempt("\(number)")) }
-    #expect(history.attempts.map(\.message) == ["1", "2"] + (23...30).map { "\($0)" })
-    #expect(history.omitted == 20)
+    let long = String(repeating: "x", count: 1_000)
+    for number in 1...60 { history.append(attempt("\(number) \(long)", trace: ["line"])) }
+    let numbers = history.attempts.map { $0.message.prefix { $0 != " " } }
+    #expect(numbers.compactMap { Int($0) } == Array(1...4) + Array(33...60))
+    #expect(history.omitted == 28)
+    #expect(history.attempts.suffix(8).allSatisfy { $0.trace == ["line"] && $0.message.utf8.count > 1_000 })
+    #expect(history.attempts.dropLast(8).allSatisfy { $0.trace.isEmpty && $0.message.utf8.count < 520 })
   }
 
   @Test("messages and traces are cut between characters, and say so")

@@ -52,13 +52,17 @@ struct DeliveryTests {
   func unknownNumber(index: UInt64) async throws {
     let stage = try Stage()
     try await stage.put(["a"])
+    let gate = Gate()
     let poller = try await stage.poller { delivered, batch in
       var number = batch.sequenceNumber(at: 0)
       number.index = RecordIndex(index)
-      return delivered.attempt == 1 ? .failed(at: number) : .succeeded
+      if delivered.attempt == 1 { return .failed(at: number) }
+      await gate.pass()
+      return .succeeded
     }
     #expect(await stage.next(2).map(\.attempt) == [1, 2])
     #expect(poller.look(at: "test")?[ShardNumber(0)]?.first?.history.last?.kind == .invalidResponse)
+    gate.open()
     await poller.end()
   }
 

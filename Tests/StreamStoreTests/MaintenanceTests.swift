@@ -207,6 +207,21 @@ struct EntryTests {
     #expect(try store.failures(limit: 10) == [summary])
     summary.redrives = 2
     summary.lastRedrive = RedriveOutcome(endedAt: folder.now, succeeded: false, message: "again")
+    var redrive = attempt
+    redrive.batch = AttemptedBatch(first: RecordIndex(1), last: RecordIndex(3), count: 3, position: nil)
+    redrive.redriver = "ada"
+    redrive.rule = "rule"
+    var larger = attempt
+    larger.batch = AttemptedBatch(first: .zero, last: RecordIndex(9), count: 10, position: 1)
+    summary.history = [larger, attempt, redrive]
+    summary.attemptsOmitted = 4
+    for number in 0..<30 {
+      summary.add(
+        RecordEvent(
+          RecordEvent.Kind.allCases[number % 3], at: WallTime(milliseconds: Int64(number)),
+          actor: number % 2 == 0 ? nil : "ada"))
+    }
+    #expect(summary.events.map(\.at.milliseconds) == [0] + Array(11..<30))
     try store.performBlocking(.updateFailure(summary))
     let entry = try #require(try store.failure(number))
     #expect(entry.summary == summary)

@@ -35,7 +35,7 @@ public struct EntryDocuments: Sendable {
     let entry = failure.summary
     let (first, last) = sequenceNumbers(of: failure)
     // Behind the attempts that led here stand those of redrives that failed.
-    let attempts = entry.history.dropLast(entry.redrives)
+    let attempts = entry.history.filter { $0.redriver == nil }
     return FailureDocument(
       requestID: attempts.last?.requestID ?? NameUUID.make("request \(name(of: entry))"),
       functionARN: identity.functionARN(function), condition: entry.condition.name,

@@ -21,19 +21,16 @@ extension OperatorRefusal {
 
 extension FailureReport {
   init(_ summary: FailureSummary) {
-    let number = { (index: RecordIndex) in
-      SequenceNumber(
-        shardCreatedAtSeconds: summary.shardCreatedAtSeconds, shard: summary.address.shard, index: index
-      ).description
-    }
+    let numbers = ShardNumbers(createdAtSeconds: summary.shardCreatedAtSeconds, shard: summary.address.shard)
     self.init(
       entry: summary.number, mapping: summary.mappingName, stream: summary.streamName,
       shard: summary.address.shard.description, condition: summary.condition.name,
-      createdAt: summary.createdAt.milliseconds, firstSequenceNumber: number(summary.firstIndex),
-      lastSequenceNumber: number(summary.lastIndex), records: summary.count,
+      createdAt: summary.createdAt.milliseconds, firstSequenceNumber: numbers[summary.firstIndex],
+      lastSequenceNumber: numbers[summary.lastIndex], records: summary.count,
       firstArrival: summary.firstArrival.milliseconds, lastArrival: summary.lastArrival.milliseconds,
-      attemptsMade: summary.attempts, attempts: summary.history.map(AttemptReport.init),
-      attemptsOmitted: max(0, summary.attempts - summary.history.count), redrives: summary.redrives,
+      attemptsMade: summary.attempts, attempts: summary.history.map { AttemptReport($0, in: numbers) },
+      attemptsOmitted: summary.attemptsOmitted, events: summary.events.map(RecordEventReport.init),
+      redrives: summary.redrives,
       delivery: summary.delivery.map(DeliveryReport.init),
       window: summary.window.map { window in
         FailedWindowReport(

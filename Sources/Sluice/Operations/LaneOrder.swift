@@ -100,6 +100,14 @@ struct LaneOrder {
 }
 
 extension LaneAction {
+  /// What is to be told of records that the action takes out of their lane; `nil` if it takes none.
+  func event(by consent: Consent, _ now: WallTime) -> RecordEvent? {
+    switch self {
+    case .pause, .resume, .retry: nil
+    case .skip: RecordEvent(.skipped, at: now, actor: consent.actor)
+    }
+  }
+
   var name: String {
     switch self {
     case .pause: "pause"

@@ -4,6 +4,7 @@ public import StreamModel
 public enum OperatorAnswer: Codable, Hashable, Sendable {
   case status(StatusReport)
   case lanes([LaneReport])
+  case record(RecordReport)
   case action(ActionReport)
   case failures([FailureReport])
   case failure(FailureReport, records: [FailedRecord])
@@ -128,9 +129,14 @@ public struct FailureReport: Codable, Hashable, Sendable {
   public var records: Int
   public var firstArrival: Int64
   public var lastArrival: Int64
+  /// Deliveries of just these records that used up an attempt.
   public var attemptsMade: Int
+  /// The failed deliveries that any of the records was in, those of larger batches too, and of redrives; oldest first.
   public var attempts: [AttemptReport]
+  /// How many more there were between the oldest and the newest.
   public var attemptsOmitted: Int
+  /// What happened besides, oldest first.
+  public var events: [RecordEventReport]
   public var redrives: Int
   /// How far it has come to the mapping's destination; `nil` if it has none but the store.
   public var delivery: DeliveryReport?

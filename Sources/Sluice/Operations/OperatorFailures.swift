@@ -47,6 +47,9 @@ extension StoreOperator {
       report.records += UInt64(entry.count)
       guard consent.isApplied else { continue }
       try await audit(consent, "redrive", "entry \(entry.number)", "\(entry.mappingName) \(entry.address.shard)")
+      var noted = entry
+      noted.add(RecordEvent(.redriven, at: clock().wall, actor: consent.actor))
+      _ = try await store.perform(.updateFailure(noted))
       let extent = BatchExtent(
         first: entry.firstIndex, last: entry.lastIndex, count: entry.count, firstArrival: entry.firstArrival,
         lastArrival: entry.lastArrival, payloadBytes: 0)

@@ -27,7 +27,11 @@ extension StoreOperator {
       report.records += order.records
       guard consent.isApplied else { continue }
       try await audit(consent, action.name, lane.subject, order.sentence)
-      guard poller.order(order.event, mapping: name, shard: number, slot: lane.lane ?? 0) else {
+      guard
+        poller.order(
+          order.event, mapping: name, shard: number, slot: lane.lane ?? 0,
+          noting: action.event(by: consent, clock().wall))
+      else {
         throw noShard(number, stream)
       }
     }

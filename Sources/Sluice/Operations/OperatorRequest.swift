@@ -6,6 +6,8 @@ public enum OperatorRequest: Codable, Hashable, Sendable {
   /// The lanes of a mapping, of one of its shards, or one of them; of several, those that are not in order, or all of
   /// them if all are.
   case explain(mapping: String, shard: String?, lane: Int? = nil)
+  /// The story of one record with a mapping, by its sequence number.
+  case record(mapping: String, sequenceNumber: String)
   /// Acts on lanes; without a shard, on all lanes of the mapping; without a lane, on all of the shard.
   case act(LaneAction, mapping: String, shard: String?, lane: Int? = nil, consent: Consent)
   case listFailures(FailureQuery)

@@ -42,6 +42,7 @@ public struct StoreOperator: Writing {
     switch request {
     case .status: .status(try status())
     case .explain(let mapping, let shard, let lane): .lanes(try explain(mapping, shard, lane))
+    case .record(let mapping, let number): .record(try record(number, of: mapping))
     case .act(let action, let mapping, let shard, let lane, let consent):
       .action(try await act(action, mapping: mapping, shard: shard, lane: lane, consent))
     case .listFailures(let query): .failures(try failures(query).map(FailureReport.init))

@@ -24,7 +24,10 @@ public struct LaneOutlook: Codable, Hashable, Sendable {
     // The final invocation of a window has no records to plan with.
     guard failing.givenUp == nil, policy.parking == nil, !failing.extent.isEmpty else { return nil }
     var rule: RetryRuleID?
-    if let name = history.last?.rule {
+    let last = history.last(where: {
+      $0.isOf(first: failing.extent.first, count: failing.extent.count)
+    })
+    if let name = last?.rule {
       guard let place = ruleNames.firstIndex(of: name) else { return nil }
       rule = RetryRuleID(UInt8(place))
     }
@@ -35,7 +38,7 @@ public struct LaneOutlook: Codable, Hashable, Sendable {
     records[0].failure = PlannedFailure(failing.lastFailure, rule: rule)
     var scenario = PlanScenario(policy: policy, records: records)
     scenario.beginning = now
-    scenario.handlerMilliseconds = history.last?.durationMilliseconds ?? 0
+    scenario.handlerMilliseconds = last?.durationMilliseconds ?? 0
     scenario.invocationLimit = Self.deliveryLimit
     var frozen = failing
     frozen.extent = BatchExtent(

@@ -18,7 +18,8 @@ public struct LaneReport: Codable, Hashable, Sendable {
   public var checkpoint: String?
   /// The batch at the head, when it is being delivered or retried.
   public var batch: BatchReport?
-  /// What failed last, newest attempt last.
+  /// The failed deliveries of the records at the checkpoint: of the failing batch, and of larger ones that it was cut
+  /// from. Newest last.
   public var attempts: [AttemptReport]
   public var attemptsOmitted: Int
   public var attemptsMade: Int

@@ -20,15 +20,13 @@ struct LaneReportBuilder {
   func reports(
     mapping: MappingInfo, stream: StreamInfo, shard: ShardInfo, looks: [LaneLook]?
   ) throws -> [LaneReport] {
-    let lanes: [(StoredLane, LaneLook?)] =
-      try looks?.map { (StoredLane(progress: $0.progress, history: $0.history, sharing: $0.place.sharing), $0) }
-      ?? storedLanes(mapping, shard).map { ($0, nil) }
+    let lanes = try lanes(mapping, shard, looks)
     return try lanes.enumerated().map { slot, lane in
-      var report = try report(mapping: mapping, stream: stream, shard: shard, stored: lane.0, look: lane.1)
+      var report = try report(mapping: mapping, stream: stream, shard: shard, stored: lane.stored, look: lane.look)
       report.laneCount = lanes.count
       report.lane = lanes.count > 1 ? slot : nil
       let key = LaneKey(mapping: mapping.number, address: shard.address, slot: UInt8(slot))
-      let parked = try parkedKeys(lane.1, lane.0, key, in: shard)
+      let parked = try parkedKeys(lane.look, lane.stored, key, in: shard)
       report.parkedKeys = parked.keys
       report.parkedKeyCount = parked.keyCount
       report.parkedRecords = parked.recordCount
@@ -41,6 +39,14 @@ struct LaneReportBuilder {
       }
       return report
     }
+  }
+
+  /// The lanes of a shard, by slot.
+  func lanes(
+    _ mapping: MappingInfo, _ shard: ShardInfo, _ looks: [LaneLook]?
+  ) throws -> [(stored: StoredLane, look: LaneLook?)] {
+    try looks?.map { (StoredLane(progress: $0.progress, history: $0.history, sharing: $0.place.sharing), $0) }
+      ?? storedLanes(mapping, shard).map { ($0, nil) }
   }
 
   private func report(
@@ -62,8 +68,9 @@ struct LaneReportBuilder {
       state: state,
       since: failing?.firstFailedAt.milliseconds ?? look.map { wall($0.snapshot.since) }, summary: "",
       checkpoint: backlog > 0 ? shard.sequenceNumber(of: next).description : nil,
-      batch: try extent.map { try batch($0, of: shard) }, attempts: failing == nil ? [] : stored.history.reports,
-      attemptsOmitted: failing == nil ? 0 : stored.history.omitted, attemptsMade: failing?.attempts ?? 0,
+      batch: try extent.map { try batch($0, of: shard) },
+      attempts: stored.history.attempts.map { AttemptReport($0, in: ShardNumbers(shard)) },
+      attemptsOmitted: stored.history.omitted, attemptsMade: failing?.attempts ?? 0,
       attemptsLeft: policy.maximumRetryAttempts.map { max(0, $0 + 1 - (failing?.attempts ?? 0)) },
       nextAttemptAt: nextAttempt(look, failing), expiresAt: nil,
       expiresTo: destination ?? "the failures (sluice failures list)",
@@ -167,8 +174,4 @@ struct LaneReportBuilder {
       return nil
     }
   }
-}
-
-extension AttemptHistory {
-  var reports: [AttemptReport] { attempts.map(AttemptReport.init) }
 }

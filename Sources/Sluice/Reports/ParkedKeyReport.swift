@@ -27,7 +27,7 @@ extension LaneReportBuilder {
   func parkedKeys(
     _ look: LaneLook?, _ stored: StoredLane, _ lane: LaneKey, in shard: ShardInfo
   ) throws -> (keys: [ParkedKeyReport], keyCount: Int, recordCount: UInt64) {
-    let looks = try look?.parkedKeys ?? storedKeys(stored, lane)
+    let looks = try looks(look, stored, lane)
     let reports = try looks.prefix(ParkedKeyReport.limit).map { key in
       ParkedKeyReport(
         partitionKey: try partitionKey(at: key.snapshot.first, in: shard), since: key.snapshot.since.milliseconds,
@@ -38,6 +38,10 @@ extension LaneReportBuilder {
         isDelivering: look != nil && key.snapshot.isDelivering)
     }
     return (reports, looks.count, looks.reduce(0) { $0 + $1.snapshot.recordCount })
+  }
+
+  func looks(_ look: LaneLook?, _ stored: StoredLane, _ lane: LaneKey) throws -> [ParkedKeyLook] {
+    try look?.parkedKeys ?? storedKeys(stored, lane)
   }
 
   private func storedKeys(_ stored: StoredLane, _ lane: LaneKey) throws -> [ParkedKeyLook] {

@@ -10,6 +10,7 @@ struct Explain: AsyncParsableCommand {
         sluice explain flights-delays                       every lane that is held up
         sluice explain flights-delays --shard 3
         sluice explain flights-delays --shard 3 --lane 0    one of the lanes that share the shard
+        sluice explain flights-delays --record 49…0003      every attempt of one record, by its sequence number
         sluice explain flights-delays --format json
       """)
 
@@ -22,9 +23,19 @@ struct Explain: AsyncParsableCommand {
   @Option(help: "One of the shard's lanes, from 0.")
   var lane: Int?
 
+  @Option(help: "One record, by its sequence number: where it is, and every attempt of it that is known.")
+  var record: String?
+
   @OptionGroup var store: DataOptions
 
+  func validate() throws {
+    guard record == nil || shard == nil && lane == nil else {
+      throw ValidationError("--record names the record alone: leave out --shard and --lane.")
+    }
+  }
+
   func run() async throws {
+    if let record { return try await explain(record: record) }
     let answer = try await Connection.look(at: store.dataDirectory).perform(
       .explain(mapping: mapping, shard: shard, lane: lane))
     guard case .lanes(let lanes) = answer else { throw Problem(answer) }
@@ -35,6 +46,16 @@ struct Explain: AsyncParsableCommand {
       let texts = lanes.map { ExplainText.render($0, now: now) } + ExplainText.filter(lanes)
       print(texts.joined(separator: "\n\n"))
     }
+  }
+}
+
+extension Explain {
+  private func explain(record number: String) async throws {
+    let answer = try await Connection.look(at: store.dataDirectory).perform(
+      .record(mapping: mapping, sequenceNumber: number))
+    guard case .record(let report) = answer else { throw Problem(answer) }
+    if store.output.isJSON { return try printJSON(report) }
+    print(RecordText.render(report, now: Int64(Date().timeIntervalSince1970 * 1_000)))
   }
 }
 

@@ -160,15 +160,7 @@ enum FailureText {
         lines.append("  delivery failed \(delivery.attempts)×, again at \(moment): \(delivery.detail)")
       }
     }
-    for (position, attempt) in entry.attempts.enumerated() {
-      lines.append("")
-      lines.append(
-        "  attempt \(position + 1) at \(Text.moment(attempt.startedAt, now: now)), \(attempt.durationMilliseconds) ms")
-      lines.append("    \(attempt.type): \(attempt.message)")
-      for line in attempt.trace { lines.append("    \(line)") }
-      if let rule = attempt.rule { lines.append("    rule \(rule)") }
-    }
-    if entry.attemptsOmitted > 0 { lines.append("  \(entry.attemptsOmitted) attempts between are not kept") }
+    lines += RecordText.story(entry.attempts, entry.events, omitted: entry.attemptsOmitted, now: now)
     lines.append("")
     for record in records {
       lines.append(
