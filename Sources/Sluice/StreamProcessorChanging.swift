@@ -31,6 +31,7 @@ extension StreamProcessor {
     let former = try store.catalog().mapping(named: mapping.name).flatMap { MappingSettings(decoding: $0.settings) }
     let policy = mapping.policy(for: MappedStream(stream, name: stream.name))
     var settings = MappingSettings(stream: stream.number, policy: policy)
+    settings.retryRules = mapping.retry.rules
     settings.parameters = mapping.parameters
     settings.isConfigured = isConfigured
     if let former { settings.inherit(from: former) }

@@ -5,6 +5,10 @@ public import StreamModel
 public struct MappingSettings: Hashable, Sendable {
   public var stream: StreamNumber
   public var policy: LanePolicy
+  /// The rules whose consequences stand in the policy.
+  public var retryRules: [RetryRule] = [] {
+    didSet { policy.retryRules = RetryRuleMatcher(retryRules)?.forCore }
+  }
   /// The settings in words, by the name that they have in a configuration. Empty for a mapping of a library.
   public var parameters: [String: String] = [:]
   /// Whether the configuration that ran last had the mapping.
@@ -36,7 +40,8 @@ public struct MappingSettings: Hashable, Sendable {
     static let parking: UInt8 = 1
     static let window: UInt8 = 2
     static let filterExamples: UInt8 = 4
-    static let all = parking | window | filterExamples
+    static let retryRules: UInt8 = 8
+    static let all = parking | window | filterExamples | retryRules
   }
   /// Stands for `nil`: neither setting can be negative.
   private static let none: Int64 = -1
@@ -69,7 +74,7 @@ public struct MappingSettings: Hashable, Sendable {
     // What a version before it did not know of is left out where it is not used: it reads the rest then.
     let more =
       (policy.parking == nil ? 0 : More.parking) | (policy.tumblingWindowMilliseconds > 0 ? More.window : 0)
-      | (filterExamples.isEmpty ? 0 : More.filterExamples)
+      | (filterExamples.isEmpty ? 0 : More.filterExamples) | (retryRules.isEmpty ? 0 : More.retryRules)
     if more != 0 { writer.write(more) }
     if let parking = policy.parking {
       writer.write(Int64(parking.keyLimit))
@@ -78,6 +83,7 @@ public struct MappingSettings: Hashable, Sendable {
     }
     if policy.tumblingWindowMilliseconds > 0 { writer.write(policy.tumblingWindowMilliseconds) }
     if !filterExamples.isEmpty { writer.write(filterExamples) }
+    if !retryRules.isEmpty { writer.write(retryRules) }
     return writer.bytes
   }
 
@@ -116,6 +122,11 @@ public struct MappingSettings: Hashable, Sendable {
       }
       if more & More.window != 0 { policy.tumblingWindowMilliseconds = try reader.read() }
       if more & More.filterExamples != 0 { filterExamples = try reader.readFilterExamples() }
+      if more & More.retryRules != 0 {
+        let rules = try reader.readRetryRules()
+        policy.retryRules = RetryRuleMatcher(rules)?.forCore
+        retryRules = rules
+      }
       guard reader.isAtEnd else { return nil }
     } catch {
       return nil

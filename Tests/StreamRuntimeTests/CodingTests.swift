@@ -147,10 +147,20 @@ struct CodingTests {
           example, of: number < 2 ? .notJSON(JSONFault(kind: .notUTF8, offset: 0)) : .undecided)
       }
     }
+    if limit == 10_000 {
+      let backoff = Backoff(firstMilliseconds: 1, capMilliseconds: 9, jitterPercent: 7, growthPercent: 150)
+      settings.retryRules = [
+        RetryRule("é", kinds: [.exited, .throttled], errorTypes: ["A*", ""], messages: ["*b"], then: .giveUp),
+        RetryRule("", then: .retry(usesAttempt: nil, nil)), RetryRule("c", then: .retry(usesAttempt: false, backoff)),
+        RetryRule("d", kinds: Set(FailureKind.allCases), then: .retry(usesAttempt: true, .system)),
+      ]
+      #expect(settings.policy.retryRules?.actions.count == 4)
+    }
     let bytes = settings.encoded()
     #expect(MappingSettings(decoding: bytes) == settings)
     // What ends before the examples is what a version without them wrote.
     settings.filterExamples = FilterExamples()
+    settings.retryRules = []
     let plain = settings.encoded().count
     for count in bytes.indices where count != plain {
       #expect(MappingSettings(decoding: Array(bytes.prefix(count))) == nil)

@@ -18,6 +18,9 @@ public struct LaneReport: Codable, Hashable, Sendable {
   public var checkpoint: String?
   /// The batch at the head, when it is being delivered or retried.
   public var batch: BatchReport?
+  /// The batches behind it that were cut from the same one, by their records, the next one first: halves of a batch that
+  /// failed, or the rest of one that was done in part. They are delivered one after the other.
+  public var pieces: [Int] = []
   /// The failed deliveries of the records at the checkpoint: of the failing batch, and of larger ones that it was cut
   /// from. Newest last.
   public var attempts: [AttemptReport]

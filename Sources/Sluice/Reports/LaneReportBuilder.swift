@@ -52,7 +52,8 @@ struct LaneReportBuilder {
   private func report(
     mapping: MappingInfo, stream: StreamInfo, shard: ShardInfo, stored: StoredLane, look: LaneLook?
   ) throws -> LaneReport {
-    let policy = look?.policy ?? MappingSettings(decoding: mapping.settings)?.policy ?? LanePolicy()
+    let settings = look == nil ? MappingSettings(decoding: mapping.settings) : nil
+    let policy = look?.policy ?? settings?.policy ?? LanePolicy()
     let progress = stored.progress
     let failing = progress.failing
     let bounds = try store.shardBounds(shard.address)
@@ -82,13 +83,18 @@ struct LaneReportBuilder {
       lostToRetention: progress.lostToRetention, lostToDamage: progress.lostToDamage,
       damage: try damage(look, next: next, in: shard), pendingDeliveries: deliveries.pending,
       undeliverableEntries: deliveries.undeliverable,
-      window: progress.window.map { WindowReport($0, failing: failing) }, waitingFor: [], outlook: nil, commands: [])
+      window: try progress.window.map { window in
+        let begin = try store.index(for: .atTimestamp(window.bounds.start), in: shard.address)
+        return WindowReport(window, records: begin < next ? begin.distance(to: next) : 0, failing: failing)
+      }, waitingFor: [], outlook: nil, commands: [])
+    report.pieces = failing == nil ? Array(progress.pieces.dropFirst()) : progress.pieces
     if let failing, let age = policy.maximumRecordAgeMilliseconds {
       report.expiresAt = failing.extent.lastArrival.adding(milliseconds: age).milliseconds
     }
     if looksAhead, let failing, state == .retrying || state == .notRunning {
       report.outlook = LaneOutlook(
-        failing, policy: policy, history: stored.history, ruleNames: look?.ruleNames ?? [], now: now.wall)
+        failing, policy: policy, history: stored.history,
+        ruleNames: look?.ruleNames ?? settings?.retryRules.map(\.name) ?? [], now: now.wall)
     }
     report.mappingState = mappingState
     report.waitingFor = state == .waitingForParents ? shard.parents.map(\.description) : []

@@ -5,6 +5,8 @@ import StreamModel
 public struct WindowReport: Codable, Hashable, Sendable {
   public var start: Int64
   public var end: Int64
+  /// Records that arrived in it and are settled.
+  public var records: UInt64
   /// What the next invocation is given, in bytes.
   public var stateBytes: Int
   /// When the final invocation comes if no record comes before: the end, and a delay for records whose commit takes long.
@@ -16,7 +18,11 @@ public struct WindowReport: Codable, Hashable, Sendable {
   /// It ends before its time, because its state is too large or the mapping has no windows any more.
   public var isTerminatedEarly: Bool
 
-  init(_ window: OpenWindow, failing: FailingBatch?, closeDelay: Int64 = PollerLimits().windowCloseDelayMilliseconds) {
+  init(
+    _ window: OpenWindow, records: UInt64, failing: FailingBatch?,
+    closeDelay: Int64 = PollerLimits().windowCloseDelayMilliseconds
+  ) {
+    self.records = records
     start = window.bounds.start.milliseconds
     end = window.bounds.end.milliseconds
     stateBytes = window.state.bytes.count

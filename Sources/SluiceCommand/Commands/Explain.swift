@@ -74,11 +74,19 @@ enum ExplainText {
       lines.append("             arrived \(Text.moment(batch.firstArrival, now: now))")
       if let preview = batch.preview { lines.append("             \(preview)") }
     }
+    if !lane.pieces.isEmpty {
+      let counts = lane.pieces.prefix(8).map { Text.count($0) }.joined(separator: ", then ")
+      let more = lane.pieces.count > 8 ? ", and \(lane.pieces.count - 8) more" : ""
+      lines.append("")
+      lines.append(
+        "  pieces     it was cut from a larger batch; behind it wait pieces of \(counts)\(more) "
+          + "record\(lane.pieces == [1] ? "" : "s")")
+    }
     if let window = lane.window {
       lines.append("")
       lines.append(
-        "  window     \(Text.moment(window.start, now: now)) to \(Text.moment(window.end, now: now)), state of "
-          + "\(Text.count(window.stateBytes)) bytes")
+        "  window     \(Text.moment(window.start, now: now)) to \(Text.moment(window.end, now: now)), "
+          + "\(Text.records(window.records)), state of \(Text.count(window.stateBytes)) bytes")
       lines.append("             \(ending(window, now: now))")
     }
     if let damage = lane.damage {

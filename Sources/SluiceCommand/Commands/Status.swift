@@ -56,14 +56,19 @@ enum StatusText {
       }
       lines.append("\(mapping.name)  (stream \(mapping.stream)\(failures))")
       lines.append("  \(state(of: mapping)), last result: \(mapping.lastProcessingResult)")
-      var table = TextTable(["  shard", "state", "behind", "iterator age", "failed", "next"])
+      let hasWindows = mapping.shards.contains { $0.worst.window != nil }
+      let columns = ["  shard", "state", "behind", "iterator age", "failed", "next"]
+      var table = TextTable(columns + (hasWindows ? ["window"] : []))
       for shard in mapping.shards {
-        table.add([
+        let row = [
           "  \(shard.shard)", label(shard), Text.count(shard.backlogRecords),
           shard.backlogRecords == 0 ? "-" : Text.duration(shard.iteratorAgeMilliseconds),
           shard.attemptsMade == 0 ? "-" : "\(shard.attemptsMade)×",
           shard.nextAttemptAt.map { Text.relative($0, now: report.generatedAt) } ?? "-",
-        ])
+        ]
+        // A mapping with windows has one lane for each shard.
+        let window = shard.worst.window.map { text($0, now: report.generatedAt) } ?? "-"
+        table.add(row + (hasWindows ? [window] : []))
       }
       lines.append(table.text)
     }
@@ -73,6 +78,14 @@ enum StatusText {
       lines.append("streams without a mapping: \(idle.map(\.name).joined(separator: ", "))")
     }
     return lines.joined(separator: "\n")
+  }
+
+  private static func text(_ window: WindowReport, now: Int64) -> String {
+    let end =
+      window.isTerminatedEarly
+      ? "ends early" : window.isEnding ? "its end is next" : "ends \(Text.relative(window.end, now: now))"
+    return "since \(Text.moment(window.start, now: now)), \(end), \(Text.records(window.records)), "
+      + "state \(Text.count(window.stateBytes)) B"
   }
 
   private static func label(_ shard: ShardProgress) -> String {
