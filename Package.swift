@@ -185,7 +185,7 @@ let package = Package(
       ],
       swiftSettings: common),
     .testTarget(
-      name: "SluiceTestingTests", dependencies: ["SluiceTesting", "Sluice", "StreamModel", "ShardCore"],
+      name: "SluiceTestingTests", dependencies: ["SluiceTesting", "Sluice", "StreamModel", "ShardCore", "Locks"],
       swiftSettings: common),
   ]
 )

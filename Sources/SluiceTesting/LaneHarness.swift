@@ -15,25 +15,35 @@ import StreamRuntime
 /// The decisions are those of the real core. What differs: every write succeeds at once, and since the harness waits for
 /// the handler, the handler's timeout never fires; throw a `HandlerFailure(kind: .timedOut, …)` to see what it leads to.
 public final class LaneHarness {
-  /// A batch that the handler got. Records count from 1.
+  /// A batch that the handler got, or the end of a tumbling window. Records count from 1.
   public struct Delivered: Hashable, Sendable, CustomStringConvertible {
-    public var records: ClosedRange<Int>
+    /// `nil` at the end of a window: there are none.
+    public var records: ClosedRange<Int>?
     public var attempt: Int
 
     public static func batch(_ records: ClosedRange<Int>, attempt: Int) -> Delivered {
       Delivered(records: records, attempt: attempt)
     }
 
-    public var description: String { "batch(\(records), attempt: \(attempt))" }
+    public static func windowEnd(attempt: Int) -> Delivered { Delivered(records: nil, attempt: attempt) }
+
+    public var description: String {
+      records.map { "batch(\($0), attempt: \(attempt))" } ?? "windowEnd(attempt: \(attempt))"
+    }
   }
 
-  /// A batch that left the lane without success. Records count from 1.
+  /// A batch that left the lane without success, or the end of a tumbling window. Records count from 1.
   public struct GivenUp: Hashable, Sendable {
-    public var records: ClosedRange<Int>
+    /// `nil` for the end of a window: its state left.
+    public var records: ClosedRange<Int>?
     public var condition: FailureCondition
 
     public static func batch(_ records: ClosedRange<Int>, _ condition: FailureCondition) -> GivenUp {
       GivenUp(records: records, condition: condition)
+    }
+
+    public static func windowEnd(_ condition: FailureCondition) -> GivenUp {
+      GivenUp(records: nil, condition: condition)
     }
   }
 
@@ -43,6 +53,10 @@ public final class LaneHarness {
   public private(set) var givenUp: [GivenUp] = []
   /// How many records are settled: everything up to this one, counted from 1.
   public var checkpoint: Int { Int(progress.next.rawValue) }
+  /// The tumbling window that has begun and is not over.
+  public var window: TimeWindow? { progress.window?.bounds }
+  /// What the next invocation of that window is given. Empty if none has begun.
+  public var windowState: WindowState { progress.window?.state ?? .empty }
   /// When the next thing happens by itself, counted from now. `nil` if nothing will.
   public var nextMoment: Duration? {
     armed.map { .nanoseconds(max(0, $0.nanoseconds - now.monotonic.nanoseconds)) }
@@ -50,7 +64,7 @@ public final class LaneHarness {
 
   private let mapping: EventSourceMapping
   private let retryRules: RetryRuleMatcher?
-  private let handler: @Sendable (RecordBatch) async throws -> HandlerOutcome
+  private let handler: Handler
   private var poller = Poller(limits: PollerLimits())
   private var random: SplitMix64
   private var now = Now(monotonic: .zero, wall: beginning)
@@ -60,6 +74,11 @@ public final class LaneHarness {
   private var isClosed = false
   private var pending: [PollerEvent] = []
   private var delivering: Range<Int> = 0..<0
+
+  private enum Handler {
+    case plain(@Sendable (RecordBatch) async throws -> HandlerOutcome)
+    case windowed(@Sendable (WindowedBatch) async throws -> WindowedOutcome)
+  }
 
   private struct Stored {
     var packed: [UInt8]
@@ -71,10 +90,32 @@ public final class LaneHarness {
   private static let beginning = WallTime(milliseconds: 1_700_000_000_000)
 
   /// A lane at the beginning of an empty shard. `seed` decides the jitter of the waits.
-  public init(
+  public convenience init(
     _ mapping: EventSourceMapping, seed: UInt64 = 1,
     handler: @escaping @Sendable (RecordBatch) async throws -> HandlerOutcome
   ) {
+    precondition(mapping.tumblingWindow == .zero, "a mapping with tumbling windows is shown by LaneHarness.windowed")
+    self.init(mapping, seed: seed, .plain(handler))
+  }
+
+  /// The same with a handler for tumbling windows. Windows stand at the multiples of their length after the beginning,
+  /// which is one of all lengths that divide 100 seconds; records arrive when they are appended.
+  ///
+  /// ```swift
+  /// let lane = LaneHarness.windowed(sums, handler: sum)
+  /// lane.append(3)
+  /// await lane.advance(by: .seconds(11))
+  /// #expect(lane.deliveries == [.batch(1...3, attempt: 1), .windowEnd(attempt: 1)])
+  /// ```
+  public static func windowed(
+    _ mapping: EventSourceMapping, seed: UInt64 = 1,
+    handler: @escaping @Sendable (WindowedBatch) async throws -> WindowedOutcome
+  ) -> LaneHarness {
+    precondition(mapping.tumblingWindow > .zero, "a mapping without tumbling windows has a handler for batches")
+    return LaneHarness(mapping, seed: seed, .windowed(handler))
+  }
+
+  private init(_ mapping: EventSourceMapping, seed: UInt64, _ handler: Handler) {
     precondition(mapping.blocking == .shard, "the harness shows a lane that blocks as a whole")
     self.mapping = mapping
     self.retryRules = RetryRuleMatcher(mapping.retry.rules)
@@ -150,7 +191,7 @@ public final class LaneHarness {
       self.progress = progress
       pending.append(.progressStored(lane, revision: revision))
     case .storeFailure(let lane, let order, let ticket):
-      givenUp.append(.batch(numbers(order.extent), order.condition))
+      givenUp.append(GivenUp(records: numbers(order.extent), condition: order.condition))
       pending.append(.failureStored(lane, ticket: ticket))
     case .armTimer(let moment):
       armed = moment
@@ -160,8 +201,9 @@ public final class LaneHarness {
     }
   }
 
-  private func numbers(_ extent: BatchExtent) -> ClosedRange<Int> {
-    Int(extent.first.rawValue) + 1...Int(extent.last.rawValue) + 1
+  /// `nil` without records.
+  private func numbers(_ extent: BatchExtent) -> ClosedRange<Int>? {
+    extent.isEmpty ? nil : Int(extent.first.rawValue) + 1...Int(extent.last.rawValue) + 1
   }
 
   private func read(_ request: ReadRequest) -> ReadAnswer {
@@ -171,7 +213,8 @@ public final class LaneHarness {
     }
     var end = start
     var bytes = 0
-    while end < records.count, end - start < request.countLimit,
+    let cut = request.cut.end(first: records[start].arrival)
+    while end < records.count, end == start || records[end].arrival < cut, end - start < request.countLimit,
       end == start || bytes + records[end].payloadBytes <= request.payloadByteLimit
     {
       bytes += records[end].payloadBytes
@@ -191,7 +234,7 @@ public final class LaneHarness {
   }
 
   private func deliver(_ delivery: Delivery) async -> DeliveryAnswer {
-    deliveries.append(.batch(numbers(delivery.extent), attempt: delivery.attempt))
+    deliveries.append(Delivered(records: numbers(delivery.extent), attempt: delivery.attempt))
     var builder = RecordRunBuilder(firstIndex: delivery.extent.first)
     for position in Int(delivery.extent.first.rawValue)..<Int(delivery.extent.end.rawValue) {
       let isWellFormed = records[position].packed.withUnsafeBytes {
@@ -202,14 +245,24 @@ public final class LaneHarness {
     let run = builder.finish()
     let origin = BatchOrigin(
       stream: mapping.stream, shard: ShardNumber(0), shardCreatedAtSeconds: 1_700_000_000, attempt: delivery.attempt)
-    let batch = RecordBatch(origin: origin, run: run, range: 0..<run.count)
+    let batch = delivery.extent.isEmpty ? nil : RecordBatch(origin: origin, run: run, range: 0..<run.count)
     do {
-      switch try await handler(batch) {
-      case .succeeded:
-        return .succeeded
-      case .failed(let number):
+      switch handler {
+      case .plain(let handle):
+        // The end of a window that an earlier mapping has left: there is none here.
+        guard let batch else { return .failed(.unavailable) }
+        guard case .failed(let number) = try await handle(batch) else { return .succeeded }
         guard let position = batch.position(of: number.index) else { return .failed(.invalidResponse) }
         return .failed(at: number.index, position: position)
+      case .windowed(let handle):
+        guard let window = delivery.window else { return .failed(.unavailable) }
+        let outcome = try await handle(
+          WindowedBatch(
+            origin: origin, records: batch, window: window.bounds, state: window.state,
+            isTerminatedEarly: window.isTerminatedEarly))
+        guard let number = outcome.failedAt else { return .returned(outcome.state) }
+        guard let position = batch?.position(of: number.index) else { return .failed(.invalidResponse) }
+        return .returnedPart(outcome.state, failedAt: number.index, position: position)
       }
     } catch let failure as HandlerFailure {
       return .failed(failure.kind, rule: retryRules?.rule(for: failure))
