@@ -2,7 +2,7 @@ import ArgumentParser
 
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Load test of this machine: put, drain, latency, start, idle.",
+    abstract: "Load test of this machine: put, drain, keys, latency, start, idle.",
     discussion: """
       Each works on a store of its own below --directory, which is removed afterwards, and tells the median of its runs.
 
@@ -10,11 +10,13 @@ struct Bench: ParsableCommand {
         sluice bench put --producers 8 --records-per-put 500
         sluice bench drain --records 5000000 --batch-size 500
         sluice bench drain --shards 1000 --handler-milliseconds 10 --batch-size 10 --records 1000000
+        sluice bench keys --failing-percent 10
         sluice bench latency --durability system
         sluice bench start --gigabytes 4
       """,
     subcommands: [
-      BenchPut.self, BenchDrain.self, BenchLatency.self, BenchStart.self, BenchIdle.self, BenchFirstDelivery.self,
+      BenchPut.self, BenchDrain.self, BenchKeys.self, BenchLatency.self, BenchStart.self, BenchIdle.self,
+      BenchFirstDelivery.self,
     ])
 }
 

@@ -39,6 +39,15 @@ struct BenchStore {
   /// Fills the stream with `records` records, spread evenly over its shards, with the store's own durability. With more
   /// than one key each shard gets all of them in turn.
   func fill(records: Int, recordBytes: Int, keys keyCount: Int = 1, progress: inout ProgressLine) async throws {
+    try await fill(records: records, recordBytes: recordBytes, progress: &progress) { place in
+      keyCount == 1 ? "key" : "key \(place % keyCount)"
+    }
+  }
+
+  /// `key` names the partition key of a record by its place in its shard, from 0 on.
+  func fill(
+    records: Int, recordBytes: Int, progress: inout ProgressLine, key: (Int) -> String
+  ) async throws {
     let data = [UInt8](repeating: 0x61, count: recordBytes)
     // An explicit hash key for each shard: the same number of records everywhere.
     let keys = routing.shards.map(\.hashKeys.first)
@@ -47,8 +56,9 @@ struct BenchStore {
       let count = min(20_000, records - put)
       var request = AppendRequest(to: routing)
       for position in put..<(put + count) {
-        let key = keyCount == 1 ? "key" : "key \(position / keys.count % keyCount)"
-        try request.add(partitionKey: key, data: data.span.bytes, explicitHashKey: keys[position % keys.count])
+        try request.add(
+          partitionKey: key(position / keys.count), data: data.span.bytes,
+          explicitHashKey: keys[position % keys.count])
       }
       _ = try await store.append(request)
       put += count

@@ -1,0 +1,76 @@
+import Foundation
+
+/// One line of `bench keys --format json`: what every bench tells, of the drains in which keys fail, and how they compare.
+struct KeysReport: Encodable {
+  private let run: KeyDrainRun
+  private let bench: BenchOptions
+  /// Rates of the other keys: with failing keys ÷ without, pair by pair.
+  private(set) var ratio = Spread()
+  private(set) var recordsPerSecond = Spread()
+  private(set) var calmRecordsPerSecond = Spread()
+  private(set) var deliveries = Spread()
+  private(set) var failedDeliveries = Spread()
+  private(set) var parkedRecords = Spread()
+
+  init(_ run: KeyDrainRun, _ bench: BenchOptions) {
+    self.run = run
+    self.bench = bench
+  }
+
+  mutating func add(calm: KeyDrainRun.Result, failing: KeyDrainRun.Result) {
+    ratio.add(calm.seconds / failing.seconds)
+    recordsPerSecond.add((Double(run.otherRecords) / failing.seconds).rounded())
+    calmRecordsPerSecond.add((Double(run.otherRecords) / calm.seconds).rounded())
+    deliveries.add(Double(failing.deliveries))
+    failedDeliveries.add(Double(failing.failedDeliveries))
+    parkedRecords.add(Double(failing.parkedRecords))
+  }
+
+  var name: String {
+    "keys, \(run.backlog.failingPercent) % failing, "
+      + (run.handlerMilliseconds == 0 ? "no-op handler" : "\(run.handlerMilliseconds) ms handler")
+  }
+
+  /// The line of every bench: records of the other keys.
+  private var base: BenchReport {
+    let seconds = Double(run.otherRecords) / max(1, recordsPerSecond.median)
+    var report = BenchReport(
+      name: name, records: run.otherRecords, recordBytes: bench.recordBytes, seconds: seconds,
+      durability: bench.durability)
+    report.shards = run.backlog.shards
+    return report
+  }
+
+  private enum CodingKeys: String, CodingKey {
+    case ratio, calmRecordsPerSecond, handlerMilliseconds, batchSize, keysPerShard, failingKeysPerShard, retryAttempts,
+      answer, deliveries, failedDeliveries, parkedRecords
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    try base.encode(to: encoder)
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(ratio, forKey: .ratio)
+    try container.encode(calmRecordsPerSecond.median, forKey: .calmRecordsPerSecond)
+    try container.encode(run.handlerMilliseconds, forKey: .handlerMilliseconds)
+    try container.encode(run.batchSize, forKey: .batchSize)
+    try container.encode(run.backlog.keys, forKey: .keysPerShard)
+    try container.encode(run.backlog.failingKeys, forKey: .failingKeysPerShard)
+    try container.encode(run.retryAttempts, forKey: .retryAttempts)
+    try container.encode(run.answer.rawValue, forKey: .answer)
+    try container.encode(Int(deliveries.median), forKey: .deliveries)
+    try container.encode(Int(failedDeliveries.median), forKey: .failedDeliveries)
+    try container.encode(Int(parkedRecords.median), forKey: .parkedRecords)
+  }
+
+  func print(isJSON: Bool) throws {
+    if isJSON { return try printJSON(self) }
+    Swift.print(
+      """
+      \(name):  the other keys at \(ratio.text) of their rate without failures  \
+      \(Text.count(Int(recordsPerSecond.median))) records/s beside \
+      \(Text.count(Int(calmRecordsPerSecond.median)))  \
+      \(Text.count(Int(failedDeliveries.median))) of \(Text.count(Int(deliveries.median))) deliveries failed  \
+      \(Text.count(Int(parkedRecords.median))) records parked at the end  \(ratio.count) pairs
+      """)
+  }
+}
