@@ -62,6 +62,9 @@ public struct ReadRequest: Hashable, Sendable {
   public var parking: Parking?
   /// Only these records, which were parked; empty: all of the lane's. `from` is the first of them.
   public var ranges: [RecordRange]
+  /// With `ranges`: the batch was formed before, and all of it is wanted. Otherwise the first of the records may be given
+  /// alone where the others are too far away.
+  public var isFrozen: Bool
 
   /// What a read for a lane that blocks by key looks out for.
   public struct Parking: Hashable, Sendable {
@@ -83,10 +86,12 @@ public struct ReadRequest: Hashable, Sendable {
 
   public init(
     from: RecordIndex, through: RecordIndex? = nil, countLimit: Int, payloadByteLimit: Int, expiredBefore: WallTime?,
-    cut: WindowCut = .none, purpose: Purpose, parking: Parking? = nil, ranges: [RecordRange] = []
+    cut: WindowCut = .none, purpose: Purpose, parking: Parking? = nil, ranges: [RecordRange] = [],
+    isFrozen: Bool = false
   ) {
     self.parking = parking
     self.ranges = ranges
+    self.isFrozen = isFrozen
     self.from = from
     self.through = through
     self.countLimit = countLimit

@@ -22,7 +22,8 @@ extension Lane {
         tracks[track].id,
         ReadRequest(
           from: first, countLimit: count, payloadByteLimit: step.policy.payloadByteLimit,
-          expiredBefore: isSkip ? nil : expiryLimit(step), purpose: .deliver, ranges: state.ranges.prefix(count))))
+          expiredBefore: isSkip ? nil : expiryLimit(step), purpose: .deliver, ranges: state.ranges.prefix(count),
+          isFrozen: state.head != .open)))
   }
 
   mutating func take(

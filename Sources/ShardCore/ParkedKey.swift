@@ -68,6 +68,9 @@ struct ParkedKey: Hashable {
     }
   }
 
+  /// Whether it is delivered when it is due.
+  var waitsForTrack: Bool { !isWorkedOn && !ranges.isEmpty && stoppedAt == nil }
+
   var state: ParkedKeyState {
     ParkedKeyState(since: since, settledBefore: settledBefore, failing: head.failing)
   }

@@ -6,8 +6,6 @@ public import StreamModel
 public struct ParkedKeySet: Hashable, Sendable {
   private var table: [UInt64] = []
   public private(set) var count = 0
-  /// Another one for each change, in the life of a lane.
-  public private(set) var revision: UInt64 = 0
 
   public init() {}
 
@@ -30,18 +28,29 @@ public struct ParkedKeySet: Hashable, Sendable {
 
   public mutating func insert(_ key: PartitionKeyHash) {
     guard !contains(key) else { return }
-    if table.count < (count + 1) * 2 { rebuild(places: max(16, table.count * 2), without: nil) }
+    if table.count < (count + 1) * 2 { grow() }
     add(Self.entry(of: key))
     count += 1
-    revision += 1
   }
 
-  /// Costs a walk over all keys: keys leave rarely.
   public mutating func remove(_ key: PartitionKeyHash) {
     guard contains(key) else { return }
-    rebuild(places: table.count, without: Self.entry(of: key))
+    let mask = table.count - 1
+    let entry = Self.entry(of: key)
+    var hole = Int(truncatingIfNeeded: entry) & mask
+    while table[hole] != entry { hole = (hole + 1) & mask }
+    // Those behind it that were pushed on from here, or from before, move up: a search ends at a free place.
+    var place = hole
+    while true {
+      place = (place + 1) & mask
+      guard table[place] != 0 else { break }
+      let home = Int(truncatingIfNeeded: table[place]) & mask
+      guard (place - home) & mask >= (place - hole) & mask else { continue }
+      table[hole] = table[place]
+      hole = place
+    }
+    table[hole] = 0
     count -= 1
-    revision += 1
   }
 
   private mutating func add(_ entry: UInt64) {
@@ -51,10 +60,10 @@ public struct ParkedKeySet: Hashable, Sendable {
     table[place] = entry
   }
 
-  private mutating func rebuild(places: Int, without gone: UInt64?) {
+  private mutating func grow() {
     let former = table
-    table = [UInt64](repeating: 0, count: places)
-    for entry in former where entry != 0 && entry != gone { add(entry) }
+    table = [UInt64](repeating: 0, count: max(16, table.count * 2))
+    for entry in former where entry != 0 { add(entry) }
   }
 
   // What is in the table counts, not where.

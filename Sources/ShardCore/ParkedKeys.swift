@@ -36,6 +36,7 @@ struct ParkedKeys: Hashable {
     recordCount += key.ranges.count
     if key.ranges.isEmpty { emptyCount += 1 }
     removed.remove(key.key)
+    next.follow(keys.count - 1, keys)
   }
 
   /// A key as it was stored. One without records is only to be forgotten.
@@ -67,6 +68,7 @@ struct ParkedKeys: Hashable {
     keys.swapAt(place, keys.count - 1)
     keys.removeLast()
     if place < keys.count { places[keys[place].key] = place }
+    next = .unknown
   }
 
   /// Changes a key and remembers that it changed.
@@ -76,6 +78,7 @@ struct ParkedKeys: Hashable {
     body(&keys[place])
     recordCount = recordCount - former + keys[place].ranges.count
     count(place, wasEmpty)
+    next.follow(place, keys)
     if !onlyAdding { keys[place].stateIsDirty = true }
     guard !keys[place].isDirty else { return }
     keys[place].isDirty = true
@@ -87,6 +90,7 @@ struct ParkedKeys: Hashable {
     let wasEmpty = isEmpty(place)
     body(&keys[place])
     count(place, wasEmpty)
+    next.follow(place, keys)
   }
 
   private func isEmpty(_ place: Int) -> Bool { keys[place].ranges.isEmpty && !keys[place].isWorkedOn }
@@ -97,15 +101,9 @@ struct ParkedKeys: Hashable {
   }
 
   /// The key that has been due for longest, or is due next, of those that nobody works on.
-  func earliest() -> Int? {
-    var best: Int?
-    for place in keys.indices {
-      let key = keys[place]
-      guard !key.isWorkedOn, !key.ranges.isEmpty, key.stoppedAt == nil else { continue }
-      if let known = best, keys[known].due <= key.due { continue }
-      best = place
-    }
-    return best
+  mutating func earliest() -> Int? {
+    if case .unknown = next { next = NextKey(of: keys) }
+    return next.place
   }
 
   // MARK: Records that were met
@@ -224,6 +222,9 @@ struct ParkedKeys: Hashable {
     var removedUnderWay: Set<PartitionKeyHash> = []
     /// The records that the last read kept out of the batch: the checkpoint has not passed those from `metStart` on.
     var met: [ParkedRecord] = []
+    /// The key that is due next, as long as nothing has happened that may have made it another: it is asked for in each
+    /// step of the lane.
+    var next = NextKey.unknown
   }
 
   private(set) var keys: [ParkedKey] {
@@ -254,8 +255,39 @@ struct ParkedKeys: Hashable {
     get { lists[0].removedUnderWay }
     _modify { yield &lists[0].removedUnderWay }
   }
+  private var next: NextKey {
+    get { lists[0].next }
+    _modify { yield &lists[0].next }
+  }
   private var met: [ParkedRecord] {
     get { lists[0].met }
     _modify { yield &lists[0].met }
+  }
+}
+
+/// The key that is due next, of those that may be worked on.
+private enum NextKey: Hashable {
+  case unknown
+  case none
+  case at(Int, due: MonotonicTime)
+
+  var place: Int? { if case .at(let place, due: _) = self { place } else { nil } }
+
+  init(of keys: [ParkedKey]) {
+    self = .none
+    for place in keys.indices { follow(place, keys) }
+  }
+
+  /// The key at `place` has changed, and no other has.
+  mutating func follow(_ place: Int, _ keys: [ParkedKey]) {
+    let due = keys[place].due
+    switch self {
+    case .unknown: break
+    case .none: if keys[place].waitsForTrack { self = .at(place, due: due) }
+    case .at(place, due: let former):
+      // If it is due later than before, another one may be next.
+      self = keys[place].waitsForTrack && due <= former ? .at(place, due: due) : .unknown
+    case .at(_, due: let known): if keys[place].waitsForTrack, due < known { self = .at(place, due: due) }
+    }
   }
 }

@@ -55,9 +55,13 @@ public struct RecordBatch: Sendable {
     return run.arrival(at: range.lowerBound + position)
   }
 
-  /// The packed bytes of all records, as ``RecordLayout`` describes them; valid as long as the batch lives.
+  /// The first byte of the packed record at `position`, 0 ..< count, as ``RecordLayout`` describes it; valid as long as the
+  /// batch lives. What follows the record need not be the next one.
   @unsafe
-  public var packedBytes: UnsafeRawBufferPointer { unsafe run.packedBytes(range) }
+  public func address(at position: Int) -> UnsafeRawPointer {
+    precondition(position >= 0 && position < range.count, "a position lies inside its batch")
+    return unsafe run.address(at: range.lowerBound + position)
+  }
 }
 
 /// Where a batch comes from and which delivery of it this is.

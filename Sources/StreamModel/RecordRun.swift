@@ -1,31 +1,40 @@
-/// A run of records of one shard, consecutive or picked from consecutive ones, in one slab of memory: what a read gives, and what batches are views of.
+/// A run of records of one shard, consecutive or picked from consecutive ones: what a read gives, and what batches are
+/// views of. The records stand in one slab of memory, its own or that of the run they were picked from.
 ///
-/// Only a ``RecordRunBuilder`` makes one, and from then on it is immutable and may be shared between tasks. When nobody
-/// else holds it any more, a new builder takes over the memory: see ``RecordRunBuilder/init(recycling:)``.
+/// Only a ``RecordRunBuilder`` or a ``RecordPicker`` makes one, and from then on it is immutable and may be shared between
+/// tasks. When nobody else holds it any more, a new one takes over the memory: see ``RecordRunBuilder/init(recycling:)``.
 @safe
 public final class RecordRun: @unchecked Sendable {
-  // Unchecked because of the pointers and variables: a builder alone writes them, while it is the only one that refers
-  // to this object; afterwards they are only read.
+  // Unchecked because of the pointers and variables: a builder or a picker alone writes them, while it is the only one
+  // that refers to this object; afterwards they are only read.
   fileprivate var bytes: UnsafeMutableRawBufferPointer
-  fileprivate var offsets: UnsafeMutableBufferPointer<UInt32>
-  fileprivate var segments: [Segment] = []
+  /// Where each record begins, and where the last one ends.
+  var offsets: UnsafeMutableBufferPointer<UInt32>
+  /// What the offsets count from: the first of `bytes`, here or in the run that owns the records.
+  var base: UnsafeMutableRawPointer?
+  /// Whether the records are those of another run, and that run, unless it was let go of.
+  let isPicked: Bool
+  var owner: RecordRun?
+  var segments: [Segment] = []
   /// By record: how far behind the first it stands in the shard. Empty where no record is left out.
-  fileprivate var distances: [UInt32] = []
+  var distances: [UInt32] = []
   fileprivate var usedByteCount = 0
 
   /// The index of the first record, or where the run begins while it is empty.
-  public fileprivate(set) var firstIndex = RecordIndex.zero
+  public internal(set) var firstIndex = RecordIndex.zero
   /// The number of records. May be zero.
-  public fileprivate(set) var count = 0
+  public internal(set) var count = 0
 
   /// A stretch of records that came from one block and share its first arrival.
-  fileprivate struct Segment {
+  struct Segment {
     var firstPosition: Int
     var firstArrival: WallTime
   }
 
-  fileprivate init(byteCapacity: Int, recordCapacity: Int) {
+  init(byteCapacity: Int, recordCapacity: Int, isPicked: Bool = false) {
+    self.isPicked = isPicked
     unsafe bytes = .allocate(byteCount: byteCapacity, alignment: 16)
+    unsafe base = bytes.baseAddress
     unsafe offsets = .allocate(capacity: recordCapacity + 1)
     unsafe offsets[0] = 0
   }
@@ -61,6 +70,9 @@ public final class RecordRun: @unchecked Sendable {
     return low
   }
 
+  /// The bytes of all records, as far as they stand in memory of the run's own.
+  public var packedByteCount: Int { usedByteCount }
+
   /// The bytes of memory that this run holds on to.
   public var capacityInBytes: Int { unsafe bytes.count + offsets.count * 4 }
 
@@ -70,7 +82,7 @@ public final class RecordRun: @unchecked Sendable {
     return segment(of: position).firstArrival.adding(milliseconds: Int64(delta))
   }
 
-  fileprivate func segment(of position: Int) -> Segment {
+  func segment(of position: Int) -> Segment {
     var segment = segments.count - 1
     while segments[segment].firstPosition > position { segment -= 1 }
     return segments[segment]
@@ -80,22 +92,40 @@ public final class RecordRun: @unchecked Sendable {
   @unsafe
   public func address(at position: Int) -> UnsafeRawPointer {
     precondition(position >= 0 && position < count, "a position lies inside its run")
-    return unsafe UnsafeRawPointer(bytes.baseAddress.unsafelyUnwrapped + Int(offsets[position]))
+    return unsafe UnsafeRawPointer(base.unsafelyUnwrapped + Int(offsets[position]))
   }
 
-  /// The packed bytes of the records at `range`; valid as long as this run lives.
+  /// The packed bytes of the records at `range`, whose indexes follow one another; valid as long as this run lives.
   @unsafe
   public func packedBytes(_ range: Range<Int>) -> UnsafeRawBufferPointer {
     precondition(range.lowerBound >= 0 && range.upperBound <= count, "a range lies inside its run")
-    let start = unsafe Int(offsets[range.lowerBound])
-    let end = unsafe Int(offsets[range.upperBound])
-    return unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[start..<end])
+    guard let last = range.last else { return unsafe UnsafeRawBufferPointer(start: nil, count: 0) }
+    precondition(
+      !isPicked || index(at: range.lowerBound).distance(to: index(at: last)) == UInt64(range.count - 1),
+      "picked records lie together only where they follow one another")
+    let start = unsafe address(at: range.lowerBound)
+    return unsafe UnsafeRawBufferPointer(start: start, count: end(of: last) - Int(offsets[range.lowerBound]))
   }
 
-  /// The bytes that the records at `range` take when packed. Constant cost.
-  public func packedByteCount(_ range: Range<Int>) -> Int {
-    precondition(range.lowerBound >= 0 && range.upperBound <= count, "a range lies inside its run")
-    return unsafe Int(offsets[range.upperBound] - offsets[range.lowerBound])
+  /// The bytes that the record at `position` takes when packed. Constant cost.
+  public func packedByteCount(at position: Int) -> Int {
+    precondition(position >= 0 && position < count, "a position lies inside its run")
+    return unsafe end(of: position) - Int(offsets[position])
+  }
+
+  /// Where the record ends, counted as offsets are.
+  private func end(of position: Int) -> Int {
+    guard isPicked else { return unsafe Int(offsets[position + 1]) }
+    return unsafe Int(offsets[position]) + RecordHeader(at: address(at: position)).byteCount
+  }
+
+  /// Makes room for the offsets of so many records.
+  func reserve(records: Int) {
+    guard unsafe offsets.count < records + 1 else { return }
+    let larger = unsafe UnsafeMutableBufferPointer<UInt32>.allocate(capacity: max(records + 1, offsets.count * 2))
+    for position in 0...count { unsafe larger[position] = offsets[position] }
+    unsafe offsets.deallocate()
+    unsafe offsets = larger
   }
 }
 
@@ -105,7 +135,7 @@ public struct RecordRunBuilder: ~Copyable {
 
   /// An empty run that begins at `firstIndex`. Takes the memory of `old` if nobody else refers to it any more.
   public init(recycling old: consuming RecordRun? = nil, firstIndex: RecordIndex) {
-    if old != nil, isKnownUniquelyReferenced(&old), let reusable = old {
+    if old != nil, isKnownUniquelyReferenced(&old), let reusable = old, !reusable.isPicked {
       self.run = reusable
     } else {
       self.run = RecordRun(byteCapacity: 0, recordCapacity: 0)
@@ -133,7 +163,7 @@ public struct RecordRunBuilder: ~Copyable {
     guard distance <= UInt64(UInt32.max) else { return false }
     let segment = source.segment(of: position)
     let address = unsafe source.address(at: position)
-    let size = source.packedByteCount(position..<position + 1)
+    let size = source.packedByteCount(at: position)
     if run.distances.isEmpty, distance != UInt64(run.count) { run.distances = (0..<UInt32(run.count)).map { $0 } }
     let isKept = unsafe append(
       packed: UnsafeRawBufferPointer(start: address, count: size), recordCount: 1, firstArrival: segment.firstArrival)
@@ -171,7 +201,7 @@ public struct RecordRunBuilder: ~Copyable {
     if packed.count > 0 {
       unsafe UnsafeMutableRawBufferPointer(rebasing: run.bytes[start..<end]).copyMemory(from: packed)
     }
-    let base = unsafe UnsafeRawPointer(run.bytes.baseAddress.unsafelyUnwrapped)
+    let base = unsafe UnsafeRawPointer(run.base.unsafelyUnwrapped)
     let offsets = unsafe run.offsets.baseAddress.unsafelyUnwrapped + run.count
     var offset = start
     for position in 0..<recordCount {
@@ -200,14 +230,8 @@ public struct RecordRunBuilder: ~Copyable {
       unsafe larger.copyMemory(from: UnsafeRawBufferPointer(rebasing: run.bytes[0..<run.usedByteCount]))
       unsafe run.bytes.deallocate()
       unsafe run.bytes = larger
+      unsafe run.base = larger.baseAddress
     }
-    let neededOffsets = run.count + records + 1
-    if unsafe run.offsets.count < neededOffsets {
-      let larger = unsafe UnsafeMutableBufferPointer<UInt32>.allocate(
-        capacity: max(neededOffsets, run.offsets.count * 2))
-      for position in 0...run.count { unsafe larger[position] = run.offsets[position] }
-      unsafe run.offsets.deallocate()
-      unsafe run.offsets = larger
-    }
+    run.reserve(records: run.count + records)
   }
 }

@@ -115,7 +115,7 @@ final class LaneRunner: Sendable {
       if state.buffer.selection == nil, request.ranges.isEmpty, case .records(let result) = answer,
         request.purpose == .deliver
       {
-        state.buffer.countAll(of: result.extent)
+        state.buffer.countAll(from: result.extent.first, to: result.extent.end)
       }
       return (answer, state.buffer.takeCounts(), state.buffer.takeExamples())
     }

@@ -48,7 +48,9 @@ public enum RedriveSettling: Hashable, Sendable {
 public struct LaneBuffer: Sendable {
   /// What the last read brought in. `nil` while the lane has nothing at hand.
   public var run: RecordRun?
-  /// Which records of it the next delivery takes.
+  /// The records of it that are not parked, in a lane that blocks by key, while others are.
+  var picked: RecordRun?
+  /// Which records of `picked`, or else of `run`, the next delivery takes.
   public var range: Range<Int> = 0..<0
 
   // For a lane that takes only some of its shard's records.
@@ -57,12 +59,10 @@ public struct LaneBuffer: Sendable {
   public var selection: (any RecordSelecting)?
   /// Whose records they are, for those who judge them.
   var origin = BatchOrigin(stream: "", shard: ShardNumber(0), shardCreatedAtSeconds: 0, attempt: 0)
-  /// The revision of the parked keys that `run` was read without; `nil`: none were left out.
-  var parkedRevision: UInt64?
-  /// Records of parked keys among those that were looked at for `run`.
-  var parked: [ParkedRecord] = []
   /// The records that were looked at for `run`.
   var scanned: Range<RecordIndex> = RecordIndex.zero..<RecordIndex.zero
+  /// How many of its records the lane had to look at for a full batch, when it last looked, without those of parked keys.
+  var recordsForBatch = 0
   /// Memory for the next block.
   var raw: RecordRun?
   /// Every record before this one was counted.
@@ -75,16 +75,9 @@ public struct LaneBuffer: Sendable {
 
   public init() {}
 
-  /// What was read ahead counts no more.
-  mutating func forgetReadAhead() {
-    scanned = RecordIndex.zero..<RecordIndex.zero
-    run = nil
-    parked.removeAll(keepingCapacity: true)
-  }
-
   /// The records for the next delivery, if there are any.
   func batch(from origin: BatchOrigin) -> RecordBatch? {
-    run.map { RecordBatch(origin: origin, run: $0, range: range) }
+    (picked ?? run).map { RecordBatch(origin: origin, run: $0, range: range) }
   }
 
   /// Gives up the run, so that its memory can be used again if nobody else holds it.
@@ -93,16 +86,22 @@ public struct LaneBuffer: Sendable {
     return run
   }
 
+  /// The records that were looked at for `run`; `nil` if there is nothing to cut a batch from.
+  var readAhead: Range<RecordIndex>? {
+    guard let run, run.count > 0 else { return nil }
+    return selection == nil ? run.firstIndex..<run.endIndex : scanned
+  }
+
   mutating func takeRaw() -> RecordRun? {
     defer { raw = nil }
     return raw
   }
 
-  /// Counts the records of a batch in which none was left out, each one once.
-  mutating func countAll(of extent: BatchExtent) {
-    guard extent.end > countedEnd else { return }
-    counts.polled += Int(max(extent.first, countedEnd).distance(to: extent.end))
-    countedEnd = extent.end
+  /// Counts records in which none was left out, each one once.
+  mutating func countAll(from first: RecordIndex, to end: RecordIndex) {
+    guard end > countedEnd, end > first else { return }
+    counts.polled += Int(max(first, countedEnd).distance(to: end))
+    countedEnd = end
   }
 
   mutating func takeCounts() -> ReadCounts {

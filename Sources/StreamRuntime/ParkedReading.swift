@@ -3,84 +3,155 @@ import StreamModel
 import StreamStore
 
 /// Reads of a lane that blocks by key: its own batches without the records of parked keys, and those records by number.
+///
+/// What is read ahead holds the records of all keys. They are told apart when a batch is cut out of it, without a copy: so
+/// a key that is parked, or is not any more, costs no read.
 extension StoreLaneSource {
-  /// While no key is parked, batches are read as in any other lane; only the key of the first record is named.
   func readByKey(
     _ shard: ShardAddress, _ request: ReadRequest, _ parking: ReadRequest.Parking, into buffer: inout LaneBuffer
   ) -> ReadAnswer {
     var answer: ReadAnswer
     if parking.keys.isEmpty {
-      if buffer.parkedRevision != nil {
-        // What was read ahead lacks the records of keys that are parked no more.
-        buffer.forgetReadAhead()
-        buffer.parkedRevision = nil
-      }
+      buffer.recordsForBatch = 0
       answer = readOwn(shard, request, into: &buffer)
     } else {
-      if buffer.parkedRevision != parking.keys.revision {
-        buffer.forgetReadAhead()
-        buffer.parkedRevision = parking.keys.revision
-      }
-      var selection: any RecordSelecting = ParkedSelection(own: buffer.selection.take(), keys: parking.keys)
-      defer { buffer.selection = (selection as? ParkedSelection)?.own }
-      answer = readSelected(shard, request, selecting: &selection, into: &buffer, parkingLimit: parking.limit)
+      answer = readUnparked(shard, request, parking, into: &buffer)
     }
-    if case .records(var result) = answer, request.purpose == .deliver, let run = buffer.run {
-      let origin = buffer.origin
-      let batch = RecordBatch(origin: origin, run: run, range: buffer.range)
-      result.firstKey = PartitionKeyHash(batch[0].partitionKeyHash)
+    if case .records(var result) = answer, request.purpose == .deliver, let run = buffer.picked ?? buffer.run {
+      result.firstKey = PartitionKeyHash(run.partitionKeyHash(at: buffer.range.lowerBound))
       answer = .records(result)
     }
     return answer
   }
 
-  /// Parked records, by their numbers. What stands before a damaged block is given first.
-  func readParked(_ shard: ShardAddress, _ request: ReadRequest, into buffer: inout LaneBuffer) -> ReadAnswer {
-    var builder = RecordRunBuilder(recycling: buffer.takeRun(), firstIndex: request.from)
-    var begin = request.from
-    do {
-      try copyParked(shard, request.ranges, into: &builder, begin: &begin, raw: &buffer.raw)
-    } catch {
-      if builder.count == 0 { return answer(to: error, shard) }
-    }
-    let run = builder.finish()
-    guard run.count > 0 else { return .nothingSelected(begin: begin, end: begin) }
-    let batch = measure(run, from: 0, request)
-    buffer.run = run
-    buffer.range = 0..<batch.count
-    buffer.scanned = run.firstIndex..<run.firstIndex
-    return .records(ReadResult(batch, of: run, from: 0, begin: run.firstIndex, scannedEnd: run.endIndex))
-  }
+  /// Records of parked keys that one read meets, at most.
+  static let parkedLimit = 16_384
 
-  /// `begin` comes to stand behind what retention has removed.
-  private func copyParked(
-    _ shard: ShardAddress, _ ranges: [RecordRange], into builder: inout RecordRunBuilder, begin: inout RecordIndex,
-    raw: inout RecordRun?
-  ) throws(StoreError) {
-    for range in ranges {
-      var index = range.first
-      while index < range.end {
-        if raw.map({ index < $0.firstIndex || index >= $0.endIndex || $0.isSparse }) ?? true {
-          let read = try store.read(
-            shard, from: index, countLimit: 1, payloadByteLimit: 1, recordOverheadBytes: recordOverhead,
-            readAheadBytes: 0, recycling: raw.take())
-          guard case .records(let found) = read else {
-            begin = max(begin, ranges[ranges.count - 1].end)
-            return
-          }
-          raw = found.run
-          begin = max(begin, found.run.firstIndex)
-          guard found.run.firstIndex <= index else {
-            // Retention came in between, if there is something already: what is left of it is read next time.
-            if builder.count > 0 { return }
-            index = found.run.firstIndex
-            continue
-          }
-        }
-        guard let run = raw, builder.append(recordAt: Int(run.firstIndex.distance(to: index)), of: run) else { return }
-        index = index.advanced(by: 1)
+  /// Out of what was read ahead, or else out of a read that is made larger until the batch is full, or as large as a read
+  /// may be.
+  private func readUnparked(
+    _ shard: ShardAddress, _ request: ReadRequest, _ parking: ReadRequest.Parking, into buffer: inout LaneBuffer
+  ) -> ReadAnswer {
+    if let ahead = buffer.readAhead, ahead.contains(request.from) {
+      let own = OwnRecords(begin: request.from, end: ahead.upperBound, isAll: false)
+      if case .answer(let answer) = pick(own, request, parking, &buffer) { return answer }
+    }
+    var all = request
+    all.purpose = .deliver
+    all.cut = .none
+    all.expiredBefore = nil
+    // Where a selection chooses, a read has a limit of its own.
+    all.payloadByteLimit = buffer.selection == nil ? max(Self.scanByteLimit, request.payloadByteLimit) : .max
+    all.countLimit = min(max(request.countLimit, buffer.recordsForBatch), request.countLimit * 16)
+    var formerEnd: RecordIndex?
+    while true {
+      let answer = readOwn(shard, all, into: &buffer)
+      guard case .records(let result) = answer, let run = buffer.run else { return answer }
+      let end = buffer.readAhead?.upperBound ?? run.endIndex
+      let isAll = !result.isFull || run.packedByteCount >= Self.scanByteLimit || end == formerEnd
+      formerEnd = end
+      switch pick(OwnRecords(begin: result.begin, end: end, isAll: isAll), request, parking, &buffer) {
+      case .answer(let answer): return answer
+      case .more(let taken, let looked):
+        RecordRun.release(&buffer.picked)
+        // As many more as it takes if it goes on like this, and some.
+        let (expected, overflow) = looked.multipliedReportingOverflow(by: request.countLimit)
+        all.countLimit = max(all.countLimit * 2, overflow ? 0 : expected / max(1, taken) * 5 / 4)
+        buffer.recordsForBatch = all.countLimit
       }
     }
+  }
+
+  /// The lane's own records in the buffer's run, from `begin` on.
+  private struct OwnRecords {
+    var begin: RecordIndex
+    /// The index behind the last one that was looked at.
+    var end: RecordIndex
+    /// Whether a larger read would not find more.
+    var isAll: Bool
+  }
+
+  private enum Picking {
+    case answer(ReadAnswer)
+    /// The batch is not full, and there may be more: so many of those looked at are not parked.
+    case more(taken: Int, looked: Int)
+  }
+
+  /// Cuts a batch without the records of parked keys.
+  private func pick(
+    _ own: OwnRecords, _ request: ReadRequest, _ parking: ReadRequest.Parking, _ buffer: inout LaneBuffer
+  ) -> Picking {
+    guard let run = buffer.run else { preconditionFailure("records are picked of those that were read") }
+    let limit = min(parking.limit, Self.parkedLimit)
+    let begin = run.position(atOrAfter: own.begin)
+    let end = request.through.map { run.position(atOrAfter: $0.advanced(by: 1)) } ?? run.count
+    var picker = RecordPicker(recycling: buffer.picked.take(), from: run, countLimit: request.countLimit)
+    var parked: [ParkedRecord] = []
+    var parkingIsFull = false
+    var position = begin
+    // Neighbours are taken together.
+    var start = position
+    while position < end, picker.count + (position - start) < request.countLimit {
+      let key = PartitionKeyHash(run.partitionKeyHash(at: position))
+      if parking.keys.contains(key) {
+        guard parked.count < limit else {
+          parkingIsFull = true
+          break
+        }
+        parked.append(ParkedRecord(key: key, index: run.index(at: position)))
+        picker.pick(start..<position)
+        start = position + 1
+      }
+      position += 1
+    }
+    picker.pick(start..<position)
+    let picked = picker.finish()
+    buffer.picked = picked
+    let scannedEnd = position < run.count ? run.index(at: position) : own.end
+    let isEverything = own.isAll || parkingIsFull || request.through.map { own.end > $0 } ?? false
+    guard picked.count > 0 else {
+      guard parked.isEmpty else {
+        buffer.count(own.begin, to: scannedEnd, request)
+        return .answer(.onlyParked(begin: own.begin, end: max(own.begin, scannedEnd), parked))
+      }
+      if parkingIsFull { return .answer(.parkingFull(begin: own.begin)) }
+      guard isEverything else { return .more(taken: 0, looked: position - begin) }
+      return .answer(.nothingSelected(begin: own.begin, end: max(own.begin, scannedEnd)))
+    }
+    let batch = measure(picked, from: 0, request)
+    guard batch.isFull || isEverything else { return .more(taken: picked.count, looked: position - begin) }
+    var result = ReadResult(batch, of: picked, from: 0, begin: own.begin, scannedEnd: scannedEnd)
+    if parkingIsFull { result.isFull = true }
+    while let last = parked.last, last.index > result.extent.last { parked.removeLast() }
+    result.parked = parked
+    buffer.range = 0..<batch.count
+    buffer.count(own.begin, to: result.extent.end, request)
+    return .answer(.records(result))
+  }
+
+  /// Parked records, by their numbers. What stands before a damaged block is given first.
+  func readParked(_ shard: ShardAddress, _ request: ReadRequest, into buffer: inout LaneBuffer) -> ReadAnswer {
+    let read: RangesRead
+    do {
+      read = try store.read(
+        shard, at: request.ranges, scanByteLimit: request.isFrozen ? .max : Self.scanByteLimit,
+        recycling: buffer.takeRun())
+    } catch {
+      return answer(to: error, shard)
+    }
+    guard read.run.count > 0 else { return .nothingSelected(begin: read.begin, end: read.begin) }
+    let batch = measure(read.run, from: 0, request)
+    buffer.run = read.run
+    buffer.range = 0..<batch.count
+    buffer.scanned = read.begin..<read.begin
+    return .records(ReadResult(batch, of: read.run, from: 0, begin: read.begin, scannedEnd: read.run.endIndex))
+  }
+}
+
+extension LaneBuffer {
+  /// Counts what was looked at for a batch, parked records among it. Where a selection chooses, it has counted.
+  fileprivate mutating func count(_ first: RecordIndex, to end: RecordIndex, _ request: ReadRequest) {
+    if selection == nil, request.purpose == .deliver { countAll(from: first, to: end) }
   }
 }
 
@@ -97,7 +168,6 @@ struct ParkedSelection: RecordSelecting {
       taken = verdict
       if !verdict.isTaken { return verdict }
     }
-    let key = PartitionKeyHash(record.partitionKeyHash)
-    return keys.contains(key) ? .parked(key) : taken
+    return keys.contains(PartitionKeyHash(record.partitionKeyHash)) ? .anotherLane : taken
   }
 }

@@ -19,14 +19,12 @@ public enum SelectionVerdict: Hashable, Sendable {
   case notJSON(JSONFault)
   /// Taken, although no pattern was found to match: not all ways in which its arrays combine were tried.
   case undecided
-  /// Its key is parked.
-  case parked(PartitionKeyHash)
 
   /// The lane delivers it.
   var isTaken: Bool {
     switch self {
     case .taken, .undecided: true
-    case .anotherLane, .filteredOut, .notJSON, .parked: false
+    case .anotherLane, .filteredOut, .notJSON: false
     }
   }
 
@@ -35,7 +33,7 @@ public enum SelectionVerdict: Hashable, Sendable {
     switch self {
     case .notJSON(let fault): fault.description
     case .undecided: "its arrays combine in more than \(EventMatcher.combinationLimit) ways"
-    case .taken, .anotherLane, .filteredOut, .parked: nil
+    case .taken, .anotherLane, .filteredOut: nil
     }
   }
 }

@@ -13,12 +13,11 @@ extension StoreLaneSource {
 
   func readSelected(
     _ shard: ShardAddress, _ request: ReadRequest, selecting selection: inout any RecordSelecting,
-    into buffer: inout LaneBuffer, scanByteLimit: Int = Self.scanByteLimit, parkingLimit: Int = .max
+    into buffer: inout LaneBuffer, scanByteLimit: Int = Self.scanByteLimit
   ) -> ReadAnswer {
     let isForDelivery = request.purpose == .deliver
-    if isForDelivery, let answer = answerFromBuffer(request, &buffer, parkingLimit) { return answer }
+    if isForDelivery, let answer = answerFromBuffer(request, &buffer) { return answer }
     var scan = ShardScan(from: request.from, recycling: isForDelivery ? buffer.takeRun() : nil)
-    scan.parkedLimit = min(parkingLimit, Self.parkedLimit)
     while scan.byteCount < scanByteLimit {
       do {
         let read = try store.read(
@@ -44,22 +43,15 @@ extension StoreLaneSource {
     return found(by: scan, request, &buffer) ?? .unavailable
   }
 
-  /// Records of parked keys that one read meets, at most.
-  static let parkedLimit = 16_384
-
   /// A full batch out of what was read before; `nil` if there is not enough of it.
-  private func answerFromBuffer(
-    _ request: ReadRequest, _ buffer: inout LaneBuffer, _ parkingLimit: Int
-  ) -> ReadAnswer? {
+  private func answerFromBuffer(_ request: ReadRequest, _ buffer: inout LaneBuffer) -> ReadAnswer? {
     guard request.through == nil, let run = buffer.run, buffer.scanned.contains(request.from) else { return nil }
     let start = run.position(atOrAfter: request.from)
     let batch = measure(run, from: start, request)
     guard batch.isFull else { return nil }
-    var result = ReadResult(batch, of: run, from: start, begin: request.from, scannedEnd: buffer.scanned.upperBound)
-    result.parked = buffer.parked.between(request.from, result.extent.end)
-    guard result.parked.count <= parkingLimit else { return nil }
     buffer.range = start..<(start + batch.count)
-    return .records(result)
+    return .records(
+      ReadResult(batch, of: run, from: start, begin: request.from, scannedEnd: buffer.scanned.upperBound))
   }
 
   func measure(_ run: RecordRun, from position: Int, _ request: ReadRequest) -> BatchMeasure {
@@ -74,22 +66,14 @@ extension StoreLaneSource {
   ) -> ReadAnswer? {
     guard let begin = scan.begin else { return nil }
     let run = scan.builder.taken
-    guard run.count > 0 else {
-      if !scan.parked.isEmpty { return .onlyParked(begin: begin, end: max(begin, scan.end), scan.parked) }
-      return scan.parkingIsFull
-        ? .parkingFull(begin: begin) : .nothingSelected(begin: begin, end: max(begin, scan.end))
-    }
+    guard run.count > 0 else { return .nothingSelected(begin: begin, end: max(begin, scan.end)) }
     let batch = measure(run, from: 0, request)
-    var result = ReadResult(batch, of: run, from: 0, begin: begin, scannedEnd: scan.end)
-    if scan.parkingIsFull { result.isFull = true }
-    result.parked = scan.parked.between(begin, result.extent.end)
     if request.purpose == .deliver {
       buffer.run = run
       buffer.range = 0..<batch.count
       buffer.scanned = begin..<scan.end
-      buffer.parked = scan.parked
     }
-    return .records(result)
+    return .records(ReadResult(batch, of: run, from: 0, begin: begin, scannedEnd: scan.end))
   }
 }
 
@@ -101,10 +85,6 @@ private struct ShardScan: ~Copyable {
   /// The index behind the last record that was looked at.
   private(set) var end: RecordIndex
   private(set) var byteCount = 0
-  /// Records of parked keys that were met, and how many may be.
-  private(set) var parked: [ParkedRecord] = []
-  var parkedLimit = Int.max
-  private(set) var parkingIsFull = false
 
   init(from: RecordIndex, recycling old: consuming RecordRun?) {
     builder = RecordRunBuilder(recycling: old, firstIndex: from)
@@ -120,19 +100,12 @@ private struct ShardScan: ~Copyable {
       end = run.firstIndex
     }
     guard run.firstIndex == end else { return false }
-    byteCount += run.packedByteCount(0..<run.count)
+    byteCount += run.packedByteCount
     let batch = RecordBatch(origin: buffer.origin, run: run, range: 0..<run.count)
     for position in 0..<run.count {
       let index = run.index(at: position)
       if let through, index > through { return false }
       let verdict = selection.verdict(on: batch[position])
-      if case .parked(let key) = verdict {
-        guard parked.count < parkedLimit else {
-          parkingIsFull = true
-          return false
-        }
-        parked.append(ParkedRecord(key: key, index: index))
-      }
       if verdict.isTaken, !builder.append(recordAt: position, of: run) { return false }
       if buffer.exampleRoom.takes(verdict) { buffer.keepExample(batch[position], verdict, at: index) }
       buffer.count(verdict, at: index)
@@ -157,7 +130,7 @@ extension LaneBuffer {
     countedEnd = index.advanced(by: 1)
     switch verdict {
     case .anotherLane: return
-    case .taken, .parked: break
+    case .taken: break
     case .undecided: counts.undecided += 1
     case .filteredOut: counts.filteredOut += 1
     case .notJSON:
@@ -165,22 +138,6 @@ extension LaneBuffer {
       counts.notJSON += 1
     }
     counts.polled += 1
-  }
-}
-
-extension [ParkedRecord] {
-  /// Those at or behind `begin` and before `end`. They are in order.
-  fileprivate func between(_ begin: RecordIndex, _ end: RecordIndex) -> [ParkedRecord] {
-    guard !isEmpty else { return self }
-    func place(_ index: RecordIndex) -> Int {
-      var (low, high) = (0, count)
-      while low < high {
-        let middle = (low + high) / 2
-        if self[middle].index < index { low = middle + 1 } else { high = middle }
-      }
-      return low
-    }
-    return Array(self[place(begin)..<Swift.max(place(begin), place(end))])
   }
 }
 

@@ -25,6 +25,8 @@ struct StoreLaneSource: LaneSource {
   // MARK: - Reading
 
   func read(_ shard: ShardAddress, _ request: ReadRequest, into buffer: inout LaneBuffer) -> ReadAnswer {
+    // Nobody holds the batch of the last read any more, unless its handler keeps it.
+    RecordRun.release(&buffer.picked)
     if !request.ranges.isEmpty { return readParked(shard, request, into: &buffer) }
     if let parking = request.parking { return readByKey(shard, request, parking, into: &buffer) }
     return readOwn(shard, request, into: &buffer)
@@ -175,7 +177,7 @@ struct StoreLaneSource: LaneSource {
       var buffer = LaneBuffer()
       let request = ReadRequest(
         from: extent.first, countLimit: extent.count, payloadByteLimit: .max, expiredBefore: nil, purpose: .deliver,
-        ranges: failure.ranges)
+        ranges: failure.ranges, isFrozen: true)
       _ = readParked(shard, request, into: &buffer)
       return buffer.run.map { ($0, buffer.range) }
     }

@@ -9,3 +9,13 @@ extension RecordView {
     unsafe partitionKeyBytes.withUnsafeBytes { unsafe sluice_xxh3($0.baseAddress, $0.count, 0) }
   }
 }
+
+extension RecordRun {
+  /// The same for the record at `position`, 0 ..< count.
+  @inline(__always)
+  public func partitionKeyHash(at position: Int) -> UInt64 {
+    let address = unsafe address(at: position)
+    let header = unsafe RecordHeader(at: address)
+    return unsafe sluice_xxh3(address + header.keyOffset, header.keyByteCount, 0)
+  }
+}

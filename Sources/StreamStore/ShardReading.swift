@@ -106,7 +106,7 @@ extension BlockCursor {
   /// early, or with one whose head lies about its end. `nil` if nothing stands before it: retention has removed that. The
   /// cursor comes back to where it was.
   @_lifetime(self: copy self)
-  fileprivate mutating func holeBefore() throws(LMDBError) -> RecordIndex? {
+  mutating func holeBefore() throws(LMDBError) -> RecordIndex? {
     let first = firstIndex
     var hole: RecordIndex?
     if try previous() {

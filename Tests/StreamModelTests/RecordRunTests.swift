@@ -65,7 +65,8 @@ struct RecordRunTests {
     #expect(batch.firstIndex == RecordIndex(100))
     #expect(batch.lastIndex == RecordIndex(103))
     #expect(run.endIndex == RecordIndex(104))
-    #expect(run.packedByteCount(0..<4) == Self.packed(samples).count)
+    #expect(run.packedBytes(0..<4).elementsEqual(Self.packed(samples)))
+    #expect((0..<4).map(run.packedByteCount(at:)) == samples.map { Self.packed([$0]).count })
   }
 
   @Test("a batch in the middle of a run begins with its own first record")
@@ -73,11 +74,14 @@ struct RecordRunTests {
     var builder = RecordRunBuilder(firstIndex: RecordIndex(7))
     let isAppended = Self.append((0..<5).map { Sample(key: "k\($0)", data: [$0]) }, at: 0, to: &builder)
     #expect(isAppended)
-    let batch = RecordBatch(origin: Self.origin, run: builder.finish(), range: 2..<4)
+    let run = builder.finish()
+    let batch = RecordBatch(origin: Self.origin, run: run, range: 2..<4)
     #expect(batch.count == 2)
     #expect(batch[0].partitionKey == "k2")
     #expect(batch.sequenceNumber(at: 1).index == RecordIndex(10))
-    #expect(batch.packedBytes.count == Self.packed([Sample(key: "k2", data: [2]), Sample(key: "k3", data: [3])]).count)
+    let packed = Self.packed([Sample(key: "k2", data: [2]), Sample(key: "k3", data: [3])])
+    #expect(run.packedBytes(2..<4).elementsEqual(packed))
+    #expect(batch.address(at: 1) == run.address(at: 3))
   }
 
   @Test("bytes that are not exactly so many records are refused, and nothing of them stays")
@@ -127,5 +131,93 @@ struct RecordRunTests {
     #expect(recycled.capacityInBytes >= 10_000)
     #expect(recycled.count == 0)
     #expect(recycled.firstIndex == RecordIndex(1))
+  }
+
+  /// Three blocks of four records: k0 ... k11, with data of their own number, at 1,000, 2,000 and 3,000 plus the number.
+  private static func twelve() -> RecordRun {
+    var builder = RecordRunBuilder(firstIndex: RecordIndex(50))
+    for block in 0..<3 {
+      let samples = (0..<4).map { place in
+        let number = block * 4 + place
+        return Sample(
+          key: "k\(number)", data: Array(repeating: UInt8(number), count: number), arrivalDelta: UInt32(number))
+      }
+      _ = append(samples, at: Int64(1_000 * (block + 1)), to: &builder)
+    }
+    return builder.finish()
+  }
+
+  @Test(
+    "picked records are those of the run, without the others",
+    arguments: [[0..<12], [0..<1, 3..<6, 11..<12], [2..<9], [5..<6], [1..<4, 4..<5, 8..<10]])
+  func picked(ranges: [Range<Int>]) {
+    let run = Self.twelve()
+    var picker = RecordPicker(from: run, countLimit: 12)
+    for range in ranges { picker.pick(range) }
+    let picked = picker.finish()
+    let positions = ranges.flatMap { Array($0) }
+    #expect(picked.count == positions.count && picked.isSparse)
+    let batch = RecordBatch(origin: Self.origin, run: picked, range: 0..<picked.count)
+    for (place, position) in positions.enumerated() {
+      #expect(batch[place].partitionKey == "k\(position)")
+      #expect(batch[place].dataBytes == Array(repeating: UInt8(position), count: position))
+      #expect(batch.index(at: place) == run.index(at: position))
+      #expect(batch.arrival(at: place) == run.arrival(at: position))
+      #expect(picked.packedByteCount(at: place) == run.packedByteCount(at: position))
+      #expect(picked.position(atOrAfter: run.index(at: position)) == place)
+    }
+    #expect(picked.endIndex == run.index(at: positions[positions.count - 1]).advanced(by: 1))
+    for range in ranges {
+      let place = picked.position(atOrAfter: run.index(at: range.lowerBound))
+      #expect(picked.packedBytes(place..<place + range.count).elementsEqual(run.packedBytes(range)))
+    }
+  }
+
+  @Test("records are picked of picked ones, and copied from them")
+  func pickedTwice() {
+    let run = Self.twelve()
+    var first = RecordPicker(from: run, countLimit: 6)
+    for position in stride(from: 1, to: 12, by: 2) { first.pick(position..<position + 1) }
+    let odd = first.finish()
+    var second = RecordPicker(from: odd, countLimit: 3)
+    second.pick(1..<3)
+    second.pick(5..<6)
+    let picked = second.finish()
+    #expect((0..<3).map(picked.index(at:)) == [RecordIndex(53), RecordIndex(55), RecordIndex(61)])
+    #expect((0..<3).map { picked.arrival(at: $0).milliseconds } == [1_003, 2_005, 3_011])
+    var builder = RecordRunBuilder(firstIndex: .zero)
+    for position in 0..<3 {
+      let isAppended = builder.append(recordAt: position, of: picked)
+      #expect(isAppended)
+    }
+    let copy = builder.finish()
+    let batch = RecordBatch(origin: Self.origin, run: copy, range: 0..<3)
+    #expect((0..<3).map { batch[$0].partitionKey } == ["k3", "k5", "k11"])
+    #expect((0..<3).map(batch.arrival(at:)) == (0..<3).map(picked.arrival(at:)))
+  }
+
+  @Test("a picked run keeps the memory of its source until it is let go of")
+  func released() {
+    var run: RecordRun? = Self.twelve()
+    var picked: RecordRun?
+    if let run {
+      var picker = RecordPicker(from: run, countLimit: 1)
+      picker.pick(11..<12)
+      picked = picker.finish()
+    }
+    let size = run?.capacityInBytes ?? 0
+    let other = RecordRunBuilder(recycling: run.take(), firstIndex: .zero).finish()
+    #expect(other.capacityInBytes < size)
+    #expect(picked.map { RecordBatch(origin: Self.origin, run: $0, range: 0..<1)[0].partitionKey } == "k11")
+
+    run = Self.twelve()
+    if let run {
+      var picker = RecordPicker(recycling: picked.take(), from: run, countLimit: 1)
+      picker.pick(0..<1)
+      picked = picker.finish()
+    }
+    RecordRun.release(&picked)
+    let recycled = RecordRunBuilder(recycling: run.take(), firstIndex: .zero).finish()
+    #expect(recycled.capacityInBytes == size)
   }
 }

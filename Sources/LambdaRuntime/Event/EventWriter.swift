@@ -101,18 +101,15 @@ public struct EventWriter: Sendable {
   public func write(_ batch: RecordBatch, into buffer: inout EventBuffer) {
     precondition(batch.origin.stream == stream, "a writer writes the batches of one stream")
     if let changes { return write(batch, changes, into: &buffer) }
-    let packed = unsafe batch.packedBytes
     // A key of n bytes becomes at most 6n, data at most 4/3 and 4; both are below six times the packed record.
     var capacity = Self.envelopeByteCount
-    var offset = 0
-    for _ in 0..<batch.count {
-      let header = unsafe RecordHeader(at: packed.baseAddress.unsafelyUnwrapped + offset)
+    for position in 0..<batch.count {
+      let header = unsafe RecordHeader(at: batch.address(at: position))
       capacity += recordOverhead + Self.longestArrivalByteCount + header.keyByteCount * 6
       capacity += Base64.characterCount(forByteCount: header.dataByteCount)
-      offset += header.byteCount
     }
     unsafe buffer.append(capacity: capacity) {
-      unsafe write(batch, packed: packed, to: $0.baseAddress.unsafelyUnwrapped)
+      unsafe write(batch, to: $0.baseAddress.unsafelyUnwrapped)
     }
   }
 
@@ -128,9 +125,7 @@ public struct EventWriter: Sendable {
   }
 
   /// Writes the event to `start` and returns its size.
-  private func write(
-    _ batch: RecordBatch, packed: UnsafeRawBufferPointer, to start: UnsafeMutableRawPointer
-  ) -> Int {
+  private func write(_ batch: RecordBatch, to start: UnsafeMutableRawPointer) -> Int {
     unsafe constant.withUnsafeBytes { constant in
       unsafe Base64.pairs.withUnsafeBufferPointer { pairs in
         let constant = unsafe constant.baseAddress.unsafelyUnwrapped
@@ -138,10 +133,10 @@ public struct EventWriter: Sendable {
         let shard = Array((batch.origin.shard.description + ":").utf8)
         return unsafe shard.withUnsafeBytes { shard in
           var out = unsafe Self.copy(Self.prefix, to: start)
-          var record = unsafe packed.baseAddress.unsafelyUnwrapped
           // The first record goes without its leading comma.
           var head = 1
           for position in 0..<batch.count {
+            let record = unsafe batch.address(at: position)
             let header = unsafe RecordHeader(at: record)
             unsafe out = Self.copy(constant, head..<ends.key, to: out)
             head = 0
@@ -163,7 +158,6 @@ public struct EventWriter: Sendable {
             unsafe out.copyMemory(from: digits, byteCount: SequenceNumber.digitCount)
             unsafe out += SequenceNumber.digitCount
             unsafe out = Self.copy(constant, ends.eventID..<ends.record, to: out)
-            unsafe record += header.byteCount
           }
           unsafe out = Self.copy(Self.suffix, to: out)
           return unsafe out - start

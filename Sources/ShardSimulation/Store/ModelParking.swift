@@ -21,7 +21,7 @@ extension ModelShard {
 
   func answerByKey(_ request: ReadRequest, _ selection: LaneSelection, scanLimit: Int) -> ReadAnswer {
     if isCorrupted { return .corrupted(block: request.from) }
-    if !request.ranges.isEmpty { return answerParked(request) }
+    if !request.ranges.isEmpty { return answerParked(request, scanLimit: scanLimit) }
     let begin = max(Int(request.from.rawValue), base)
     guard begin < end else { return isClosed ? .shardEnd(end: index(end)) : .caughtUp }
     let last = min(end - 1, request.through.map { Int($0.rawValue) } ?? .max)
@@ -56,11 +56,13 @@ extension ModelShard {
     return .records(result)
   }
 
-  /// Parked records by their numbers; those that retention has removed are not there.
-  private func answerParked(_ request: ReadRequest) -> ReadAnswer {
+  /// Parked records by their numbers; those that retention has removed are not there. Where the batch was not formed
+  /// before, those that are far from the first may be left for later.
+  private func answerParked(_ request: ReadRequest, scanLimit: Int) -> ReadAnswer {
     var batch = ModelBatch(request)
     let indexes = request.ranges.indexes
-    for index in indexes where index >= base {
+    let first = indexes.first { $0 >= base } ?? base
+    for index in indexes where index >= base && (request.isFrozen || index - first <= scanLimit) {
       guard batch.take(index, arrivals[index], payloads[index]) else { break }
     }
     if let result = batch.result(begin: max(base, indexes[0])) { return .records(result) }
