@@ -197,6 +197,7 @@ extension StoreWriter {
     case .success(let found): known = found
     }
     guard known.createdAt == note.createdAt else { return .success(.done) }
+    if let former = note.former, note.delivery.state != .delivered, known.delivery != former { return .success(.done) }
     if note.deletes { return try deleteFailure(note.number, in: &transaction) }
     known.delivery = note.delivery
     try transaction.put(Key(note.number), known.encoded(), in: layout.failures)

@@ -40,8 +40,15 @@ public struct DeliveryNote: Hashable, Sendable {
   public var delivery: FailureDelivery
   /// Delete the entry: it was delivered, and nobody wants to keep it.
   public var deletes: Bool
+  /// What the delivery had found there. An entry that somebody has asked to be delivered anew meanwhile keeps all its
+  /// attempts, unless it was delivered. `nil`: whatever stands there.
+  public var former: FailureDelivery?
 
-  public init(number: UInt64, createdAt: WallTime, delivery: FailureDelivery, deletes: Bool = false) {
+  public init(
+    number: UInt64, createdAt: WallTime, delivery: FailureDelivery, deletes: Bool = false,
+    former: FailureDelivery? = nil
+  ) {
+    self.former = former
     self.number = number
     self.createdAt = createdAt
     self.delivery = delivery

@@ -53,6 +53,26 @@ struct OutboxTests {
     #expect(try store.failure(2)?.summary.delivery == nil)
   }
 
+  @Test("an attempt that ends after redelivery was asked for takes none of the new attempts, and its success counts")
+  func overtaken() throws {
+    let store = try folder.open()
+    let number = try give(up: 0, in: store)
+    let found = try #require(try store.failure(number)?.summary.delivery)
+    let redelivered = FailureDelivery.pending(since: folder.now.adding(milliseconds: 5))
+    try store.performBlocking(
+      .noteDelivery(DeliveryNote(number: number, createdAt: folder.now, delivery: redelivered)))
+    func end(_ state: FailureDelivery.State) throws -> FailureDelivery? {
+      let delivery = FailureDelivery(state: state, attempts: 12, at: folder.now, detail: "late")
+      try store.performBlocking(
+        .noteDelivery(DeliveryNote(number: number, createdAt: folder.now, delivery: delivery, former: found)))
+      return try store.failure(number)?.summary.delivery
+    }
+    #expect(try end(.undeliverable) == redelivered)
+    #expect(try end(.pending) == redelivered)
+    #expect(try store.pendingDeliveries(of: MappingNumber(1), limit: 10).map(\.attempts) == [0])
+    #expect(try end(.delivered)?.state == .delivered)
+  }
+
   @Test("a note changes what waits, in a store that is opened again too")
   func noted() throws {
     var store: StreamStore? = try folder.open()

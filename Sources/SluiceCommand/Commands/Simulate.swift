@@ -7,7 +7,8 @@ struct Simulate: ParsableCommand {
     abstract: "Run the core in a simulated world of faults, with a checker for every promise.",
     discussion: """
       The same seed gives the same run, step by step. Ends with 1 if a promise was broken; the line says which, where, \
-      and the seed that shows it again.
+      and the seed that shows it again. For each ten steps of the core, a step of an outbox is run in a world of its own, \
+      where failure entries go to a destination.
 
       Examples:
         sluice simulate --seed 42
@@ -36,22 +37,23 @@ struct Simulate: ParsableCommand {
       let begun = ContinuousClock.now
       let report = Simulation(seed: seed &+ offset).run(steps: steps, tracingLast: trace ? traceLast : 0)
       let seconds = (ContinuousClock.now - begun).inSeconds
-      violations += report.violations.count
-      try show(report, seconds: seconds)
+      let outbox = OutboxSimulation(seed: seed &+ offset).run(steps: max(1, steps / 10))
+      violations += report.violations.count + outbox.violations.count
+      try show(report, outbox, seconds: seconds)
     }
     if violations > 0 { throw Exit.failed }
   }
 
-  private func show(_ report: SimulationReport, seconds: Double) throws {
+  private func show(_ report: SimulationReport, _ outbox: OutboxReport, seconds: Double) throws {
     let showsTrace = trace && (seeds == 1 || !report.violations.isEmpty)
-    let line = SimulationLine(report, seconds: seconds, trace: showsTrace ? report.trace : nil)
+    let line = SimulationLine(report, outbox, seconds: seconds, trace: showsTrace ? report.trace : nil)
     if output.isJSON { return try printJSON(line) }
     if showsTrace { for line in report.trace { print(line) } }
     print(
       "seed \(report.seed): \(Text.count(report.steps)) steps, \(Text.count(Int(line.stepsPerSecond))) steps/s, "
-        + "\(report.violations.count) violations")
-    for violation in report.violations { print("  \(violation)") }
-    if coverage { print(report.coverage) }
+        + "\(Text.count(outbox.steps)) steps of outboxes, \(line.violations) violations")
+    for violation in report.violations + outbox.violations { print("  \(violation)") }
+    if coverage { print("\(report.coverage)\n\(outbox.coverage)") }
   }
 }
 
@@ -60,6 +62,8 @@ private struct SimulationLine: Encodable {
   var seed: UInt64
   var steps: UInt64
   var stepsPerSecond: Double
+  /// Steps of outboxes, besides.
+  var outboxSteps: UInt64
   var violations: Int
   var found: [String]
   /// The same for the same seed and steps, whatever the machine.
@@ -67,13 +71,14 @@ private struct SimulationLine: Encodable {
   /// The last events and orders, oldest first, when they were asked for.
   var trace: [String]?
 
-  init(_ report: SimulationReport, seconds: Double, trace: [String]?) {
+  init(_ report: SimulationReport, _ outbox: OutboxReport, seconds: Double, trace: [String]?) {
     self.trace = trace
     seed = report.seed
     steps = report.steps
     stepsPerSecond = (Double(report.steps) / seconds).rounded()
-    violations = report.violations.count
-    found = report.violations.map(\.description)
+    outboxSteps = outbox.steps
+    violations = report.violations.count + outbox.violations.count
+    found = (report.violations + outbox.violations).map(\.description)
     digest = String(report.digest, radix: 16)
   }
 }

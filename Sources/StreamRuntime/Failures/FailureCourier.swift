@@ -36,6 +36,8 @@ final class FailureCourier: Sendable {
   private struct Attempt {
     var createdAt: WallTime
     var records: Int
+    /// What the entry said of its delivery when it was read.
+    var former: FailureDelivery?
     var detail: String
   }
 
@@ -145,9 +147,11 @@ final class FailureCourier: Sendable {
   private func deliver(_ number: UInt64, attempt: Int) async -> OutboxVerdict {
     let entry: FailureEntry
     do {
-      guard let found = try store.failure(number), found.summary.delivery?.state == .pending else {
-        return .notAttempted
-      }
+      // Where the count is another one somebody has asked for the entry to be delivered anew: the outbox is about to
+      // hear of it, and begins again.
+      guard let found = try store.failure(number), let delivery = found.summary.delivery, delivery.state == .pending,
+        delivery.attempts == attempt - 1
+      else { return .notAttempted }
       entry = found
     } catch {
       logger.critical(
@@ -155,7 +159,8 @@ final class FailureCourier: Sendable {
         metadata: ["entry": "\(number)", "error": "\(error)"])
       return .notAttempted
     }
-    var result = Attempt(createdAt: entry.summary.createdAt, records: entry.summary.count, detail: "")
+    var result = Attempt(
+      createdAt: entry.summary.createdAt, records: entry.summary.count, former: entry.summary.delivery, detail: "")
     do {
       result.detail = try await destination.accept(entry)
       state.withLock { $0.attempts[number] = result }
@@ -191,7 +196,7 @@ final class FailureCourier: Sendable {
     }
     let note = DeliveryNote(
       number: number, createdAt: attempt.createdAt, delivery: delivery,
-      deletes: outcome == .delivered && !plan.keepsDelivered)
+      deletes: outcome == .delivered && !plan.keepsDelivered, former: attempt.former)
     store.submit(.noteDelivery(note)) { [self] result in
       switch result {
       case .success:
