@@ -43,6 +43,7 @@ public struct PlanInvocation: Hashable, Sendable {
   public var milliseconds: Int64
   public var endMilliseconds: Int64
   public var lane: Int
+  /// None: it is the final invocation of a tumbling window.
   public var records: RecordNumbers
   /// The request id, counted from 0 in the order of appearance: the same for all retries of an unchanged batch.
   public var request: Int
@@ -79,6 +80,9 @@ public struct PlanInvocation: Hashable, Sendable {
     case departure(FailureCondition)
   }
 
+  /// It ends a tumbling window.
+  public var isFinal: Bool { records.count == 0 }
+
   /// Whether the handler got the batch.
   public var reachesHandler: Bool {
     guard case .failed(let kind, _, _) = result else { return true }
@@ -99,7 +103,7 @@ public struct PlanWait: Hashable, Sendable {
   public var usesAttempt: Bool
 }
 
-/// Records that leave their lane as a failure entry.
+/// Records that leave their lane as a failure entry; none, if it is the state of a tumbling window.
 public struct PlanDeparture: Hashable, Sendable {
   public var milliseconds: Int64
   public var lane: Int

@@ -66,7 +66,11 @@ struct PlanRun {
 
   /// Nothing is left to be told: every lane has come to its end or to a batch that never ends.
   private var isOver: Bool {
-    lanes.indices.allSatisfy { lanes[$0].isEndless || poller.lane(LaneID($0)).state == .idle }
+    lanes.indices.allSatisfy { place in
+      let lane = poller.lane(LaneID(place))
+      // An idle lane in a window waits for its end.
+      return lanes[place].isEndless || lane.state == .idle && lane.window == nil
+    }
   }
 
   /// Goes to the next moment. `false` if there is none.
@@ -152,6 +156,7 @@ struct PlanRun {
 
   /// The numbers of the lane's records from the first to the last of the extent.
   private func numbers(_ extent: BatchExtent, _ lane: Int) -> RecordNumbers {
+    if extent.isEmpty { return RecordNumbers() }
     let range = place(of: extent.first)...place(of: extent.last)
     if scenario.laneCount == 1 { return RecordNumbers(range.lowerBound + 1...range.upperBound + 1) }
     var numbers = RecordNumbers()
@@ -171,6 +176,11 @@ struct PlanRun {
       defer { place += 1 }
       guard scenario.records[place].lane == lane else { continue }
       let arrival = self.arrival(of: place)
+      if let extent, arrival >= request.cut.end(first: extent.firstArrival) {
+        isFull = true
+        place -= 1
+        continue
+      }
       guard var known = extent else {
         extent = BatchExtent(
           first: index(of: place), count: 1, firstArrival: arrival, lastArrival: arrival, payloadBytes: size(place))
@@ -216,6 +226,7 @@ struct PlanRun {
       }
       if let left = failuresLeft[poison - 1] { failuresLeft[poison - 1] = left - 1 }
     }
+    if delivery.window != nil { answer = answer.returning(.empty) }
     let invocation = begin(records, delivery.extent, attempt: delivery.attempt, result, of: lane.rawValue)
     if invocation.reachesHandler, !lanes[lane.rawValue].isEndless {
       for number in records { plan.records[number - 1].deliveries += 1 }
@@ -267,14 +278,15 @@ struct PlanRun {
     var departure: FailureOrder?
     for case .storeFailure(lane, let order, ticket: _) in effects { departure = order }
     switch answer {
-    case .succeeded:
+    case .succeeded, .returned:
       invocation.next = .settled
       settle(invocation.records)
-    case .failed(at: _, position: let position) where position > 0:
+    case .failed(at: _, position: let position) where position > 0,
+      .returnedPart(_, failedAt: _, position: let position) where position > 0:
       let (done, rest) = invocation.records.split(at: position)
       invocation.next = .rest(rest)
       settle(done)
-    case .failed, .recordFailed, .faulted:
+    case .failed, .recordFailed, .faulted, .returnedPart:
       if let departure {
         invocation.next = .departure(departure.condition)
       } else if progress.failing == nil {
@@ -284,8 +296,6 @@ struct PlanRun {
       } else {
         invocation.next = wait(for: invocation, of: lane)
       }
-    case .returned, .returnedPart:
-      preconditionFailure("a plan has no windows")
     }
     add(.invocation(invocation), of: place)
     if case .endlessRetry(let wait) = invocation.next, !lanes[place].isEndless {
@@ -362,6 +372,18 @@ struct PlanRun {
     plan.steps = plan.steps.enumerated().sorted {
       ($0.element.milliseconds, $0.offset) < ($1.element.milliseconds, $1.offset)
     }.map(\.element)
+  }
+}
+
+extension DeliveryAnswer {
+  /// The same of a handler for windows, with a state.
+  fileprivate func returning(_ state: WindowState) -> DeliveryAnswer {
+    switch self {
+    case .succeeded: .returned(state)
+    case .failed(at: let index, position: let position):
+      .returnedPart(state, failedAt: index, position: position)
+    case .recordFailed, .faulted, .returned, .returnedPart: self
+    }
   }
 }
 

@@ -10,7 +10,7 @@ public struct PlanScenario: Hashable, Sendable {
   public var laneCount = 1
   /// How long the handler takes for a batch, in milliseconds. At the mapping's timeout it is cancelled.
   public var handlerMilliseconds: Int64 = 0
-  /// The wall clock at the beginning.
+  /// The wall clock at the beginning. Tumbling windows stand at its multiples: one begins here, unless it is set.
   public var beginning = WallTime(milliseconds: 1_700_000_000_000)
   /// The index of the first record, and where the lanes stand. A lane that stands somewhere is alone.
   public var firstIndex = RecordIndex.zero
@@ -22,9 +22,10 @@ public struct PlanScenario: Hashable, Sendable {
     // What is shown is one lane with its batches: keys that would be parked block it.
     self.policy = policy
     self.policy.parking = nil
-    // And the records are of one window.
-    self.policy.tumblingWindowMilliseconds = 0
     self.records = records
+    // A tumbling window begins with the plan.
+    let window = policy.tumblingWindowMilliseconds
+    if window > 0 { beginning = TimeWindow(holding: beginning, lengthMilliseconds: window).start }
   }
 }
 

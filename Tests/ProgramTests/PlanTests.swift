@@ -121,6 +121,47 @@ struct PlanTests {
     }.map(String.init).joined(separator: " ")
   }
 
+  @Test("a plan can begin where a lane stands: its attempts are used up, and what waits behind is part of it")
+  func ofLane() async throws {
+    let setup = Setup {
+      $0.command = #"["python3", "planned.py", "raise", "1000"]"#
+      $0.batchSize = 2
+      $0.retries = 6
+    }
+    try await Workplace.with(setup) { place in
+      try place.write(Self.handler, to: "planned.py")
+      let worker = try await place.start()
+      try place.write("1\nf2\n3\n4\n", to: "lines")
+      #expect(try await place.sluice("put", "numbers", "lines", "--partition-key", "k").code == 0)
+      _ = try await eventually("a second attempt has failed") {
+        try await place.lanes().contains { $0.attemptsMade >= 2 } ? true : nil
+      }
+      #expect(await worker.drain() == 0)
+      let lane = try #require(try await place.ask([LaneReport].self, "explain", "numbers-note").first)
+      let outlook = try #require(lane.outlook)
+      let plan = try await place.ask(Answer.self, "plan", "numbers-note")
+      let leaving = try #require(plan.steps.firstIndex { $0.step == "departure" })
+      #expect(plan.steps[0].attempt == lane.attemptsMade + 1 && plan.steps[0].records == "1-2")
+      #expect(plan.steps[leaving].condition == "RetryAttemptsExhausted")
+      #expect(leaving == outlook.deliveries)
+      #expect(plan.steps[(leaving + 1)...].map(\.records) == ["3-4"])
+      // Another handler: it succeeds next time.
+      let passes = try await place.ask(Answer.self, "plan", "numbers-note", "--until", "success-after", "1")
+      #expect(passes.steps.count == 3)
+      let text = try await place.sluice("plan", "numbers-note", "--shard", "0").output
+      #expect(text.contains("record 1 goes on to fail as it last did (error)"), "\(text)")
+      for (options, code, words) in [
+        (["nobody"], 65, "There is no mapping nobody. There are: numbers-note."),
+        (["numbers-note", "--shard", "9"], 65, "has no shard 9"),
+        (["numbers-note", "--config", "sluice.yaml"], 64, "and not both"), ([], 64, "Give a MAPPING"),
+        (["numbers-note", "--fail", "9"], 64, "there are records 1 to 4"),
+      ] as [([String], Int32, String)] {
+        let refused = try await place.sluice(["plan"] + options)
+        #expect(refused.code == code && refused.errors.contains(words), "\(options): \(refused)")
+      }
+    }
+  }
+
   @Test("a plan is printed, drawn and refused with a reason")
   func command() async throws {
     try await Workplace.with(Setup { $0.retries = 1 }) { place in

@@ -271,6 +271,34 @@ struct PlanTests {
     #expect(scenario.plan().endMilliseconds == nil)
   }
 
+  @Test("a window ends before the records of the next, and on an idle shard a second behind its end")
+  func tumblingWindows() {
+    var scenario = PlanScenario(5) { $0.tumblingWindowMilliseconds = 10_000 }
+    for place in 0..<2 { scenario.records[place].ageMilliseconds = 12_000 }
+    let plan = scenario.plan()
+    #expect(plan.called == [Called("1–2"), Called(""), Called("3–5"), Called("")])
+    #expect(plan.invocations.map(\.isFinal) == [false, true, false, true])
+    #expect(plan.times == [0, 0, 0, 11_000])
+    #expect(plan.endMilliseconds == 0)
+  }
+
+  @Test("failures in a window: the rest, the halves and what leaves stay in it, and its end comes last")
+  func failuresInWindow() {
+    let reported = PlanScenario(4, failing: [2: PlannedFailure(.reportedNoProgress)]) {
+      $0.tumblingWindowMilliseconds = 10_000
+      $0.maximumRetryAttempts = 0
+    }
+    #expect(reported.plan().called == [Called("1–4"), Called("2–4"), Called("")])
+    #expect(reported.plan().departures.map(\.condition) == [.retryAttemptsExhausted])
+    let split = PlanScenario(4, failing: [2: PlannedFailure(.error)]) {
+      $0.tumblingWindowMilliseconds = 10_000
+      $0.maximumRetryAttempts = 0
+      $0.bisectsBatchOnError = true
+    }
+    #expect(
+      split.plan().called == [Called("1–4"), Called("1–2"), Called("1"), Called("2"), Called("3–4"), Called("")])
+  }
+
   @Test("any plan: each record comes to an end or waits behind one that never does", arguments: UInt64(1)...150)
   func anyPlan(seed: UInt64) {
     var random = SplitMix64(seed: seed)
@@ -289,6 +317,7 @@ struct PlanTests {
       $0.maximumRecordAgeMilliseconds = below(2) == 0 ? nil : 60_000
       $0.bisectsBatchOnError = below(2) == 0
       $0.windowMilliseconds = below(3) == 0 ? 1_000 : 0
+      $0.tumblingWindowMilliseconds = below(3) == 0 ? 10_000 : 0
       if below(2) == 0 {
         let counts: [Bool?] = [nil, true, false]
         $0.retryRules = RetryRules([.giveUp, .retry(usesAttempt: counts[below(3)], nil)]) { kind in
@@ -296,7 +325,8 @@ struct PlanTests {
         }
       }
     }
-    scenario.laneCount = 1 + below(3)
+    let hasWindows = scenario.policy.tumblingWindowMilliseconds > 0
+    scenario.laneCount = hasWindows ? 1 : 1 + below(3)
     for place in scenario.records.indices { scenario.records[place].lane = below(UInt64(scenario.laneCount)) }
     let plan = scenario.plan()
     let isCut = plan.isCut
@@ -308,6 +338,10 @@ struct PlanTests {
     for batch in plan.endless { #expect(scenario.policy.maximumRecordAgeMilliseconds == nil, "\(batch)") }
     let deliveries = plan.invocations.filter(\.reachesHandler).flatMap(\.records)
     for fate in plan.records { #expect(fate.deliveries == deliveries.count { $0 == fate.number }) }
+    // Each window that was begun has its end, unless the lane never comes there.
+    if hasWindows, plan.endless.isEmpty, !plan.invocations.isEmpty {
+      #expect(plan.invocations.last?.isFinal == true || plan.departures.count == plan.steps.count)
+    }
     // In each lane one invocation begins when the one before it, and its wait, are over.
     for lane in 0..<scenario.laneCount {
       let own = plan.invocations.filter { $0.lane == lane }

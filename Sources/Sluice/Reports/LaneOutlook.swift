@@ -36,6 +36,9 @@ public struct LaneOutlook: Codable, Hashable, Sendable {
     var records = Array(repeating: planned, count: failing.extent.count)
     records[0].ageMilliseconds = now.milliseconds - failing.extent.firstArrival.milliseconds
     records[0].failure = PlannedFailure(failing.lastFailure, rule: rule)
+    var policy = policy
+    // The window of the batch stays as it is until the batch leaves.
+    policy.tumblingWindowMilliseconds = 0
     var scenario = PlanScenario(policy: policy, records: records)
     scenario.beginning = now
     scenario.handlerMilliseconds = last?.durationMilliseconds ?? 0

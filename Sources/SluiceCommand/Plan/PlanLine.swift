@@ -30,6 +30,8 @@ struct PlanLine: Encodable {
     var records: String
     var count: Int
     // Of an invocation.
+    /// The final invocation of a tumbling window: there are no records.
+    var isFinalInvokeForWindow: Bool?
     var endsAt: Int64?
     var request: String?
     var attempt: Int?
@@ -64,7 +66,7 @@ struct PlanLine: Encodable {
 
   init(_ report: PlanReport) {
     let (plan, shortest, longest) = (report.plan, report.outlook.shortest, report.outlook.longest)
-    mapping = report.request.mapping.name
+    mapping = report.request.name
     records = plan.records.count
     notes = report.request.notes
     steps = plan.steps.map { Step($0, report) }
@@ -104,6 +106,7 @@ extension PlanLine.Step {
       self.init(
         at: invocation.milliseconds, step: "invocation", lane: invocation.lane, records: invocation.records.plain,
         count: invocation.records.count)
+      if invocation.isFinal { isFinalInvokeForWindow = true }
       endsAt = invocation.endMilliseconds
       request = PlanReport.letters(invocation.request)
       attempt = invocation.attempt

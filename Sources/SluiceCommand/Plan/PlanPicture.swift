@@ -103,7 +103,8 @@ struct PlanPicture {
     switch row {
     case .step(.invocation(let invocation)):
       let (result, next) = (report.result(of: invocation), report.next(of: invocation))
-      return next.isEmpty ? result : "\(result) → \(next)"
+      let what = invocation.isFinal ? "window ends: \(result)" : result
+      return next.isEmpty ? what : "\(what) → \(next)"
     case .step(.departure(let departure)): return PlanReport.text(departure)
     case .more: return ""
     }

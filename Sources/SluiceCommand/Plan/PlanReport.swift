@@ -46,9 +46,9 @@ struct PlanReport {
   }
 
   private static func isSameKind(_ first: PlanStep, _ other: PlanStep) -> Bool {
-    guard case .invocation(let first) = first, case .invocation(let other) = other, first.lane == other.lane else {
-      return false
-    }
+    guard case .invocation(let first) = first, case .invocation(let other) = other, first.lane == other.lane,
+      first.isFinal == other.isFinal
+    else { return false }
     if first.result == .succeeded, other.result == .succeeded { return first.depth == 0 && other.depth == 0 }
     return first.request == other.request && first.result == other.result
   }
@@ -61,20 +61,23 @@ struct PlanReport {
     if let first = failing.first {
       numbers = failing.count == 1 ? "record \(first) fails" : "records \(Self.list(failing)) fail"
     }
-    return "\(request.mapping.name): \(Text.records(plan.records.count)), \(numbers)"
+    return "\(request.name): \(Text.records(plan.records.count)), \(numbers)"
   }
 
   /// The settings that the plan follows from.
   var policyLine: String {
     let policy = request.scenario.policy
     var parts = ["BatchSize \(policy.batchSize)"]
+    if policy.tumblingWindowMilliseconds > 0 {
+      parts.append("tumbling window \(Self.duration(policy.tumblingWindowMilliseconds))")
+    }
     if policy.windowMilliseconds > 0 { parts.append("window \(Self.duration(policy.windowMilliseconds))") }
     parts.append("retries \(policy.maximumRetryAttempts.map { "\($0)" } ?? "without end")")
     if let age = policy.maximumRecordAgeMilliseconds { parts.append("record age \(Self.duration(age))") }
     if policy.bisectsBatchOnError { parts.append("bisects") }
-    if request.mapping.reportsItemFailures { parts.append("item failures") }
+    if request.reportsItemFailures { parts.append("item failures") }
     if request.scenario.laneCount > 1 { parts.append("\(request.scenario.laneCount) lanes") }
-    let count = request.mapping.retryRules.count
+    let count = request.retryRules.count
     if count > 0 { parts.append("\(count) retry rule\(count == 1 ? "" : "s")") }
     return parts.joined(separator: " · ")
   }
@@ -106,7 +109,7 @@ struct PlanReport {
 
   func ruleName(_ rule: RetryRuleID?) -> String? {
     rule.flatMap { id in
-      let rules = request.mapping.retryRules
+      let rules = request.retryRules
       return rules.indices.contains(Int(id.rawValue)) ? rules[Int(id.rawValue)].name : nil
     }
   }

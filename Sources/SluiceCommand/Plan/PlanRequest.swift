@@ -10,18 +10,42 @@ import StreamStore
 
 /// The options of `sluice plan` and the mapping that they are about, as a scenario.
 struct PlanRequest {
-  let mapping: MappingConfiguration
+  /// Of the mapping.
+  let name: String
+  let reportsItemFailures: Bool
+  let retryRules: [RetryRule]
   /// The stream's retention, in milliseconds, if it is known.
   let retentionMilliseconds: Int64?
   private(set) var scenario: PlanScenario
   /// What one should know of the plan beforehand.
   private(set) var notes: [String] = []
 
-  init(_ options: PlanCommand) throws {
+  /// A plan from where a lane stands.
+  init(
+    name: String, settings: MappingSettings, retentionMilliseconds: Int64, scenario: PlanScenario, notes: [String]
+  ) {
+    self.name = name
+    reportsItemFailures = Self.reportsItemFailures(settings)
+    retryRules = settings.retryRules
+    self.retentionMilliseconds = retentionMilliseconds
+    self.scenario = scenario
+    self.notes = notes
+  }
+
+  /// A mapping of a library says nothing of it: its handlers may name records.
+  static func reportsItemFailures(_ settings: MappingSettings) -> Bool {
+    settings.parameters[MappingParameter.functionResponseTypes.rawValue].map { $0.contains("ReportBatchItemFailures") }
+      ?? true
+  }
+
+  init(_ options: PlanCommand, config: String) throws {
     let configuration = try ConfigurationOptions.read(
-      file: options.config, ConfigurationOverrides(environment: ProcessInfo.processInfo.environment)
+      file: config, ConfigurationOverrides(environment: ProcessInfo.processInfo.environment)
     ).configuration
-    mapping = try Self.mapping(options.mapping, of: configuration, options.config)
+    let mapping = try Self.mapping(options.mapping, of: configuration, config)
+    name = mapping.name
+    reportsItemFailures = mapping.reportsItemFailures
+    retryRules = mapping.retryRules
     guard let function = configuration.function(named: mapping.function) else {
       preconditionFailure("a configuration that was read has the functions of its mappings")
     }
@@ -29,7 +53,7 @@ struct PlanRequest {
     var policy = EventSourceMapping(mapping, function, margin: false).policy
     if policy.tumblingWindowMilliseconds > 0 {
       notes.append(
-        "TumblingWindowInSeconds: the records of the plan are of one window; its final invocation is not shown.")
+        "TumblingWindowInSeconds: a window begins with the plan, and its final invocation succeeds.")
     }
     if policy.parking != nil {
       // The shard of a plan does not tell keys apart.
@@ -80,7 +104,7 @@ struct PlanRequest {
   }
 
   /// `success-after 3`, `success-after=3`; `nil` if nothing is said.
-  private static func times(_ words: [String]) throws -> Int? {
+  static func times(_ words: [String]) throws -> Int? {
     guard !words.isEmpty else { return nil }
     let parts = words.flatMap { $0.split(separator: "=") }
     guard parts.count == 2, parts[0] == "success-after", let times = Int(parts[1]), times >= 1 else {
@@ -90,7 +114,7 @@ struct PlanRequest {
     return times
   }
 
-  private static func milliseconds(_ text: some StringProtocol, _ option: String) throws -> Int64 {
+  static func milliseconds(_ text: some StringProtocol, _ option: String) throws -> Int64 {
     guard let duration = Quantity.duration(String(text)) else {
       throw Problem(Exit.wrongUsage, "\(option) \(text): must be a duration with a unit (ms, s, m, h, d)")
     }

@@ -27,14 +27,18 @@ enum PlanText {
       return cells(
         PlanReport.duration(invocation.milliseconds), invocation.lane,
         [
-          String(repeating: "  ", count: invocation.depth) + "\(invocation.records)",
+          String(repeating: "  ", count: invocation.depth)
+            + (invocation.isFinal ? "window ends" : "\(invocation.records)"),
           PlanReport.letters(invocation.request), "\(invocation.attempt)", report.result(of: invocation),
           report.next(of: invocation),
         ])
     case .step(.departure(let departure)):
       return cells(
         PlanReport.duration(departure.milliseconds), departure.lane,
-        ["\(departure.records)", "", "", "leaves", PlanReport.text(departure)])
+        [
+          departure.records.count == 0 ? "its state" : "\(departure.records)", "", "", "leaves",
+          PlanReport.text(departure),
+        ])
     case .more(let count, let last):
       return cells(
         "…", last.lane,
