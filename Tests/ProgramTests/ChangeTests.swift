@@ -259,4 +259,42 @@ struct ChangeTests {
       #expect(await next.drain() == 0)
     }
   }
+
+  @Test("where a mapping cannot take its settings, the answer says what was applied and what was not, and all go on")
+  func inPart() async throws {
+    func yaml(batchSize: Int, factor: Int) -> String {
+      setup { $0.batchSize = batchSize }.yaml + """
+          - { stream: numbers, function: note, name: keyed, blocking: key, ParallelizationFactor: \(factor) }
+          - { stream: numbers, function: note, name: third, BatchSize: \(batchSize) }
+
+        """
+    }
+    try await story(setup()) { place in
+      try place.write(yaml(batchSize: 10, factor: 1), to: "sluice.yaml")
+      let worker = try await place.start()
+      try await place.put("bad")
+      func report(of name: String) async throws -> MappingReport {
+        try #require(try await place.ask(StatusReport.self, "status").mappings.first { $0.name == name })
+      }
+      _ = try await eventually("a key is parked") {
+        try await report(of: "keyed").lanes.contains { $0.parkedKeyCount == 1 } ? true : nil
+      }
+      try place.write(yaml(batchSize: 20, factor: 2), to: "sluice.yaml")
+      let ended = try await place.sluice("apply", "--config", "sluice.yaml", "--yes", "--format", "json")
+      #expect(ended.code == 1, "\(ended)")
+      let changes = try JSONDecoder().decode(ChangeReport.self, from: Data(ended.output.utf8))
+      let failure = try #require(changes.failure)
+      #expect(failure.mapping == "keyed" && failure.isRunning && failure.message.contains("parked keys"))
+      #expect(failure.applied == ["numbers-note"] && failure.notApplied == ["third"])
+      #expect(try await report(of: "numbers-note").settings["BatchSize"] == "20")
+      #expect(try await report(of: "third").settings["BatchSize"] == "10")
+      let keyed = try await report(of: "keyed")
+      #expect(keyed.isRunning && keyed.settings["ParallelizationFactor"] == "1")
+      // The next comparison begins where this one ended.
+      let again = try await place.sluice("apply", "--config", "sluice.yaml", "--yes").output
+      #expect(!again.contains("mappings.numbers-note") && again.contains("NOT APPLIED"), "\(again)")
+      #expect(again.contains("Applied: none. Not reached: third."), "\(again)")
+      #expect(await worker.drain() == 0)
+    }
+  }
 }

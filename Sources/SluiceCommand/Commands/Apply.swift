@@ -39,7 +39,8 @@ struct Apply: AsyncParsableCommand {
     discussion: """
       Nothing restarts: each setting takes effect at once, with the next batch, or after the lanes of its mapping are \
       drained, whichever order demands. A batch under retry keeps its records and the attempts it has used up. A file \
-      with an error changes nothing. The next start reads its own file: apply the one that the worker was started with.
+      with an error changes nothing. Where a mapping cannot take its settings it goes on with the former ones, and the \
+      answer says which mappings were changed before it and which were not reached; it ends with 1. The next start reads its own file: apply the one that the worker was started with.
 
       Examples:
         sluice apply --config sluice.yaml           what it would do
@@ -58,8 +59,14 @@ struct Apply: AsyncParsableCommand {
     let answer = try await Connection.act(on: directory).perform(
       .apply(try ConfigurationText(fileAt: config), consent: consent.value))
     guard case .changes(let report) = answer else { throw Problem(answer) }
-    if output.isJSON { return try printJSON(report) }
-    print(report.text)
+    if output.isJSON {
+      try printJSON(report)
+    } else {
+      print(report.text)
+      if let failure = report.failure { print(failure.sentence + "\nSay it again when the reason is gone.") }
+    }
+    if report.failure != nil { throw Exit.failed }
+    if output.isJSON { return }
     if !report.isApplied, !report.differences.isEmpty { print("Nothing was changed. Add --yes to do it.") }
   }
 }
@@ -113,12 +120,22 @@ extension ChangeReport {
     }
   }
 
+  /// What became of it, or becomes.
+  private func outcome(of difference: SettingDifference) -> String {
+    let isOut = failure.map { failure in
+      ([failure.mapping] + failure.notApplied).contains {
+        difference.path == "mappings.\($0)" || difference.path.hasPrefix("mappings.\($0).")
+      }
+    }
+    return isOut == true ? "NOT APPLIED" : difference.effect
+  }
+
   /// One difference a line.
   fileprivate var text: String {
     guard !differences.isEmpty else { return "no difference" }
     var table = TextTable(["setting", "runs", "file", isApplied ? "took effect" : "takes effect"])
     for difference in differences {
-      table.add([difference.path, difference.runs ?? "-", difference.file ?? "-", difference.effect])
+      table.add([difference.path, difference.runs ?? "-", difference.file ?? "-", outcome(of: difference)])
     }
     return table.text
   }

@@ -20,6 +20,10 @@ actor WorkerConfiguration {
   /// Pools whose last calls are still running.
   private var retiring: [Task<Void, Never>] = []
   private var isApplying = false
+  /// What each mapping runs with, as it was last added or changed.
+  private var running: [String: (mapping: EventSourceMapping, handler: any BatchHandler)] = [:]
+  /// Pools that were replaced by a configuration which was applied in part: mappings that it did not reach call them.
+  private var lingering: [FunctionProcesses] = []
   private let overrides: ConfigurationOverrides
   private let file: String?
   private let logger: Logger
@@ -51,6 +55,7 @@ actor WorkerConfiguration {
       let (wanted, handler) = parts(of: mapping, in: configuration, former: former)
       if mapping.isEnabled {
         processor.map(wanted, to: handler)
+        running[mapping.name] = (wanted, handler)
       } else {
         try await processor.note(wanted, isConfigured: true)
       }
@@ -66,6 +71,7 @@ actor WorkerConfiguration {
   /// Ends all processes of handlers.
   func shutdown() async {
     for pool in pools.values { await pool.shutdown() }
+    for pool in lingering { await pool.shutdown() }
     for task in retiring { await task.value }
   }
 
@@ -80,6 +86,7 @@ actor WorkerConfiguration {
     do {
       let read = try ConfigurationReader.read(fileAt: file, overrides: overrides).configuration
       let report = try await apply(read, consent: Consent(actor: "SIGHUP", isApplied: true), processor)
+      guard report.failure == nil else { return }
       logger.notice("the configuration is applied", metadata: ["differences": "\(report.differences.count)"])
     } catch let refusal as OperatorRefusal {
       logger.error("the configuration is not applied", metadata: ["problems": "\(refusal.message)"])
@@ -113,7 +120,7 @@ actor WorkerConfiguration {
     let store = processor.store
     let status = try StoreOperator(store: store, poller: { processor.poller }, transitions: transitions).status()
     let difference = ConfigurationDifference(of: wanted, from: status, process: configuration)
-    let report = ChangeReport(
+    var report = ChangeReport(
       isApplied: consent.isApplied, worker: WorkerReport(processID: getpid(), address: nil),
       differences: difference.settings)
     guard consent.isApplied else { return report }
@@ -129,17 +136,23 @@ actor WorkerConfiguration {
     }
     try await createStreams(wanted, in: store)
     let replaced = replacePools(with: wanted)
-    do {
-      for (name, step) in difference.steps {
+    let names = difference.steps.map(\.mapping)
+    for (place, (name, step)) in difference.steps.enumerated() where report.failure == nil {
+      do {
         try await carryOut(step, name, wanted, status, processor)
         try await audit(difference.settings.filter { $0.concerns(name) }, of: name, consent, store)
+      } catch {
+        report.failure = ChangeFailure(
+          mapping: name, message: "\(error)", isRunning: processor.poller?.look(at: name) != nil,
+          applied: Array(names[..<place]), notApplied: Array(names[(place + 1)...]))
+        logger.error("a configuration is applied in part", metadata: ["why": "\(report.failure?.sentence ?? "")"])
       }
-    } catch {
-      // Some mappings may still use the pools that were replaced.
-      retire(replaced, after: processor)
-      throw error
     }
-    retire(replaced, after: processor)
+    lingering += replaced
+    if report.failure == nil {
+      retire(lingering, after: processor)
+      lingering.removeAll()
+    }
     // What only a start can change stays what it is, so that the next comparison shows it again.
     var running = wanted
     (running.store, running.listen, running.log) = (configuration.store, configuration.listen, configuration.log)
@@ -155,6 +168,7 @@ actor WorkerConfiguration {
     guard let mapping = wanted.mappings.first(where: { $0.name == name }) else {
       try await transitions.during(.disabling, of: name) {
         await processor.close(name)
+        running[name] = nil
         try await processor.forget(name)
       }
       return
@@ -166,22 +180,33 @@ actor WorkerConfiguration {
       try await transitions.during(former == nil ? .creating : .enabling, of: name) {
         if mapping.isEnabled {
           try await processor.add(parts, to: handler)
+          running[name] = (parts, handler)
         } else {
           try await processor.note(parts, isConfigured: true)
         }
       }
     case .change:
       try await transitions.during(.updating, of: name) { try await processor.change(parts, to: handler) }
+      running[name] = (parts, handler)
     case .reopen:
       try await transitions.during(.updating, of: name) {
         await processor.close(name)
-        try await processor.add(parts, to: handler)
+        do {
+          try await processor.add(parts, to: handler)
+        } catch {
+          // As it was: parked keys, for one, can be settled only by a mapping that runs.
+          if let former = running[name] { try await processor.add(former.mapping, to: former.handler) }
+          throw error
+        }
       }
+      running[name] = (parts, handler)
     case .enable:
       try await transitions.during(.enabling, of: name) { try await processor.add(parts, to: handler) }
+      running[name] = (parts, handler)
     case .disable:
       try await transitions.during(.disabling, of: name) {
         await processor.close(name)
+        running[name] = nil
         try await processor.note(parts, isConfigured: true)
       }
     case .note:
