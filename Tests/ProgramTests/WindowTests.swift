@@ -128,7 +128,9 @@ struct WindowTests {
       #expect(entry.window?.isFinalInvokeForWindow == true && entry.window?.state == #"{"sum": 7}"#)
       let all = try Self.invocations(at: place)
       #expect(all.map(\.isFinalInvokeForWindow) == [false, true, true] && all.map(\.sum) == [nil, 7, 7])
-      #expect(try await place.sluice("failures", "redrive", "--yes").code != 0)
+      let redrive = try await place.sluice("failures", "redrive", "--yes")
+      #expect(redrive.code == 65 && redrive.errors.contains("is of a tumbling window that is over"), "\(redrive)")
+      #expect(redrive.errors.contains("sluice put numbers"), "\(redrive)")
       #expect(await worker.drain() == 0)
       #expect(try await place.sluice("check-store", place.data.path).code == 0)
     }
@@ -151,7 +153,10 @@ struct WindowTests {
       let window = try #require(lane.window)
       #expect(window.end - window.start == 900_000 && window.closesAt > window.end && window.stateBytes == 10)
       let text = try await place.sluice("explain", "numbers-note").output
-      #expect(text.contains("state of 10 bytes"), "\(text)")
+      #expect(text.contains("3 records, state of 10 bytes"), "\(text)")
+      #expect(window.records == 3)
+      let status = try await place.sluice("status").output
+      #expect(status.contains("3 records, state 10 B") && status.contains("since "), "\(status)")
       await worker.kill()
       _ = try await place.start(life: 2)
       try await place.put("4")

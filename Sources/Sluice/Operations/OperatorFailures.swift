@@ -38,7 +38,17 @@ extension StoreOperator {
       throw OperatorRefusal(
         .badInput,
         "Entry \(entry.number) is of a tumbling window that is over: nobody can hand on its state. "
-          + "sluice failures show \(entry.number) prints what it holds; put the records again if they must count.")
+          + "If its records must count in a window of now, put them again: sluice failures show \(entry.number) "
+          + "--format json | jq -r '.records[].text' | sluice put \(entry.streamName) --partition-key KEY")
+    }
+    // The core would put each of them off, and only the log would say so.
+    for name in Set(entries.map(\.mappingName)).sorted() {
+      let policy = poller?.look(at: name)?.values.lazy.flatMap(\.self).first?.policy
+      guard let policy, policy.tumblingWindowMilliseconds > 0 else { continue }
+      throw OperatorRefusal(
+        .badInput,
+        "Mapping \(name) has tumbling windows now: an entry from before has none, and no state to be given. Put its "
+          + "records again, or take TumblingWindowInSeconds out, apply that, redrive, and put it back.")
     }
     for entry in entries {
       let records = "\(entry.count) record\(entry.count == 1 ? "" : "s")"
