@@ -262,15 +262,18 @@ struct ChangeTests {
 
   @Test("where a mapping cannot take its settings, the answer says what was applied and what was not, and all go on")
   func inPart() async throws {
-    func yaml(batchSize: Int, factor: Int) -> String {
-      setup { $0.batchSize = batchSize }.yaml + """
-          - { stream: numbers, function: note, name: keyed, blocking: key, ParallelizationFactor: \(factor) }
-          - { stream: numbers, function: note, name: third, BatchSize: \(batchSize) }
+    func yaml(batchSize: Int, factor: Int) throws -> String {
+      let first = setup { $0.batchSize = batchSize }.yaml
+      let function = try #require(first.split(separator: "\n").first { $0.contains("{ name: note,") })
+      let others = ["second", "third"].map { "\n" + function.replacing("name: note", with: "name: \($0)") }.joined()
+      return first.replacing(function, with: function + others) + """
+          - { stream: numbers, function: second, name: keyed, blocking: key, ParallelizationFactor: \(factor) }
+          - { stream: numbers, function: third, name: third, BatchSize: \(batchSize) }
 
         """
     }
     try await story(setup()) { place in
-      try place.write(yaml(batchSize: 10, factor: 1), to: "sluice.yaml")
+      try place.write(try yaml(batchSize: 10, factor: 1), to: "sluice.yaml")
       let worker = try await place.start()
       try await place.put("bad")
       func report(of name: String) async throws -> MappingReport {
@@ -279,7 +282,7 @@ struct ChangeTests {
       _ = try await eventually("a key is parked") {
         try await report(of: "keyed").lanes.contains { $0.parkedKeyCount == 1 } ? true : nil
       }
-      try place.write(yaml(batchSize: 20, factor: 2), to: "sluice.yaml")
+      try place.write(try yaml(batchSize: 20, factor: 2), to: "sluice.yaml")
       let ended = try await place.sluice("apply", "--config", "sluice.yaml", "--yes", "--format", "json")
       #expect(ended.code == 1, "\(ended)")
       let changes = try JSONDecoder().decode(ChangeReport.self, from: Data(ended.output.utf8))

@@ -4,6 +4,7 @@ import Logging
 import ShardCore
 import Sluice
 import StreamModel
+import StreamRuntime
 import StreamStore
 
 #if canImport(Glibc)
@@ -168,23 +169,24 @@ actor WorkerConfiguration {
     guard let mapping = wanted.mappings.first(where: { $0.name == name }) else {
       try await transitions.during(.disabling, of: name) {
         await processor.close(name)
-        running[name] = nil
         try await processor.forget(name)
       }
+      running[name] = nil
       return
     }
     let former = status.mappings.first { $0.name == name }
     let (parts, handler) = parts(of: mapping, in: wanted, former: former)
+    let known = running[name]
     switch step {
     case .add:
       try await transitions.during(former == nil ? .creating : .enabling, of: name) {
         if mapping.isEnabled {
           try await processor.add(parts, to: handler)
-          running[name] = (parts, handler)
         } else {
           try await processor.note(parts, isConfigured: true)
         }
       }
+      if mapping.isEnabled { running[name] = (parts, handler) }
     case .change:
       try await transitions.during(.updating, of: name) { try await processor.change(parts, to: handler) }
       running[name] = (parts, handler)
@@ -195,7 +197,7 @@ actor WorkerConfiguration {
           try await processor.add(parts, to: handler)
         } catch {
           // As it was: parked keys, for one, can be settled only by a mapping that runs.
-          if let former = running[name] { try await processor.add(former.mapping, to: former.handler) }
+          if let (mapping, handler) = known { try await processor.add(mapping, to: handler) }
           throw error
         }
       }
@@ -206,9 +208,9 @@ actor WorkerConfiguration {
     case .disable:
       try await transitions.during(.disabling, of: name) {
         await processor.close(name)
-        running[name] = nil
         try await processor.note(parts, isConfigured: true)
       }
+      running[name] = nil
     case .note:
       try await transitions.during(.updating, of: name) { try await processor.note(parts, isConfigured: true) }
     case .remove:
