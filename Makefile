@@ -1,8 +1,9 @@
 # `make demo` and `make test` install what they need on a Debian machine with Swift, then run.
 SWIFT ?= swift
-DEBIAN_PACKAGES = liblmdb-dev libxxhash-dev pkg-config python3
+PYTHON_PACKAGES = awslambdaric==4.2.2 aws-lambda-powertools==3.37.0
+DEBIAN_PACKAGES = liblmdb-dev libxxhash-dev pkg-config python3 python3-venv
 
-.PHONY: demo test build release simulate bench bench-layers bench-peers thread-sanitizer format format-check dependencies clean help
+.PHONY: demo test build release python-functions simulate bench bench-layers bench-peers thread-sanitizer format format-check dependencies clean help
 
 help:
 	@echo "make demo              build a release and tell the one-minute story"
@@ -18,10 +19,14 @@ help:
 dependencies:
 	@Scripts/install-dependencies $(DEBIAN_PACKAGES)
 
+# What the tests of functions take from PyPI; the tests themselves make sure of it too.
+python-functions: dependencies
+	@Scripts/python-environment .build/python-functions $(PYTHON_PACKAGES)
+
 demo: release
 	.build/release/sluice demo
 
-test: dependencies
+test: dependencies python-functions
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build --parallel --skip ProgramTests
 	$(SWIFT) test --skip-build --no-parallel --filter ProgramTests
@@ -31,6 +36,7 @@ build: dependencies
 
 release: dependencies
 	$(SWIFT) build -c release --product sluice
+	$(SWIFT) build -c release --product RuntimeClient
 
 simulate: release
 	Scripts/simulate .build/release/sluice 20000000
@@ -46,7 +52,7 @@ bench-peers: release
 	@Scripts/install-dependencies redis-server
 	Benchmarks/Peers/peers.py
 
-thread-sanitizer: dependencies
+thread-sanitizer: dependencies python-functions
 	TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/thread-sanitizer.suppressions \
 	  $(SWIFT) test --sanitize=thread --scratch-path .build-tsan \
 	  --filter 'LMDBTests|StreamStoreTests|ShardCoreTests|StreamRuntimeTests|LambdaRuntimeTests|SluiceTests'
