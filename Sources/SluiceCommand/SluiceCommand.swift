@@ -19,10 +19,11 @@ struct SluiceCommand: AsyncParsableCommand {
       """,
     version: sluiceVersion,
     groupedSubcommands: [
-      CommandGroup(name: "Run", subcommands: [Demo.self, Run.self, Check.self, Apply.self]),
+      CommandGroup(name: "Run", subcommands: [Demo.self, Run.self, Check.self, Apply.self, Invoke.self]),
 
       CommandGroup(name: "Records", subcommands: [Put.self, Tail.self, Streams.self]),
-      CommandGroup(name: "See", subcommands: [Status.self, Explain.self, Mappings.self, Tables.self, Audit.self]),
+      CommandGroup(
+        name: "See", subcommands: [Status.self, Explain.self, Mappings.self, Functions.self, Tables.self, Audit.self]),
       CommandGroup(name: "Act", subcommands: [Pause.self, Resume.self, Retry.self, Skip.self, Failures.self]),
       CommandGroup(
         name: "Prove", subcommands: [PlanCommand.self, Filter.self, Simulate.self, Bench.self, CheckStore.self]),

@@ -83,6 +83,61 @@ struct FunctionTests {
     }
   }
 
+  @Test("a function is invoked by hand: its response is the output, its log is beside it, its failure is the exit code")
+  func invoked() async throws {
+    try await Workplace.with(Self.setup()) { place in
+      try place.write(Self.program, to: "runtime.py")
+      try place.write(#"{"Records":[]}"#, to: "empty.json")
+      // "raise" in base64.
+      try place.write(#"{"Records":[{"kinesis":{"data":"cmFpc2U=","sequenceNumber":"1"}}]}"#, to: "raise.json")
+      let fine = try await place.sluice("invoke", "note", "empty.json", "--config", "sluice.yaml")
+      #expect(fine.code == 0)
+      #expect(fine.output == "{}\n")
+      #expect(fine.errors.contains("START RequestId: ") && fine.errors.contains("REPORT RequestId: "))
+      let failed = try await place.sluice("invoke", "note", "raise.json", "--config", "sluice.yaml", "--quiet")
+      #expect(failed.code == 1)
+      #expect(failed.errors == "sluice: KeyError: 'dep_time'\n")
+      #expect(
+        failed.output
+          == #"{"errorMessage":"'dep_time'","errorType":"KeyError","stackTrace":["  File \"orders.py\", line 3","    x"]}"#
+          + "\n")
+      let dry = try await place.sluice("invoke", "note", "empty.json", "--config", "sluice.yaml", "--dry-run")
+      #expect((dry.code, dry.output, dry.errors) == (0, "note: python3 runtime.py, 14 bytes of event\n", ""))
+      let unknown = try await place.sluice("invoke", "other", "empty.json", "--config", "sluice.yaml")
+      #expect(unknown.code == 65)
+      let noJSON = try await place.sluice("invoke", "note", "runtime.py", "--config", "sluice.yaml")
+      #expect(noJSON.code == 65)
+    }
+  }
+
+  @Test("what a function does is counted: invocations, errors, starts, times, memory")
+  func counted() async throws {
+    try await Workplace.with(Self.setup()) { place in
+      try place.write(Self.program, to: "runtime.py")
+      let refused = try await place.sluice("functions")
+      #expect(refused.code != 0)
+      _ = try await place.start()
+      try await place.put("good")
+      try await place.isDrained()
+      try await place.put("raise")
+      _ = try await place.failures()
+      try await place.isDrained()
+      let reports = try await place.ask([FunctionReport].self, "functions")
+      let report = try #require(reports.first)
+      #expect(reports.count == 1)
+      #expect((report.name, report.invocations, report.errors) == ("note", 2, ["KeyError": 1]))
+      #expect((report.coldStarts, report.environments, report.concurrency) == (1, 1, 4))
+      #expect((report.throttles, report.initFailures) == (0, 0))
+      #expect(report.memoryMegabytes == 128 && report.largestMemoryMegabytes > 0)
+      let (p50, largest) = (try #require(report.duration.p50), try #require(report.duration.largest))
+      #expect(p50 > 0 && p50 <= largest)
+      #expect(try #require(report.initDuration.p50) > 0)
+      #expect(report.recommendedTimeoutMilliseconds == nil)
+      let text = try await place.sluice("functions")
+      #expect(text.output.contains("1 × KeyError"))
+    }
+  }
+
   /// Whether a process is there and not just waiting to be reaped by somebody else.
   private static func isRunning(_ pid: Int32) -> Bool {
     guard let status = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8) else { return false }

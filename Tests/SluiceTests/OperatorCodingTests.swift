@@ -30,7 +30,7 @@ struct OperatorCodingTests {
         .splitShard(stream: "s", shard: "0", at: "170141183460469231731687303715884105728"),
         .mergeShards(stream: "s", shard: "0", other: "1"), .audit(limit: 5),
         .apply(ConfigurationText(yaml: "a: 1", source: "f", directory: nil), consent: consent),
-        .deleteMapping(name: "m", consent: consent),
+        .deleteMapping(name: "m", consent: consent), .listFunctions,
         .act(.pause, mapping: "m", shard: nil, consent: consent),
       ] + actions.map { .act($0, mapping: "m", shard: "1", consent: consent) }
     #expect(Set(requests.map(\.kind)).count == OperatorRequest.kindCount)
@@ -57,6 +57,15 @@ struct OperatorCodingTests {
     ] as [OperatorRequest] {
       answers.append(await operations.perform(request))
     }
+    let times = FunctionReport.Times(p50: 1, p90: nil, p99: 2.5, largest: 3)
+    answers.append(
+      .functions([
+        FunctionReport(
+          name: "f", command: ["a", "b"], environments: 1, concurrency: 2, invocations: 100, errors: ["E": 3],
+          throttles: 4,
+          coldStarts: 5, initFailures: 6, duration: times, initDuration: times, timeoutMilliseconds: 3_000,
+          memoryMegabytes: 128, largestMemoryMegabytes: 200)
+      ]))
     answers.append(
       .changes(
         ChangeReport(
@@ -102,7 +111,7 @@ extension LaneAction {
 }
 
 extension OperatorRequest {
-  fileprivate static let kindCount = 18
+  fileprivate static let kindCount = 19
 
   fileprivate var kind: Int {
     switch self {
@@ -124,12 +133,13 @@ extension OperatorRequest {
     case .apply: 15
     case .deleteMapping: 16
     case .record: 17
+    case .listFunctions: 18
     }
   }
 }
 
 extension OperatorAnswer {
-  fileprivate static let kindCount = 10
+  fileprivate static let kindCount = 11
 
   fileprivate var kind: Int {
     switch self {
@@ -143,6 +153,7 @@ extension OperatorAnswer {
     case .refused: 7
     case .changes: 8
     case .record: 9
+    case .functions: 10
     }
   }
 
@@ -158,6 +169,7 @@ extension OperatorAnswer {
     case .streams(let streams): streams.first?.shards.isEmpty ?? true
     case .audit(let entries): entries.isEmpty
     case .changes(let report): report.differences.isEmpty
+    case .functions(let reports): reports.first?.errors.isEmpty ?? true
     case .refused: false
     }
   }

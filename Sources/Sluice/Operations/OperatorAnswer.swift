@@ -11,6 +11,7 @@ public enum OperatorAnswer: Codable, Hashable, Sendable {
   case streams([StreamReport])
   case audit([AuditReport])
   case changes(ChangeReport)
+  case functions([FunctionReport])
   case refused(OperatorRefusal)
 }
 

@@ -29,6 +29,8 @@ public enum OperatorRequest: Codable, Hashable, Sendable {
   case apply(ConfigurationText, consent: Consent)
   /// Deletes a mapping that does not run, with its checkpoints. Its failure entries stay.
   case deleteMapping(name: String, consent: Consent)
+  /// What the functions of a worker do. Only a worker knows.
+  case listFunctions
 }
 
 /// Who asks, and whether it may happen: without `isApplied` the answer says what would happen and nothing changes.

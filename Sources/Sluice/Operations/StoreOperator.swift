@@ -65,6 +65,8 @@ public struct StoreOperator: Writing {
     case .apply:
       throw OperatorRefusal(
         .needsWorker, "No worker runs. It takes the configuration when it starts: sluice run --config FILE.")
+    case .listFunctions:
+      throw OperatorRefusal(.needsWorker, "No worker runs, so no function does.")
     case .deleteMapping(let name, let consent): .action(try await deleteMapping(name, consent))
     }
   }

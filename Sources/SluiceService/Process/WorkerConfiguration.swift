@@ -233,6 +233,16 @@ actor WorkerConfiguration {
           action: "apply", subject: mapping, detail: detail)))
   }
 
+  // MARK: Functions
+
+  /// In the order of the file; those that read JSON lines are not counted.
+  var functionReports: [FunctionReport] {
+    configuration.functions.compactMap { function in
+      guard case .lambda(let pool) = pools[function.name] else { return nil }
+      return FunctionReport(pool)
+    }
+  }
+
   // MARK: Parts
 
   /// A mapping as the library runs it, and its handler. What is fixed is told as it was when the mapping was made.
@@ -321,6 +331,7 @@ struct WorkerOperator: Writing {
   let configuration: WorkerConfiguration
 
   func perform(_ request: OperatorRequest) async -> OperatorAnswer {
+    if case .listFunctions = request { return .functions(await configuration.functionReports) }
     guard case .apply(let text, let consent) = request else { return await store.perform(request) }
     do {
       return .changes(try await configuration.apply(text, consent: consent, processor))

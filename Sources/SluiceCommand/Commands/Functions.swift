@@ -1,0 +1,62 @@
+import ArgumentParser
+import Foundation
+import Sluice
+
+struct Functions: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "What the functions of a worker do: invocations, errors, cold starts, times, memory.",
+    discussion: """
+      Counted since the worker started; functions that read JSON lines are left out. Quantiles are exact to an eighth. \
+      From 100 invocations on it says which timeout and memory would do.
+
+      Examples:
+        sluice functions
+        sluice functions --format json | jq '.[].errors'
+      """)
+
+  @OptionGroup var store: DataOptions
+
+  func run() async throws {
+    let answer = try await Connection.look(at: store.dataDirectory).perform(.listFunctions)
+    guard case .functions(let reports) = answer else { throw Problem(answer) }
+    if store.output.isJSON { return try printJSON(reports) }
+    guard !reports.isEmpty else { return print("the worker has no function that speaks the Runtime API") }
+    print(FunctionsText.text(reports))
+  }
+}
+
+enum FunctionsText {
+  static func text(_ reports: [FunctionReport]) -> String {
+    var table = TextTable([
+      "function", "environments", "invocations", "errors", "throttles", "cold starts", "init p50", "p50", "p99", "most",
+      "memory",
+    ])
+    for report in reports {
+      table.add([
+        report.name, "\(report.environments) of \(report.concurrency)", "\(report.invocations)",
+        "\(report.errors.values.reduce(0, +))", "\(report.throttles)", "\(report.coldStarts)",
+        time(report.initDuration.p50), time(report.duration.p50), time(report.duration.p99),
+        time(report.duration.largest), "\(report.largestMemoryMegabytes) of \(report.memoryMegabytes) MB",
+      ])
+    }
+    return ([table.text] + reports.flatMap(remarks)).joined(separator: "\n")
+  }
+
+  private static func remarks(_ report: FunctionReport) -> [String] {
+    var lines = report.errors.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+      .map { "\(report.name): \($0.value) × \($0.key)" }
+    if report.initFailures > 0 { lines.append("\(report.name): \(report.initFailures) failed to initialize") }
+    if let timeout = report.recommendedTimeoutMilliseconds, let memory = report.recommendedMemoryMegabytes {
+      lines.append(
+        "\(report.name): timeout \(time(report.timeoutMilliseconds)), \(time(timeout)) would do; "
+          + "memory \(report.memoryMegabytes) MB, \(memory) MB would do")
+    }
+    return lines
+  }
+
+  private static func time(_ milliseconds: Double?) -> String {
+    guard let milliseconds else { return "–" }
+    if milliseconds >= 1_000 { return String(format: "%.3g s", milliseconds / 1_000) }
+    return String(format: milliseconds >= 10 ? "%.0f ms" : "%.2f ms", milliseconds)
+  }
+}

@@ -1,0 +1,120 @@
+import ArgumentParser
+import Foundation
+import LambdaRuntime
+import Logging
+import SluiceService
+import StreamModel
+import StreamRuntime
+
+struct Invoke: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Invoke a function of a configuration once, and print its response.",
+    discussion: """
+      It runs in an environment of its own, started for this; a worker is neither needed nor touched. The function's log \
+      goes to standard error. Exit code 1 when it fails, with Lambda's error object as the output.
+
+      Examples:
+        sluice invoke orders event.json --config sluice.yaml
+        echo '{"Records":[]}' | sluice invoke orders - --config sluice.yaml
+        sluice invoke orders event.json --config sluice.yaml --dry-run
+      """)
+
+  @Argument(help: "The function.") var function: String
+  @Argument(help: "The event, a file with JSON, or - for standard input.") var event: String
+  @Option(help: "The configuration file.") var config: String
+  @Flag(help: "Check the function and the event, and start nothing.") var dryRun = false
+  @Flag(help: "Leave out what the function and its environment log.") var quiet = false
+
+  /// The bytes of an event at most.
+  static let eventByteLimit = 6_291_456
+
+  func run() async throws {
+    let configuration = try ConfigurationOptions.read(
+      file: config, ConfigurationOverrides(environment: ProcessInfo.processInfo.environment)
+    ).configuration
+    guard let found = configuration.function(named: function) else {
+      let known = configuration.functions.map(\.name).joined(separator: ", ")
+      throw Problem(
+        Exit.badInput, "\(config) has no function \(function); it has \(known.isEmpty ? "none" : known).")
+    }
+    guard found.handlerProtocol == .lambda else {
+      throw Problem(Exit.badInput, "\(function) reads JSON lines; only functions with protocol: lambda are invoked.")
+    }
+    let bytes = try readEvent()
+    if dryRun {
+      return print(
+        "\(function): \(found.handlerCommand.arguments.joined(separator: " ")), \(bytes.count) bytes of event")
+    }
+    try await invoke(found, bytes)
+  }
+
+  private func readEvent() throws -> [UInt8] {
+    let data: Data
+    do {
+      data = event == "-" ? FileHandle.standardInput.readDataToEndOfFile() : try Data(contentsOf: URL(filePath: event))
+    } catch {
+      throw Problem(Exit.badInput, "\(event) cannot be read: \(error.localizedDescription)")
+    }
+    guard data.count <= Self.eventByteLimit else {
+      throw Problem(
+        Exit.badInput,
+        "\(data.count) byte payload is too large for the RequestResponse invocation type (limit 6291456 bytes)")
+    }
+    guard (try? JSONSerialization.jsonObject(with: data, options: .fragmentsAllowed)) != nil else {
+      throw Problem(Exit.badInput, "Could not parse request body into json: \(event) is not JSON.")
+    }
+    return Array(data)
+  }
+
+  private func invoke(_ found: FunctionConfiguration, _ event: [UInt8]) async throws {
+    var settings = found.functionSettings
+    settings.concurrency = 1
+    settings.provisioned = 0
+    let isQuiet = quiet
+    let pool = FunctionPool(
+      settings,
+      logger: Logger(label: "invoke") { _ in isQuiet ? SwiftLogNoOpLogHandler() : FunctionLog() as any LogHandler })
+    let requestID = UUID().uuidString.lowercased()
+    let result: Result<[UInt8], HandlerFailure>
+    do throws(HandlerFailure) {
+      result = .success(try await pool.invoke(requestID) { $0.append(contentsOf: event) })
+    } catch {
+      result = .failure(error)
+    }
+    // What it logged is out before the answer.
+    await pool.shutdown()
+    switch result {
+    case .success(let response):
+      FileHandle.standardOutput.write(Data(response + [UInt8(ascii: "\n")]))
+    case .failure(let failure):
+      try printJSON(InvocationError(failure))
+      throw Problem(Exit.failed, "\(failure.type): \(failure.message)")
+    }
+  }
+}
+
+/// As Lambda gives it to who invokes.
+private struct InvocationError: Encodable {
+  var errorType: String
+  var errorMessage: String
+  var stackTrace: [String]
+
+  init(_ failure: HandlerFailure) {
+    (errorType, errorMessage, stackTrace) = (failure.type, failure.message, failure.trace)
+  }
+}
+
+/// Lines of the function as they are, on standard error.
+private struct FunctionLog: LogHandler {
+  var metadata: Logger.Metadata = [:]
+  var logLevel = Logger.Level.info
+
+  subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    get { metadata[key] }
+    set { metadata[key] = newValue }
+  }
+
+  func log(event: LogEvent) {
+    FileHandle.standardError.write(Data("\(event.message)\n".utf8))
+  }
+}

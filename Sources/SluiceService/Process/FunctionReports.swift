@@ -1,0 +1,25 @@
+import LambdaRuntime
+import Sluice
+
+extension FunctionReport {
+  init(_ pool: FunctionPool) {
+    let snapshot = pool.statistics.snapshot
+    let settings = pool.settings
+    self.init(
+      name: settings.name, command: settings.command.arguments, environments: pool.environmentCount,
+      concurrency: settings.concurrency, invocations: snapshot.invocations, errors: snapshot.errors,
+      throttles: snapshot.throttles, coldStarts: snapshot.starts, initFailures: snapshot.initFailures,
+      duration: Times(snapshot.durations), initDuration: Times(snapshot.inits),
+      timeoutMilliseconds: settings.timeout / .milliseconds(1), memoryMegabytes: settings.memorySize,
+      largestMemoryMegabytes: Int((snapshot.largestMemoryBytes + (1 << 20) - 1) >> 20))
+  }
+}
+
+extension FunctionReport.Times {
+  fileprivate init(_ histogram: DurationHistogram) {
+    func milliseconds(_ share: Double) -> Double? { histogram.nanoseconds(at: share).map { Double($0) / 1_000_000 } }
+    self.init(
+      p50: milliseconds(0.5), p90: milliseconds(0.9), p99: milliseconds(0.99),
+      largest: histogram.count > 0 ? Double(histogram.largestNanoseconds) / 1_000_000 : nil)
+  }
+}
