@@ -100,8 +100,9 @@ public struct ParkedKeySnapshot: Hashable, Sendable {
   public var key: PartitionKeyHash
   /// When it was parked.
   public var since: WallTime
-  /// The first of its records that is not settled, and how many there are.
+  /// The first and the last of its records that are parked and not settled, and how many there are.
   public var first: RecordIndex
+  public var last: RecordIndex
   public var recordCount: UInt64
   /// What its head has been through; `nil` unless it has failed.
   public var failing: FailingBatch?
@@ -112,9 +113,10 @@ public struct ParkedKeySnapshot: Hashable, Sendable {
   public var stoppedAt: RecordIndex?
 
   public init(
-    key: PartitionKeyHash, since: WallTime, first: RecordIndex, recordCount: UInt64, failing: FailingBatch?,
-    due: MonotonicTime?, isDelivering: Bool, stoppedAt: RecordIndex?
+    key: PartitionKeyHash, since: WallTime, first: RecordIndex, last: RecordIndex, recordCount: UInt64,
+    failing: FailingBatch?, due: MonotonicTime?, isDelivering: Bool, stoppedAt: RecordIndex?
   ) {
+    self.last = last
     self.key = key
     self.since = since
     self.first = first
@@ -134,7 +136,8 @@ extension ParkedKeys {
     keys.compactMap { key in
       key.ranges.first.map { first in
         ParkedKeySnapshot(
-          key: key.key, since: key.since, first: first, recordCount: key.ranges.count, failing: key.head.failing,
+          key: key.key, since: key.since, first: first, last: key.ranges.last ?? first,
+          recordCount: key.ranges.count, failing: key.head.failing,
           due: key.isWorkedOn || key.stoppedAt != nil ? nil : key.due, isDelivering: key.isWorkedOn,
           stoppedAt: key.stoppedAt)
       }

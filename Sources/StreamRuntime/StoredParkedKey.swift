@@ -150,11 +150,14 @@ extension ParkedKeyLook {
   public static func stored(_ records: [ParkedKeyRecord]) throws(LaneRecordError) -> [ParkedKeyLook] {
     let stored = try StoredParkedKeys(records)
     return stored.changes.compactMap { change in
-      guard let state = change.state, let first = change.added.first?.first else { return nil }
+      guard let state = change.state, let first = change.added.first?.first, let last = change.added.last?.last else {
+        return nil
+      }
       return ParkedKeyLook(
         snapshot: ParkedKeySnapshot(
-          key: change.key, since: state.since, first: first, recordCount: change.added.reduce(0) { $0 + $1.count },
-          failing: state.failing, due: nil, isDelivering: false, stoppedAt: nil),
+          key: change.key, since: state.since, first: first, last: last,
+          recordCount: change.added.reduce(0) { $0 + $1.count }, failing: state.failing, due: nil, isDelivering: false,
+          stoppedAt: nil),
         history: stored.histories[change.key]?.history ?? AttemptHistory())
     }
     .sorted { ($0.snapshot.since, $0.snapshot.first) < ($1.snapshot.since, $1.snapshot.first) }

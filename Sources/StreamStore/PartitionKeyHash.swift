@@ -19,3 +19,11 @@ extension RecordRun {
     return unsafe sluice_xxh3(address + header.keyOffset, header.keyByteCount, 0)
   }
 }
+
+extension PartitionKeyHash {
+  /// Of a partition key in words.
+  public init(of partitionKey: String) {
+    var key = partitionKey
+    self = key.withUTF8 { unsafe PartitionKeyHash(sluice_xxh3($0.baseAddress, $0.count, 0)) }
+  }
+}

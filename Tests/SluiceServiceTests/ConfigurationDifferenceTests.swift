@@ -37,7 +37,7 @@ struct ConfigurationDifferenceTests {
 
   @Test("every parameter is among what is compared, in words")
   func complete() throws {
-    let mapping = try #require(try configuration(", maximumRecordAge: 5s").mappings.first)
+    let mapping = try #require(try configuration(", maximumRecordAge: 5s, blocking: key").mappings.first)
     let other = try #require(
       try configuration(", StartingPosition: AT_TIMESTAMP, StartingPositionTimestamp: 1").mappings.first)
     let function = FunctionConfiguration(name: "f", command: ["a"])
@@ -55,6 +55,27 @@ struct ConfigurationDifferenceTests {
       of: configuration, from: try status(of: configuration), process: configuration)
     #expect(difference.settings == [])
     #expect(difference.steps.isEmpty)
+  }
+
+  @Test("blocking by key comes with its limits, after draining; the limits alone change at once, but for the tracks")
+  func blocking() throws {
+    let (shard, key) = (try configuration(), try configuration(", blocking: key"))
+    let turned = ConfigurationDifference(of: key, from: try status(of: shard), process: shard)
+    #expect(
+      turned.settings.map { $0.path.split(separator: ".").last } == [
+        "blocking", "parkedKeyLimit", "parkedRecordLimit", "parkedDeliveryLimit",
+      ])
+    #expect(turned.settings.map(\.file) == ["key", "1000", "100000", "2"])
+    #expect(turned.steps.map(\.step) == [.reopen])
+    let back = ConfigurationDifference(of: shard, from: try status(of: key), process: key)
+    #expect(back.settings.map(\.runs) == ["key", "1000", "100000", "2"])
+    #expect(back.steps.map(\.step) == [.reopen])
+    let wider = try configuration(", blocking: key, parkedKeyLimit: 5, parkedRecordLimit: 6")
+    #expect(
+      ConfigurationDifference(of: wider, from: try status(of: key), process: key).steps.map(\.step) == [.change])
+    let faster = try configuration(", blocking: key, parkedDeliveryLimit: 5")
+    #expect(
+      ConfigurationDifference(of: faster, from: try status(of: key), process: key).steps.map(\.step) == [.reopen])
   }
 
   @Test(

@@ -23,9 +23,14 @@ struct LaneOrder {
       event = { .resumeRequested($0) }
       sentence = "\(name) goes on with \(lane.backlogRecords) records"
     case .retry:
-      guard lane.state == .retrying else { return nil }
+      guard lane.state == .retrying || lane.parkedKeyCount > 0 else { return nil }
       event = { .retryRequested($0) }
-      sentence = "\(name) delivers its failing batch now"
+      let keys = "\(lane.parkedKeyCount) parked key\(lane.parkedKeyCount == 1 ? "" : "s")"
+      sentence =
+        lane.parkedKeyCount == 0
+        ? "\(name) delivers its failing batch now"
+        : "\(name) delivers \(lane.state == .retrying ? "its failing batch and " : "")its \(keys) now"
+    case .skipKey: return nil
     case .skip(let through):
       if let damage = lane.damage {
         self = try Self.skipping(damage, through, lane)
@@ -54,6 +59,22 @@ struct LaneOrder {
     self.event = event
     self.sentence = sentence
     self.records = records
+  }
+
+  /// Giving up records of a parked key; `nil` if the lane has none of it parked.
+  init?(skipping key: String, isAll: Bool, on lane: LaneReport, _ look: LaneLook, in shard: ShardInfo) {
+    let hash = PartitionKeyHash(of: key)
+    guard let parked = look.parkedKeys.first(where: { $0.snapshot.key == hash })?.snapshot else { return nil }
+    let head = parked.failing.map { ($0.extent.last, UInt64($0.extent.count)) } ?? (parked.first, 1)
+    let (through, count) = isAll ? (parked.last, parked.recordCount) : head
+    let rest = parked.recordCount - min(count, parked.recordCount)
+    self.init(
+      event: { .keySkipRequested($0, hash, through: through) },
+      sentence:
+        "\(lane.subject) gives up \(count) record\(count == 1 ? "" : "s") of partition key \(key) through "
+        + "\(shard.sequenceNumber(of: through)); \(count == 1 ? "it stays" : "they stay") in the failures, and "
+        + (rest == 0 ? "nothing of the key is left" : "\(rest) more of the key follow\(rest == 1 ? "s" : "")"),
+      records: count)
   }
 
   /// Going on behind a damaged block. What it holds cannot become a failure entry: nobody can read it.
@@ -114,6 +135,7 @@ extension LaneAction {
     case .resume: "resume"
     case .retry: "retry"
     case .skip: "skip"
+    case .skipKey: "skip key"
     }
   }
 }

@@ -18,10 +18,12 @@ extension StoreOperator {
       lanes = try owners(of: through, among: lanes, isNamed: lane != nil, stream, poller)
     }
     var report = ActionReport(isApplied: consent.isApplied, effects: [], records: 0)
+    let looks = poller.look(at: name) ?? [:]
     for lane in lanes {
       guard let number = ShardNumber(lane.shard),
-        let order = try LaneOrder(
-          action, on: lane, in: store.catalog().shard(.init(stream: stream.number, shard: number)))
+        let order = try order(
+          action, on: lane, looks[number]?.first { $0.place.slot == lane.lane ?? 0 },
+          ShardAddress(stream: stream.number, shard: number))
       else { continue }
       report.effects.append(order.sentence)
       report.records += order.records
@@ -35,8 +37,21 @@ extension StoreOperator {
         throw noShard(number, stream)
       }
     }
-    if report.effects.isEmpty { report.effects = ["Nothing to do: no lane is in a state that this applies to."] }
+    if report.effects.isEmpty {
+      var reason = "no lane is in a state that this applies to."
+      if case .skipKey(let key, isAll: _) = action { reason = "no lane has parked the partition key \(key)." }
+      report.effects = ["Nothing to do: \(reason)"]
+    }
     return report
+  }
+
+  private func order(
+    _ action: LaneAction, on lane: LaneReport, _ look: LaneLook?, _ address: ShardAddress
+  ) throws -> LaneOrder? {
+    let shard = try store.catalog().shard(address)
+    guard case .skipKey(let key, let isAll) = action else { return try LaneOrder(action, on: lane, in: shard) }
+    guard let look, let shard else { return nil }
+    return LaneOrder(skipping: key, isAll: isAll, on: lane, look, in: shard)
   }
 
   /// Of the lanes that share a shard, the one that has the record: a position means nothing to the others.

@@ -52,18 +52,24 @@ public enum LaneAction: Codable, Hashable, Sendable {
   /// Give up the records up to and including this sequence number, in the lane that has it; without one, the failing
   /// batch.
   case skip(through: String?)
+  /// Give up the record of a parked key that fails, or everything that is parked of the key by now. The other keys of
+  /// its lane are not concerned.
+  case skipKey(String, isAll: Bool)
 }
 
 /// Which failure entries are meant. Everything that is given must hold.
 public struct FailureQuery: Codable, Hashable, Sendable {
   public var mapping: String?
   public var shard: String?
+  /// Those with a record of this partition key.
+  public var key: String?
   /// Empty: all.
   public var entries: [UInt64]
 
-  public init(mapping: String? = nil, shard: String? = nil, entries: [UInt64] = []) {
+  public init(mapping: String? = nil, shard: String? = nil, key: String? = nil, entries: [UInt64] = []) {
     self.mapping = mapping
     self.shard = shard
+    self.key = key
     self.entries = entries
   }
 }

@@ -122,15 +122,26 @@ public struct StoreOperator: Writing {
     let all =
       query.entries.isEmpty
       ? try store.failures(limit: .max) : try Set(query.entries).sorted().compactMap(store.failureSummary)
-    let entries = all.filter { entry in
-      (query.mapping == nil || entry.mappingName == query.mapping)
+    let entries = try all.filter { entry in
+      try (query.mapping == nil || entry.mappingName == query.mapping)
         && (shard == nil || entry.address.shard == shard)
         && (query.entries.isEmpty || query.entries.contains(entry.number))
+        && (query.key.map { try holds($0, entry) } ?? true)
     }
     for number in query.entries where !entries.contains(where: { $0.number == number }) {
       throw StoreError.noSuchFailure(number)
     }
     return entries
+  }
+
+  /// Whether a record of the entry has this partition key.
+  private func holds(_ key: String, _ entry: FailureSummary) throws -> Bool {
+    guard let records = try store.failure(entry.number)?.records, records.count > 0 else { return false }
+    let origin = BatchOrigin(
+      stream: entry.streamName, shard: entry.address.shard, shardCreatedAtSeconds: entry.shardCreatedAtSeconds,
+      attempt: 1)
+    let batch = RecordBatch(origin: origin, run: records, range: 0..<records.count)
+    return (0..<batch.count).contains { batch[$0].partitionKey == key }
   }
 
   func audit(_ consent: Consent, _ action: String, _ subject: String, _ detail: String) async throws {

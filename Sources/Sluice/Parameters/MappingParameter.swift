@@ -20,8 +20,16 @@ public enum MappingParameter: String, Hashable, Sendable, CaseIterable {
   case destination = "DestinationConfig"
   /// Ours: what some failures lead to instead.
   case retryRules
+  /// Ours: what a failing record holds up, and how much of a lane may wait for keys of its own.
+  case blocking
+  case parkedKeyLimit
+  case parkedRecordLimit
+  case parkedDeliveryLimit
   case filters = "FilterCriteria"
   case metrics = "MetricsConfig"
+
+  /// AWS has no such parameter, and no words for what is wrong with it.
+  var isOurs: Bool { rawValue.first?.isLowercase ?? false }
 
   /// As AWS names it in its messages: the first letter is small.
   var memberName: String { rawValue.prefix(1).lowercased() + rawValue.dropFirst() }

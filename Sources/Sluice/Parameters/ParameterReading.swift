@@ -10,7 +10,7 @@ extension MappingParameter {
     let bounds = "a whole number of \(unit) from \(range.lowerBound) to \(range.upperBound)"
     throw ParameterProblem(
       self, "must be " + (endless.map { "-1 (\($0.meaning)) or " } ?? "") + bounds,
-      aws: number.map { outOfRange($0, range, endless) })
+      aws: isOurs ? nil : number.map { outOfRange($0, range, endless) })
   }
 
   private func outOfRange(
@@ -42,8 +42,9 @@ extension MappingParameter {
       let set = self == .startingPosition ? ["LATEST", "AT_TIMESTAMP", "TRIM_HORIZON"] : known
       throw ParameterProblem(
         self, "must be one of \(known.joined(separator: ", "))",
-        aws: .value(
-          text, at: self, breaks: "Member must satisfy enum value set: [\(set.joined(separator: ", "))]"))
+        aws: isOurs
+          ? nil
+          : .value(text, at: self, breaks: "Member must satisfy enum value set: [\(set.joined(separator: ", "))]"))
     }
     return text
   }

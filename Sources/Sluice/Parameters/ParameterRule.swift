@@ -114,6 +114,22 @@ extension MappingParameter {
       ParameterRule(
         values: .retryRules(limit: RetryRule.limit), standard: "[]", change: .afterDraining,
         meaning: "ours: what some failures lead to instead; see [docs/retry-rules.md](../docs/retry-rules.md)")
+    case .blocking:
+      ParameterRule(
+        values: .choice(["shard", "key"]), standard: "shard", change: .afterDraining,
+        meaning: "ours: what a failing record holds up; see [docs/blocking-by-key.md](../docs/blocking-by-key.md)")
+    case .parkedKeyLimit:
+      ParameterRule(
+        values: .integer(EventSourceMapping.Blocking.keyLimits, unit: "keys", endless: nil), standard: "1000",
+        change: .atOnce, meaning: "with `blocking: key`: keys of a lane that may wait")
+    case .parkedRecordLimit:
+      ParameterRule(
+        values: .integer(EventSourceMapping.Blocking.recordLimits, unit: "records", endless: nil), standard: "100000",
+        change: .atOnce, meaning: "with `blocking: key`: records of theirs")
+    case .parkedDeliveryLimit:
+      ParameterRule(
+        values: .integer(EventSourceMapping.Blocking.deliveryLimits, unit: "deliveries", endless: nil), standard: "2",
+        change: .afterDraining, meaning: "with `blocking: key`: deliveries of theirs at once, beside the lane's own")
     case .filters:
       ParameterRule(
         values: .filters(limit: 5), standard: "{}", change: .afterDraining,

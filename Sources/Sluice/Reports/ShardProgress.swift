@@ -12,6 +12,9 @@ public struct ShardProgress: Hashable, Sendable {
   /// The age of that first record.
   public var iteratorAgeMilliseconds: Int64
   public var attemptsMade: Int
+  /// Partition keys that wait while the others go on, and records of theirs, over all lanes.
+  public var parkedKeyCount: Int
+  public var parkedRecords: UInt64
   /// The earliest next attempt.
   public var nextAttemptAt: Int64?
 
@@ -26,6 +29,8 @@ public struct ShardProgress: Hashable, Sendable {
     backlogRecords = lanes.reduce(0) { max($0, $1.backlogRecords) }
     iteratorAgeMilliseconds = lanes.reduce(0) { max($0, $1.iteratorAgeMilliseconds) }
     attemptsMade = lanes.reduce(0) { max($0, $1.attemptsMade) }
+    parkedKeyCount = lanes.reduce(0) { $0 + $1.parkedKeyCount }
+    parkedRecords = lanes.reduce(0) { $0 + $1.parkedRecords }
     nextAttemptAt = lanes.compactMap(\.nextAttemptAt).min()
   }
 }

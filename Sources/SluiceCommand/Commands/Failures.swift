@@ -10,9 +10,10 @@ struct Failures: ParsableCommand {
   struct Selection: ParsableArguments {
     @Option(help: "Only those of this mapping.") var mapping: String?
     @Option(help: "Only those of this shard.") var shard: String?
+    @Option(help: "Only those with a record of this partition key.") var key: String?
     @Option(name: .customLong("entry"), help: "Only this entry. May be repeated.") var entries: [UInt64] = []
 
-    var query: FailureQuery { FailureQuery(mapping: mapping, shard: shard, entries: entries) }
+    var query: FailureQuery { FailureQuery(mapping: mapping, shard: shard, key: key, entries: entries) }
   }
 
   struct List: AsyncParsableCommand {
@@ -54,6 +55,7 @@ struct Failures: ParsableCommand {
         Examples:
           sluice failures redrive --mapping flights-delays
           sluice failures redrive --mapping flights-delays --yes
+          sluice failures redrive --mapping flights-delays --key AA123 --yes
         """)
     @OptionGroup var selection: Selection
     @OptionGroup var store: DataOptions

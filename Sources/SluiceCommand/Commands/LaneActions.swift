@@ -79,23 +79,36 @@ struct Retry: LaneActionCommand {
 
 struct Skip: LaneActionCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Give up the failing batch, or a damaged block, and go on behind it.",
+    abstract: "Give up the failing batch, a damaged block or a parked key, and go on behind it.",
     discussion: """
       Nothing of a batch is lost: its records stay in the failures with their payload and can be redriven. A damaged \
       block, at which the shard stopped, cannot be read by anyone: its records are lost to the mapping. Where several lanes \
       share the shard, --through applies to the one that has the record.
 
+      With --key it gives up the record of a parked key that fails, wherever the key is parked, or with --all everything \
+      that is parked of it by now; see docs/blocking-by-key.md.
+
       Examples:
         sluice skip flights-delays --shard 3            what would be skipped
         sluice skip flights-delays --shard 3 --yes
         sluice skip flights-delays --shard 3 --through 4966… --yes
+        sluice skip flights-delays --key AA123 --yes
       """)
   @Argument(help: "The mapping.") var mapping: String
-  @Option(help: "The shard.") var shard: String
+  @Option(help: "The shard. With --key it may be left out.") var shard: String?
   @Option(help: "One of the shard's lanes, from 0; without it, all that the skip applies to.") var lane: Int?
   @Option(help: "Skip up to and including this sequence number. Default: the failing batch.") var through: String?
+  @Option(help: "A partition key that is parked.") var key: String?
+  @Flag(help: "With --key: everything that is parked of it, not only the record that fails.") var all = false
   @OptionGroup var store: DataOptions
   @OptionGroup var consent: ConsentOptions
-  var action: LaneAction { .skip(through: through) }
+  var action: LaneAction { key.map { .skipKey($0, isAll: all) } ?? .skip(through: through) }
+
+  func validate() throws {
+    if key == nil, shard == nil { throw ValidationError("Say which --shard, or which parked --key.") }
+    if key == nil, all { throw ValidationError("--all needs --key.") }
+    if key != nil, through != nil { throw ValidationError("--through does not go with --key: use --all.") }
+  }
+
   var target: String? { shard }
 }

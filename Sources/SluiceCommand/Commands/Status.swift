@@ -58,7 +58,8 @@ enum StatusText {
       lines.append("  \(state(of: mapping)), last result: \(mapping.lastProcessingResult)")
       let hasWindows = mapping.shards.contains { $0.worst.window != nil }
       let columns = ["  shard", "state", "behind", "iterator age", "failed", "next"]
-      var table = TextTable(columns + (hasWindows ? ["window"] : []))
+      let parksKeys = mapping.shards.contains { $0.parkedKeyCount > 0 }
+      var table = TextTable(columns + (hasWindows ? ["window"] : []) + (parksKeys ? ["parked"] : []))
       for shard in mapping.shards {
         let row = [
           "  \(shard.shard)", label(shard), Text.count(shard.backlogRecords),
@@ -68,7 +69,7 @@ enum StatusText {
         ]
         // A mapping with windows has one lane for each shard.
         let window = shard.worst.window.map { text($0, now: report.generatedAt) } ?? "-"
-        table.add(row + (hasWindows ? [window] : []))
+        table.add(row + (hasWindows ? [window] : []) + (parksKeys ? [parked(shard)] : []))
       }
       lines.append(table.text)
     }
@@ -86,6 +87,12 @@ enum StatusText {
       ? "ends early" : window.isEnding ? "its end is next" : "ends \(Text.relative(window.end, now: now))"
     return "since \(Text.moment(window.start, now: now)), \(end), \(Text.records(window.records)), "
       + "state \(Text.count(window.stateBytes)) B"
+  }
+
+  private static func parked(_ shard: ShardProgress) -> String {
+    guard shard.parkedKeyCount > 0 else { return "-" }
+    let keys = "\(Text.count(shard.parkedKeyCount)) key\(shard.parkedKeyCount == 1 ? "" : "s")"
+    return "\(keys), \(Text.records(shard.parkedRecords))"
   }
 
   private static func label(_ shard: ShardProgress) -> String {

@@ -207,24 +207,18 @@ public struct ConfigurationReader {
   /// The mappings, for when all streams and functions are known: a file may name them in any order.
   private var references: [(section: ConfigurationSection, mapping: MappingConfiguration)] = []
 
-  private enum BlockingName: String, CaseIterable {
-    case shard, key
-  }
-
   private func readBlocking(_ section: inout ConfigurationSection) -> EventSourceMapping.Blocking {
-    guard section.choice("blocking", default: BlockingName.shard) == .key else {
-      for key in ["parkedKeyLimit", "parkedRecordLimit", "parkedDeliveryLimit"] {
+    guard section.choice(.blocking) == "key" else {
+      for parameter in [MappingParameter.parkedKeyLimit, .parkedRecordLimit, .parkedDeliveryLimit] {
+        let key = parameter.rawValue
         guard let node = section.value(key) else { continue }
         findings.report(node, section.path(key), value: node.shortText, "needs blocking: key beside it")
       }
       return .shard
     }
     return .key(
-      keys: section.integer("parkedKeyLimit", default: 1_000, in: EventSourceMapping.Blocking.keyLimits, unit: "keys"),
-      records: section.integer(
-        "parkedRecordLimit", default: 100_000, in: EventSourceMapping.Blocking.recordLimits, unit: "records"),
-      deliveries: section.integer(
-        "parkedDeliveryLimit", default: 2, in: EventSourceMapping.Blocking.deliveryLimits, unit: "deliveries"))
+      keys: section.integer(.parkedKeyLimit), records: section.integer(.parkedRecordLimit),
+      deliveries: section.integer(.parkedDeliveryLimit))
   }
 
   private func readStartingPosition(

@@ -39,6 +39,13 @@ extension MappingConfiguration {
     texts[.metrics] = countsEvents ? "{Metrics: [EventCount]}" : "{Metrics: []}"
     texts[.destination] =
       onFailure.destination == .store ? "{OnFailure: {}}" : "{OnFailure: {Destination: \(onFailure.destination)}}"
+    // Without them in the words that were stored, a mapping blocks by shard.
+    if case .key(let keys, let records, let deliveries) = blocking {
+      texts[.blocking] = "key"
+      texts[.parkedKeyLimit] = "\(keys)"
+      texts[.parkedRecordLimit] = "\(records)"
+      texts[.parkedDeliveryLimit] = "\(deliveries)"
+    }
     texts[.retryRules] = "[\(retryRules.map(\.text).joined(separator: "; "))]"
     var all = Dictionary(uniqueKeysWithValues: texts.map { ($0.key.rawValue, $0.value) })
     for (key, text) in function.texts { all["function.\(key)"] = text }

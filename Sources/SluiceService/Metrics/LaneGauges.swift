@@ -16,6 +16,12 @@ enum LaneGauges {
     append("sluice_lane_attempts", "Failed deliveries of the batch at the head.", report, to: &text) {
       "\($0.attemptsMade)"
     }
+    append("sluice_lane_parked_keys", "Partition keys that wait while the others go on.", report, to: &text) {
+      "\($0.parkedKeyCount)"
+    }
+    append("sluice_lane_parked_records", "Records of parked partition keys.", report, to: &text) {
+      "\($0.parkedRecords)"
+    }
     text += "# HELP sluice_failure_entries Failure entries in the store.\n# TYPE sluice_failure_entries gauge\n"
     for mapping in report.mappings {
       text += "sluice_failure_entries{mapping=\"\(escaped(mapping.name))\"} \(mapping.failureEntries)\n"

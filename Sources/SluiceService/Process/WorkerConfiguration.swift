@@ -132,6 +132,7 @@ actor WorkerConfiguration {
       }
       throw OperatorRefusal(.badInput, lines.joined(separator: "\n"))
     }
+    try refuseNewFactors(difference.settings, status)
     guard processor.poller != nil else {
       throw OperatorRefusal(.tryAgain, "The lanes are being opened. Say this again.")
     }
@@ -159,6 +160,21 @@ actor WorkerConfiguration {
     (running.store, running.listen, running.log) = (configuration.store, configuration.listen, configuration.log)
     configuration = running
     return report
+  }
+
+  /// Parked keys belong to lanes, and lanes to a factor: looked at before anything is closed.
+  private func refuseNewFactors(_ settings: [SettingDifference], _ status: StatusReport) throws {
+    for mapping in status.mappings {
+      let path = "mappings.\(mapping.name).\(MappingParameter.parallelizationFactor.rawValue)"
+      let parked = mapping.lanes.reduce(0) { $0 + $1.parkedKeyCount }
+      guard parked > 0, let setting = settings.first(where: { $0.path == path }) else { continue }
+      throw OperatorRefusal(
+        .tryAgain,
+        "\(path): runs with \(setting.runs ?? "nothing"), the file says \(setting.file ?? "nothing"): it cannot change "
+          + "while partition keys are parked, and \(parked) \(parked == 1 ? "is" : "are"). See sluice explain "
+          + "\(mapping.name); they go when they succeed, expire or are skipped with sluice skip \(mapping.name) --key KEY"
+      )
+    }
   }
 
   private func carryOut(
