@@ -16,7 +16,9 @@ struct OperatorCodingTests {
   func requests() throws {
     let query = FailureQuery(mapping: "m", shard: "3", entries: [1, .max])
     let consent = Consent(actor: "ada", isApplied: true)
-    let actions: [LaneAction] = [.pause, .resume, .retry, .skip(through: nil), .skip(through: "49")]
+    let actions: [LaneAction] = [
+      .pause, .resume, .retry, .skip(through: nil), .skip(through: "49"), .skipKey("a", isAll: true),
+    ]
     #expect(Set(actions.map(\.kind)).count == LaneAction.kindCount)
     let requests: [OperatorRequest] =
       [
@@ -98,7 +100,7 @@ struct OperatorCodingTests {
 }
 
 extension LaneAction {
-  fileprivate static let kindCount = 4
+  fileprivate static let kindCount = 5
 
   fileprivate var kind: Int {
     switch self {
@@ -106,6 +108,7 @@ extension LaneAction {
     case .resume: 1
     case .retry: 2
     case .skip: 3
+    case .skipKey: 4
     }
   }
 }

@@ -1,3 +1,4 @@
+import LMDB
 import StreamModel
 @testable import StreamStore
 import Testing

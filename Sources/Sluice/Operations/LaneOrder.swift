@@ -125,7 +125,7 @@ extension LaneAction {
   func event(by consent: Consent, _ now: WallTime) -> RecordEvent? {
     switch self {
     case .pause, .resume, .retry: nil
-    case .skip: RecordEvent(.skipped, at: now, actor: consent.actor)
+    case .skip, .skipKey: RecordEvent(.skipped, at: now, actor: consent.actor)
     }
   }
 
