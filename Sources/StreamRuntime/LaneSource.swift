@@ -53,6 +53,9 @@ public struct LaneBuffer: Sendable {
   /// Which records of `picked`, or else of `run`, the next delivery takes.
   public var range: Range<Int> = 0..<0
 
+  /// Memory for the next records that are picked, empty.
+  var pickedMemory: RecordRun?
+
   // For a lane that takes only some of its shard's records.
 
   /// Which they are; `nil` if all are the lane's.
@@ -84,6 +87,15 @@ public struct LaneBuffer: Sendable {
   mutating func takeRun() -> RecordRun? {
     defer { run = nil }
     return run
+  }
+
+  /// The next delivery takes its records from `run`, unless others are picked. Nobody holds those of the last one any more,
+  /// unless its handler keeps them: so their memory, and that of the run they were picked from, can be used again.
+  mutating func forgetPicked() {
+    guard picked != nil else { return }
+    pickedMemory = nil
+    swap(&pickedMemory, &picked)
+    RecordRun.release(&pickedMemory)
   }
 
   /// The records that were looked at for `run`; `nil` if there is nothing to cut a batch from.

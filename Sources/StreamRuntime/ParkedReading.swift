@@ -35,6 +35,7 @@ extension StoreLaneSource {
     if let ahead = buffer.readAhead, ahead.contains(request.from) {
       let own = OwnRecords(begin: request.from, end: ahead.upperBound, isAll: false)
       if case .answer(let answer) = pick(own, request, parking, &buffer) { return answer }
+      buffer.forgetPicked()
     }
     var all = request
     all.purpose = .deliver
@@ -53,7 +54,7 @@ extension StoreLaneSource {
       switch pick(OwnRecords(begin: result.begin, end: end, isAll: isAll), request, parking, &buffer) {
       case .answer(let answer): return answer
       case .more(let taken, let looked):
-        RecordRun.release(&buffer.picked)
+        buffer.forgetPicked()
         // As many more as it takes if it goes on like this, and some.
         let (expected, overflow) = looked.multipliedReportingOverflow(by: request.countLimit)
         all.countLimit = max(all.countLimit * 2, overflow ? 0 : expected / max(1, taken) * 5 / 4)
@@ -85,7 +86,7 @@ extension StoreLaneSource {
     let limit = min(parking.limit, Self.parkedLimit)
     let begin = run.position(atOrAfter: own.begin)
     let end = request.through.map { run.position(atOrAfter: $0.advanced(by: 1)) } ?? run.count
-    var picker = RecordPicker(recycling: buffer.picked.take(), from: run, countLimit: request.countLimit)
+    var picker = RecordPicker(recycling: buffer.pickedMemory.take(), from: run, countLimit: request.countLimit)
     var parked: [ParkedRecord] = []
     var parkingIsFull = false
     var position = begin

@@ -25,8 +25,7 @@ struct StoreLaneSource: LaneSource {
   // MARK: - Reading
 
   func read(_ shard: ShardAddress, _ request: ReadRequest, into buffer: inout LaneBuffer) -> ReadAnswer {
-    // Nobody holds the batch of the last read any more, unless its handler keeps it.
-    RecordRun.release(&buffer.picked)
+    buffer.forgetPicked()
     if !request.ranges.isEmpty { return readParked(shard, request, into: &buffer) }
     if let parking = request.parking { return readByKey(shard, request, parking, into: &buffer) }
     return readOwn(shard, request, into: &buffer)
