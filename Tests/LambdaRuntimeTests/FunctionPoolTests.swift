@@ -405,6 +405,31 @@ struct FunctionPoolTests {
     }
   }
 
+  @Test("one who waits alone is not kept waiting by another who waits many times")
+  func sharedTurns() async throws {
+    let log = LogLines()
+    let body =
+      "print('working', flush=True)\nwhile not os.path.exists(json.loads(event)): time.sleep(0.001)\nresult = count"
+    let directory = try temporaryDirectory()
+    defer { remove(directory) }
+    let gate = directory.path + "/gate"
+    try await with(Self.settings(Self.python(body)), logger: log.logger) { pool async throws in
+      let event = Array("\"\(gate)\"".utf8)
+      let (many, alone) = (NSObject(), NSObject())
+      let callers = [many, many, many, many, alone, many, alone].map { ObjectIdentifier($0) }
+      var tasks: [Task<[UInt8], any Error>] = []
+      for (place, caller) in callers.enumerated() {
+        tasks.append(Task { try await pool.invoke("id-1", for: caller) { $0.append(contentsOf: event) } })
+        if place == 0 { _ = await log.first { $0 == "working" } }
+        while pool.waitingCount < place { await Task.yield() }
+      }
+      try Data().write(to: URL(filePath: gate))
+      var order: [String] = []
+      for task in tasks { order.append(String(decoding: try await task.value, as: UTF8.self)) }
+      #expect(order == ["1", "2", "4", "6", "3", "7", "5"])
+    }
+  }
+
   @Test("provisioned environments are there before the first invocation and come back")
   func provisioned() async throws {
     let log = LogLines()

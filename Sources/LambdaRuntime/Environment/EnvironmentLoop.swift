@@ -94,7 +94,7 @@ struct EnvironmentLoop {
     guard let process = started, let processEnd = SystemCall.handle(of: process.pid) else {
       if let started {
         _ = kill(-started.pid, SIGKILL)
-        _ = SystemCall.reap(started.pid)
+        _ = started.reap()
         close(started.output)
       }
       server.close()
@@ -392,7 +392,7 @@ struct EnvironmentLoop {
     let wasInitialized = environment.isInitialized
     server.close()
     if let output { close(output) }
-    let exit = SystemCall.reap(process.pid)
+    let exit = process.reap()
     close(processEnd)
     let requestID = invocation?.call.requestID ?? ""
     let failure = failure(exit, requestID)

@@ -79,6 +79,7 @@ final class ExecutionEnvironment: Sendable {
       isProvisioned: isProvisioned, wakeReading: wake.reading, wakeWriting: wake.writing)
     let refusal: HandlerFailure? = await withCheckedContinuation { continuation in
       let thread = Thread {
+        SystemCall.blockBrokenPipeSignal()
         var loop: EnvironmentLoop
         do throws(HandlerFailure) {
           loop = try EnvironmentLoop(

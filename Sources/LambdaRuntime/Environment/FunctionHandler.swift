@@ -22,13 +22,17 @@ public final class FunctionHandler: BatchHandler, WindowedBatchHandler {
 
   public func handle(_ batch: RecordBatch) async throws -> HandlerOutcome {
     let writer = self.writer(for: batch.origin)
-    let response = try await pool.invoke(batch.origin.requestID) { writer.write(batch, into: &$0) }
+    let response = try await pool.invoke(batch.origin.requestID, for: ObjectIdentifier(self)) {
+      writer.write(batch, into: &$0)
+    }
     return try reader.outcome(of: response, for: batch)
   }
 
   public func handle(_ batch: WindowedBatch) async throws -> WindowedOutcome {
     let writer = self.writer(for: batch.origin)
-    let response = try await pool.invoke(batch.origin.requestID) { writer.write(batch, into: &$0) }
+    let response = try await pool.invoke(batch.origin.requestID, for: ObjectIdentifier(self)) {
+      writer.write(batch, into: &$0)
+    }
     return try reader.outcome(of: response, for: batch)
   }
 

@@ -4,14 +4,14 @@ public import StreamModel
 
 /// The execution environments of one function that speaks the Runtime API.
 ///
-/// Environments are started when they are needed, up to the function's concurrency; beyond it callers wait in the order
-/// they came, whatever mapping they come from, and after a while they are throttled. An environment that a function's
+/// Environments are started when they are needed, up to the function's concurrency; beyond it callers wait, in turn among
+/// the mappings that share the function, and after a while they are throttled. An environment that a function's
 /// error leaves intact is used again; one that times out, uses too much memory, exits or is cancelled is replaced. One
 /// that waits too long for work is ended. Where one could not be initialized, it is started once more for the invocation
 /// that waits for it, and then the next start waits, longer each time.
 ///
-/// Each process leads a session of its own and everything in its group is killed with it. If this process is killed
-/// outright, the kernel kills the processes too, where `setpriv` is installed.
+/// Each process leads a session of its own and everything in its group is killed with it, also if this process is killed
+/// outright (``ProcessGuard``).
 public final class FunctionPool: Sendable {
   public let settings: FunctionSettings
   public let statistics: FunctionStatistics
@@ -27,7 +27,7 @@ public final class FunctionPool: Sendable {
     var idle: [ExecutionEnvironment] = []
     /// Everything that has been started and may still run.
     var environments: [ObjectIdentifier: ExecutionEnvironment] = [:]
-    var queue: [Waiter] = []
+    var queue = TurnQueue<TurnContinuation>()
     var nextWaiter = 0
     var isShutDown = false
     /// Those who wait until nobody calls.
@@ -39,11 +39,6 @@ public final class FunctionPool: Sendable {
     var provisioning: Task<Void, Never>?
   }
 
-  private struct Waiter {
-    var number: Int
-    var continuation: CheckedContinuation<Turn, Never>
-  }
-
   /// What a caller in the queue gets.
   private enum Turn: Sendable {
     /// It may go on, with this environment or a new one.
@@ -52,6 +47,8 @@ public final class FunctionPool: Sendable {
     case throttled
     case shutDown
   }
+
+  private typealias TurnContinuation = CheckedContinuation<Turn, Never>
 
   /// `statistics` go on from those of a pool that this one takes the place of.
   public init(
@@ -77,13 +74,13 @@ public final class FunctionPool: Sendable {
 
   /// What the invocation gave: the response as the runtime sent it.
   ///
-  /// `encode` appends the event. Throws ``HandlerFailure`` with Lambda's names: `error` when the function raised,
+  /// `encode` appends the event. Where several share the function, `caller` is told apart from the others. Throws ``HandlerFailure`` with Lambda's names: `error` when the function raised,
   /// `timedOut`, `exited` when its process ended, `throttled` when there was no environment for it, and `unavailable`
   /// when none can be started. Returns only when nothing works on the event any more.
   public func invoke(
-    _ requestID: String, _ encode: (inout EventBuffer) -> Void
+    _ requestID: String, for caller: ObjectIdentifier? = nil, _ encode: (inout EventBuffer) -> Void
   ) async throws(HandlerFailure) -> [UInt8] {
-    var idle = try await acquire()
+    var idle = try await acquire(for: caller)
     var failedInits = 0
     while true {
       let current: ExecutionEnvironment
@@ -147,15 +144,14 @@ public final class FunctionPool: Sendable {
     let (environments, queue, idle, task) = state.withLock { state in
       state.isShutDown = true
       defer {
-        state.queue = []
         state.idle = []
         state.idleWaiters = []
         state.provisioning = nil
       }
-      return (Array(state.environments.values), state.queue, state.idleWaiters, state.provisioning)
+      return (Array(state.environments.values), state.queue.removeAll(), state.idleWaiters, state.provisioning)
     }
     task?.cancel()
-    for waiter in queue { waiter.continuation.resume(returning: .shutDown) }
+    for waiter in queue { waiter.resume(returning: .shutDown) }
     for waiter in idle { waiter.resume() }
     for environment in environments { environment.requestStop() }
     for environment in environments { await environment.waitUntilGone() }
@@ -186,7 +182,7 @@ public final class FunctionPool: Sendable {
 
   // MARK: Turns
 
-  private func acquire() async throws(HandlerFailure) -> ExecutionEnvironment? {
+  private func acquire(for caller: ObjectIdentifier?) async throws(HandlerFailure) -> ExecutionEnvironment? {
     let direct: Turn? = state.withLock { state in
       if state.isShutDown { return .shutDown }
       if Task.isCancelled { return .cancelled }
@@ -195,7 +191,7 @@ public final class FunctionPool: Sendable {
       return .granted(state.idle.popLast())
     }
     let turn: Turn
-    if let direct { turn = direct } else { turn = await waitForTurn() }
+    if let direct { turn = direct } else { turn = await waitForTurn(of: caller) }
     switch turn {
     case .granted(let environment): return environment
     case .cancelled: throw FunctionFailures.cancelledEarly
@@ -206,7 +202,7 @@ public final class FunctionPool: Sendable {
     }
   }
 
-  private func waitForTurn() async -> Turn {
+  private func waitForTurn(of caller: ObjectIdentifier?) async -> Turn {
     let number = state.withLock { state in
       state.nextWaiter += 1
       return state.nextWaiter
@@ -227,7 +223,7 @@ public final class FunctionPool: Sendable {
           if state.isShutDown { return .shutDown }
           if Task.isCancelled { return .cancelled }
           guard state.permits > 0 else {
-            state.queue.append(Waiter(number: number, continuation: continuation))
+            state.queue.append(continuation, number: number, of: caller)
             return nil
           }
           state.permits -= 1
@@ -241,26 +237,23 @@ public final class FunctionPool: Sendable {
   }
 
   private func endWait(_ number: Int, with turn: Turn) {
-    let waiter = state.withLock { state in
-      state.queue.firstIndex { $0.number == number }.map { state.queue.remove(at: $0) }
-    }
-    waiter?.continuation.resume(returning: turn)
+    state.withLock { $0.queue.remove(number) }?.resume(returning: turn)
   }
 
   /// Ends a turn. Keeps the environment for the next one if it is still good.
   private func release(_ environment: ExecutionEnvironment?) {
     let kept = environment.flatMap { $0.isUsable ? $0 : nil }
-    let (next, idle) = state.withLock { state -> (Waiter?, [CheckedContinuation<Void, Never>]) in
+    let (next, idle) = state.withLock { state -> (TurnContinuation?, [CheckedContinuation<Void, Never>]) in
       if let environment, kept == nil { state.environments[ObjectIdentifier(environment)] = nil }
       if kept != nil { state.failedStarts = 0 }
-      if !state.queue.isEmpty { return (state.queue.removeFirst(), []) }
+      if let next = state.queue.popFirst() { return (next, []) }
       state.permits += 1
       if let kept, !state.isShutDown { state.idle.append(kept) }
       guard state.permits == settings.concurrency else { return (nil, []) }
       defer { state.idleWaiters = [] }
       return (nil, state.idleWaiters)
     }
-    next?.continuation.resume(returning: .granted(kept))
+    next?.resume(returning: .granted(kept))
     for waiter in idle { waiter.resume() }
     if environment != nil, kept == nil { provision() }
   }

@@ -253,7 +253,7 @@ struct ChildLoop {
     errorOutput.finish(at: SystemCall.now())
     for handle in [input, output, errors].compactMap(\.self) { close(handle) }
     (input, output, errors) = (nil, nil, nil)
-    let ending = SystemCall.reap(process.pid)
+    let ending = process.reap()
     let end = ChildProcess.End(cause: stopping?.cause ?? .byItself, ending: ending, trace: errorOutput.tail)
     logger.debug("a handler process ended", metadata: ["ending": "\(ending)"])
     invocation.take()?.continuation.resume(returning: .ended(end))

@@ -4,13 +4,12 @@ public import StreamModel
 
 /// The warm processes of one function that speaks JSON lines: an event on standard input, an answer on standard output.
 ///
-/// Processes are started when they are needed, up to a limit; beyond it callers wait in the order they came. A process
-/// that dies, is cancelled or writes what it should not is replaced. One that dies without ever having answered makes
+/// Processes are started when they are needed, up to a limit; beyond it callers wait, in turn among the mappings that
+/// share the function. A process that dies, is cancelled or writes what it should not is replaced. One that dies without ever having answered makes
 /// the next one wait, longer each time.
 ///
-/// Each process leads a session of its own and everything in its group is killed with it. If this process is killed
-/// outright, the handler gets the end of its input, and where `setpriv` is installed the kernel kills it as well. What
-/// the handler itself started is then on its own.
+/// Each process leads a session of its own and everything in its group is killed with it, also if this process is killed
+/// outright (``ProcessGuard``).
 public final class LineProcessPool: Sendable {
   /// Processes at once at most.
   public let concurrency: Int
@@ -26,7 +25,7 @@ public final class LineProcessPool: Sendable {
     var idle: [ChildProcess] = []
     /// Everything that has been started and may still run.
     var children: [ObjectIdentifier: ChildProcess] = [:]
-    var queue: [Waiter] = []
+    var queue = TurnQueue<TurnContinuation>()
     var nextWaiter = 0
     var isShutDown = false
     /// Those who wait until nobody calls.
@@ -36,11 +35,6 @@ public final class LineProcessPool: Sendable {
     var startNotBefore: ContinuousClock.Instant?
   }
 
-  private struct Waiter {
-    var number: Int
-    var continuation: CheckedContinuation<Turn, Never>
-  }
-
   /// What a caller in the queue gets.
   private enum Turn: Sendable {
     /// It may go on, with this process or a new one.
@@ -48,6 +42,8 @@ public final class LineProcessPool: Sendable {
     case cancelled
     case shutDown
   }
+
+  private typealias TurnContinuation = CheckedContinuation<Turn, Never>
 
   public init(
     _ command: HandlerCommand, concurrency: Int, limits: LineProcessLimits = LineProcessLimits(), logger: Logger
@@ -64,13 +60,16 @@ public final class LineProcessPool: Sendable {
     for child in state.withLock({ Array($0.children.values) }) { child.requestStop() }
   }
 
-  /// Sends the event that `encode` appends, without an end of line, and gives the line that came back.
+  /// Sends the event that `encode` appends, without an end of line, and gives the line that came back. Where several share
+  /// the function, `caller` is told apart from the others.
   ///
   /// Throws ``HandlerFailure``: `exited` when the process ended (also before its first event), `invalidResponse` when what it wrote cannot be the
   /// answer, `timedOut` when the task was cancelled during the call, `throttled` when it was cancelled before, and
   /// `unavailable` when no process can be started. Returns only when nothing works on the event any more.
-  public func invoke(_ encode: (inout EventBuffer) -> Void) async throws(HandlerFailure) -> [UInt8] {
-    var child = try await acquire()
+  public func invoke(
+    for caller: ObjectIdentifier? = nil, _ encode: (inout EventBuffer) -> Void
+  ) async throws(HandlerFailure) -> [UInt8] {
+    var child = try await acquire(for: caller)
     while true {
       let current: ChildProcess
       if let child {
@@ -115,13 +114,12 @@ public final class LineProcessPool: Sendable {
     let (children, queue, idle) = state.withLock { state in
       state.isShutDown = true
       defer {
-        state.queue = []
         state.idle = []
         state.idleWaiters = []
       }
-      return (Array(state.children.values), state.queue, state.idleWaiters)
+      return (Array(state.children.values), state.queue.removeAll(), state.idleWaiters)
     }
-    for waiter in queue { waiter.continuation.resume(returning: .shutDown) }
+    for waiter in queue { waiter.resume(returning: .shutDown) }
     for waiter in idle { waiter.resume() }
     for child in children { child.requestStop() }
     for child in children { await child.waitUntilGone() }
@@ -144,7 +142,7 @@ public final class LineProcessPool: Sendable {
 
   // MARK: Turns
 
-  private func acquire() async throws(HandlerFailure) -> ChildProcess? {
+  private func acquire(for caller: ObjectIdentifier?) async throws(HandlerFailure) -> ChildProcess? {
     let number = state.withLock { state in
       state.nextWaiter += 1
       return state.nextWaiter
@@ -155,7 +153,7 @@ public final class LineProcessPool: Sendable {
           if state.isShutDown { return .shutDown }
           if Task.isCancelled { return .cancelled }
           guard state.permits > 0 else {
-            state.queue.append(Waiter(number: number, continuation: continuation))
+            state.queue.append(continuation, number: number, of: caller)
             return nil
           }
           state.permits -= 1
@@ -164,10 +162,7 @@ public final class LineProcessPool: Sendable {
         if let turn { continuation.resume(returning: turn) }
       }
     } onCancel: {
-      let waiter = state.withLock { state in
-        state.queue.firstIndex { $0.number == number }.map { state.queue.remove(at: $0) }
-      }
-      waiter?.continuation.resume(returning: .cancelled)
+      state.withLock { $0.queue.remove(number) }?.resume(returning: .cancelled)
     }
     switch turn {
     case .granted(let child): return child
@@ -179,16 +174,16 @@ public final class LineProcessPool: Sendable {
   /// Ends a turn. Keeps `child` for the next one if it is still good.
   private func release(_ child: ChildProcess?) {
     let kept = child.flatMap { $0.isUsable ? $0 : nil }
-    let (next, idle) = state.withLock { state -> (Waiter?, [CheckedContinuation<Void, Never>]) in
+    let (next, idle) = state.withLock { state -> (TurnContinuation?, [CheckedContinuation<Void, Never>]) in
       if let child, kept == nil { state.children[ObjectIdentifier(child)] = nil }
-      if !state.queue.isEmpty { return (state.queue.removeFirst(), []) }
+      if let next = state.queue.popFirst() { return (next, []) }
       state.permits += 1
       if let kept, !state.isShutDown { state.idle.append(kept) }
       guard state.permits == concurrency else { return (nil, []) }
       defer { state.idleWaiters = [] }
       return (nil, state.idleWaiters)
     }
-    next?.continuation.resume(returning: .granted(kept))
+    next?.resume(returning: .granted(kept))
     for waiter in idle { waiter.resume() }
   }
 

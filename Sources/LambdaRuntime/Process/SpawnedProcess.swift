@@ -12,6 +12,7 @@ struct SpawnedProcess {
   var pid: pid_t
   /// `nil` for one that has nothing to read.
   var input: FileHandle?
+  /// Negative for one that is not listened to.
   var output: FileHandle
   /// `nil` for one that writes errors where it writes all else.
   var errors: FileHandle?
@@ -22,6 +23,8 @@ struct SpawnedProcess {
     case three
     /// Standard output and errors in one, so that lines stay in order; nothing to read.
     case log
+    /// Standard input; what it writes is dropped.
+    case input
   }
 
   /// A file descriptor of ours.
@@ -29,16 +32,19 @@ struct SpawnedProcess {
 
   /// Starts the command in a session of its own, with the default signal handling and no descriptors but its standard
   /// ones. Must be called on a thread that lives as long as the process: with `setpriv` at hand, the kernel kills the
-  /// process when the thread that started it is gone.
-  init(_ command: HandlerCommand.Resolved, _ pipes: Pipes = .three) throws(HandlerFailure) {
-    let output = try Pipe()
-    let input: Pipe?
-    let errors: Pipe?
+  /// process when the thread that started it is gone. ``ProcessGuard`` kills its group when we are gone, unless
+  /// `isGuarded` is false. Give back its id with ``reap()``.
+  init(
+    _ command: HandlerCommand.Resolved, _ pipes: Pipes = .three, isGuarded: Bool = true
+  ) throws(HandlerFailure) {
+    var made: [Pipe] = []
+    let (input, output, errors): (Pipe?, Pipe?, Pipe?)
     do throws(HandlerFailure) {
-      input = pipes == .three ? try Pipe() : nil
-      errors = pipes == .three ? try Pipe() : nil
+      input = pipes == .log ? nil : try Pipe(in: &made)
+      output = pipes == .input ? nil : try Pipe(in: &made)
+      errors = pipes == .three ? try Pipe(in: &made) : nil
     } catch {
-      output.close()
+      for pipe in made { pipe.close() }
       throw error
     }
     var actions = unsafe posix_spawn_file_actions_t()
@@ -54,8 +60,13 @@ struct SpawnedProcess {
     } else {
       unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
     }
-    unsafe posix_spawn_file_actions_adddup2(&actions, output.writing, 1)
-    unsafe posix_spawn_file_actions_adddup2(&actions, (errors ?? output).writing, 2)
+    if let output {
+      unsafe posix_spawn_file_actions_adddup2(&actions, output.writing, 1)
+      unsafe posix_spawn_file_actions_adddup2(&actions, (errors ?? output).writing, 2)
+    } else {
+      unsafe posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
+      unsafe posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
+    }
     unsafe posix_spawn_file_actions_addclosefrom_np(&actions, 3)
     unsafe posix_spawn_file_actions_addchdir_np(&actions, command.directory)
     var signals = sigset_t()
@@ -68,15 +79,15 @@ struct SpawnedProcess {
     let flags = Int32(POSIX_SPAWN_SETSIGMASK) | Int32(POSIX_SPAWN_SETSIGDEF) | Self.newSession
     unsafe posix_spawnattr_setflags(&attributes, Int16(flags))
 
-    let guarded = Self.guarded(command)
+    let guarded = isGuarded ? Self.guarded(command) : (command.program, command.arguments)
     var pid: pid_t = 0
-    let result = unsafe Self.withCStrings(guarded.arguments) { arguments in
+    let result = unsafe Self.withCStrings(guarded.1) { arguments in
       unsafe Self.withCStrings(command.environment) { environment in
-        unsafe posix_spawn(&pid, guarded.program, &actions, &attributes, arguments, environment)
+        unsafe posix_spawn(&pid, guarded.0, &actions, &attributes, arguments, environment)
       }
     }
-    for handle in [input?.reading, output.writing, errors?.writing].compactMap(\.self) { close(handle) }
-    let ours = [input?.writing, output.reading, errors?.reading].compactMap(\.self)
+    for handle in [input?.reading, output?.writing, errors?.writing].compactMap(\.self) { close(handle) }
+    let ours = [input?.writing, output?.reading, errors?.reading].compactMap(\.self)
     guard result == 0 else {
       for handle in ours { close(handle) }
       throw HandlerCommand.unavailable(unsafe "cannot start \(command.program): \(String(cString: strerror(result)))")
@@ -85,8 +96,15 @@ struct SpawnedProcess {
     if let input { SystemCall.enlargePipe(input.writing) }
     self.pid = pid
     self.input = input?.writing
-    self.output = output.reading
+    self.output = output?.reading ?? -1
     self.errors = errors?.reading
+    if isGuarded { ProcessGuard.shared.watch(pid) }
+  }
+
+  /// Waits for its end and frees its id. Nothing of its group may be left.
+  func reap() -> ProcessEnding {
+    ProcessGuard.shared.forget(pid)
+    return SystemCall.reap(pid)
   }
 
   /// The command behind `setpriv`, where there is one, so that it dies when we are killed.
@@ -113,11 +131,12 @@ struct SpawnedProcess {
     var reading: Int32
     var writing: Int32
 
-    init() throws(HandlerFailure) {
+    init(in made: inout [Pipe]) throws(HandlerFailure) {
       guard let ends = SystemCall.pipe() else {
         throw HandlerCommand.unavailable(unsafe "cannot make a pipe: \(String(cString: strerror(errno)))")
       }
       (reading, writing) = ends
+      made.append(self)
     }
 
     func close() {
