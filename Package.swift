@@ -42,6 +42,7 @@ let package = Package(
     .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
     .systemLibrary(name: "CSpawn"),
+    .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "Locks", swiftSettings: strict),
     .target(name: "LMDB", dependencies: ["CLMDB", "Locks"], swiftSettings: strict),
     .target(name: "StreamModel", swiftSettings: strict),
@@ -62,7 +63,7 @@ let package = Package(
     .target(
       name: "LambdaRuntime",
       dependencies: [
-        "CSpawn", "StreamModel", "TableChanges", "Locks",
+        "CSpawn", "CZlib", "StreamModel", "TableChanges", "Locks",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: strict),

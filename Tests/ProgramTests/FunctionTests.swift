@@ -87,6 +87,51 @@ struct FunctionTests {
     }
   }
 
+  @Test("code comes from an archive, and another archive is other code")
+  func archives() async throws {
+    let pack = { (place: Workplace, version: String) in
+      try place.write(
+        Self.program.replacing("notes = os.open(\"delivered\"", with: "notes = os.open(\"../../../delivered\"")
+          .replacing("print(\"id\", id", with: "print(\"version \(version)\", id"),
+        to: "runtime.py")
+      let packed = try await place.run([
+        "/usr/bin/env", "python3", "-c",
+        "import zipfile; zipfile.ZipFile('code.zip', 'w', zipfile.ZIP_DEFLATED).write('runtime.py')",
+      ])
+      #expect(packed.code == 0)
+      try FileManager.default.removeItem(at: place.folder.appending(path: "runtime.py"))
+    }
+    let setup = Self.setup { $0.function = ", code: code.zip" }
+    try await Workplace.with { place in
+      try place.configure(setup)
+      try place.write("no zip", to: "code.zip")
+      let refused = try await place.sluice("invoke", "note", "sluice.yaml", "--config", "sluice.yaml")
+      #expect(refused.code == 65)
+      try await pack(place, "one")
+      let worker = try await place.start()
+      try await place.put("first")
+      _ = try await worker.says("version one")
+      try await place.isDrained()
+      try await pack(place, "second")
+      let applied = try await place.sluice("apply", "--config", "sluice.yaml", "--yes")
+      #expect(applied.code == 0, "\(applied)")
+      #expect(applied.output.contains("code"))
+      try await place.put("second")
+      _ = try await worker.says("version second")
+      try await place.isDrained()
+      #expect(place.delivered.map(\.text) == ["first", "second"])
+      #expect(await worker.drain() == 0)
+      let again = try await place.start()
+      try await place.put("third")
+      _ = try await again.says("version second")
+      let kept = try FileManager.default.contentsOfDirectory(atPath: place.data.appending(path: "code").path)
+      #expect(kept.count == 1)
+      try place.write("no zip", to: "code.zip")
+      let broken = try await place.sluice("apply", "--config", "sluice.yaml", "--yes")
+      #expect(broken.code == 65 && broken.errors.contains("is not a zip archive"), "\(broken)")
+    }
+  }
+
   @Test("a function is invoked by hand: its response is the output, its log is beside it, its failure is the exit code")
   func invoked() async throws {
     try await Workplace.with(Self.setup()) { place in

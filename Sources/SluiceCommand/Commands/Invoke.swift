@@ -45,7 +45,11 @@ struct Invoke: AsyncParsableCommand {
       return print(
         "\(function): \(found.handlerCommand.arguments.joined(separator: " ")), \(bytes.count) bytes of event")
     }
-    try await invoke(found, bytes)
+    do {
+      try await invoke(found.unpacked(inStore: configuration.store.path), bytes)
+    } catch let error as CodeProblem {
+      throw Problem(Exit.badInput, error.description)
+    }
   }
 
   private func readEvent() throws -> [UInt8] {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CoreMetrics
 import Foundation
+import LambdaRuntime
 import Logging
 import Sluice
 import SluiceService
@@ -34,6 +35,8 @@ struct Run: AsyncParsableCommand {
     } catch let error as StoreError {
       throw Problem(OperatorRefusal(error))
     } catch let error as MappingProblems {
+      throw Problem(Exit.badInput, error.description)
+    } catch let error as CodeProblem {
       throw Problem(Exit.badInput, error.description)
     }
   }

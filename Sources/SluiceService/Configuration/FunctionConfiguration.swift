@@ -1,5 +1,5 @@
 import Foundation
-package import LambdaRuntime
+public import LambdaRuntime
 
 /// A handler in other processes.
 public struct FunctionConfiguration: Hashable, Sendable {
@@ -13,6 +13,8 @@ public struct FunctionConfiguration: Hashable, Sendable {
   public var runtime = ""
   /// Where the program runs, absolute or relative to this process; `nil`: where this process runs.
   public var directory: String?
+  /// A zip archive whose unpacked code is the directory, once it is unpacked.
+  public var code: CodeArchive?
   /// Set on top of the environment of this process.
   public var environment: [String: String] = [:]
   /// How long a call may take, 1 ms … 15 min.
@@ -68,6 +70,16 @@ public struct FunctionConfiguration: Hashable, Sendable {
     }
     return HandlerCommand(arguments, directory: directory, environment: environment)
   }
+
+  /// The same with its archive unpacked below `store`, the directory of the store. Throws ``CodeProblem``.
+  package func unpacked(inStore store: String) throws -> FunctionConfiguration {
+    guard let code else { return self }
+    var unpacked = self
+    unpacked.directory = URL(filePath: try code.unpack(for: name, in: Self.codeFolder(inStore: store))).path
+    return unpacked
+  }
+
+  package static func codeFolder(inStore store: String) -> String { "\(store)/code" }
 
   /// What a pool of environments is made from.
   package var functionSettings: FunctionSettings {

@@ -12,13 +12,8 @@ struct FunctionReader {
     let handlerProtocol = section.choice("protocol", default: FunctionConfiguration.HandlerProtocol.lambda)
     var function = FunctionConfiguration(name: name, command: [], handlerProtocol: handlerProtocol)
     section.notSupportedYet("url", unless: [])
+    readPlace(&section, &function)
     readProgram(&section, &function)
-    if section.value("directory") != nil {
-      let text = section.requiredText("directory", rule: "must be a directory")
-      function.directory = text.map { resolve($0) }
-    } else {
-      function.directory = directory
-    }
     function.environment = readEnvironment(section.section("environment"), handlerProtocol)
     function.timeout = section.duration(
       "timeout", default: function.timeout, in: .milliseconds(1)...(.seconds(900)))
@@ -26,6 +21,28 @@ struct FunctionReader {
       "concurrency", default: function.concurrency, in: 1...1_000, unit: "processes")
     if handlerProtocol == .lambda { readEnvironments(&section, &function) }
     return function
+  }
+
+  /// Where the code is: a directory, or an archive.
+  private func readPlace(_ section: inout ConfigurationSection, _ function: inout FunctionConfiguration) {
+    function.directory = directory
+    if section.value("directory") != nil {
+      let text = section.requiredText("directory", rule: "must be a directory")
+      function.directory = text.map { resolve($0) }
+    }
+    guard let node = section.value("code"), let path = section.requiredText("code", rule: "must be a zip archive")
+    else {
+      return
+    }
+    if section.value("directory") != nil {
+      findings.report(
+        node, section.path("code"), value: node.shortText, "and directory are two places for the same code")
+    }
+    function.directory = nil
+    function.code = CodeArchive(at: resolve(path))
+    if function.code == nil {
+      findings.report(node, section.path("code"), value: node.shortText, "there is no such file")
+    }
   }
 
   /// The command, or what makes one.

@@ -80,10 +80,14 @@ extension FunctionConfiguration {
   var texts: [String: String] {
     var texts = [
       "command": handlerCommand.arguments.joined(separator: " "),
-      "directory": URL(filePath: directory ?? ".").standardizedFileURL.path,
       "timeout": Quantity.text(timeout),
       "concurrency": "\(concurrency)", "protocol": handlerProtocol.rawValue, "environment": environmentText,
     ]
+    if let code {
+      texts["code"] = "\(URL(filePath: code.path).standardizedFileURL.path) #\(code.stamp)"
+    } else {
+      texts["directory"] = URL(filePath: directory ?? ".").standardizedFileURL.path
+    }
     if handlerProtocol == .lambda {
       texts["memory"] = Quantity.text(bytes: memory)
       texts["provisioned"] = "\(provisioned)"

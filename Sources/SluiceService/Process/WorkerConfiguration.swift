@@ -45,7 +45,12 @@ actor WorkerConfiguration {
     let store = processor.store
     let status = try StoreOperator(store: store).status()
     try await createStreams(configuration, in: store)
-    for function in configuration.functions { pools[function.name] = makePool(function) }
+    for function in configuration.functions {
+      pools[function.name] = makePool(try function.unpacked(inStore: configuration.store.path))
+    }
+    try CodeArchive.removeUnpacked(
+      in: FunctionConfiguration.codeFolder(inStore: configuration.store.path),
+      besides: Set(configuration.functions.compactMap { $0.code?.folderName(for: $0.name) }))
     for setting in ConfigurationDifference(of: configuration, from: status, process: nil).refused {
       logger.warning(
         "the configuration asks for what is fixed since the mapping was made; it runs as before",
@@ -136,8 +141,15 @@ actor WorkerConfiguration {
     guard processor.poller != nil else {
       throw OperatorRefusal(.tryAgain, "The lanes are being opened. Say this again.")
     }
+    let unpacked = try wanted.functions.map { function in
+      do {
+        return try function.unpacked(inStore: configuration.store.path)
+      } catch {
+        throw OperatorRefusal(.badInput, "functions.\(function.name).code: \(error)")
+      }
+    }
     try await createStreams(wanted, in: store)
-    let replaced = replacePools(with: wanted)
+    let replaced = replacePools(with: wanted, unpacked)
     let names = difference.steps.map(\.mapping)
     for (place, (name, step)) in difference.steps.enumerated() where report.failure == nil {
       do {
@@ -284,15 +296,17 @@ actor WorkerConfiguration {
   }
 
   /// New pools for functions whose processes would be others; gives those that nobody needs afterwards.
-  private func replacePools(with wanted: Configuration) -> [FunctionProcesses] {
+  private func replacePools(
+    with wanted: Configuration, _ unpacked: [FunctionConfiguration]
+  ) -> [FunctionProcesses] {
     var replaced: [FunctionProcesses] = []
-    for function in wanted.functions {
+    for (function, unpacked) in zip(wanted.functions, unpacked) {
       if let former = configuration.function(named: function.name), pools[function.name] != nil,
         former.makesSameProcesses(as: function)
       {
         continue
       }
-      if let former = pools.updateValue(makePool(function), forKey: function.name) { replaced.append(former) }
+      if let former = pools.updateValue(makePool(unpacked), forKey: function.name) { replaced.append(former) }
     }
     for name in pools.keys where wanted.function(named: name) == nil {
       if let former = pools.removeValue(forKey: name) { replaced.append(former) }
