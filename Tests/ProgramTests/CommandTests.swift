@@ -7,7 +7,7 @@ struct CommandTests {
   @Test(
     "wrong usage is 64",
     arguments: [
-      ["nonsense"], ["status", "--nonsense"], ["put", "numbers", "lines"], ["skip", "numbers-note"],
+      ["nonsense"], ["status", "--nonsense"], ["skip", "numbers-note"],
       ["put", "numbers", "lines", "--partition-key", "k", "--missing-key", "m"], ["failures", "show", "first"],
     ])
   func wrongUsage(arguments: [String]) async throws {
@@ -31,6 +31,21 @@ struct CommandTests {
       #expect(try await place.sluice("failures", "show", "1").code == 65)
       #expect(try await place.sluice("explain", "numbers-note", "--shard", "9").code == 65)
       #expect(try await place.sluice("put", "numbers", "no such file", "--partition-key", "k").code == 65)
+    }
+  }
+
+  @Test("records that get no partition key are wrong usage, and no stream is made for a file that cannot be put")
+  func withoutKey() async throws {
+    try await Workplace.with { place in
+      _ = try await place.start()
+      let unread = ["put", "letters", "no such file", "--partition-key", "k", "--create-shards", "1"]
+      #expect(try await place.sluice(unread).code == 65)
+      for arguments in [["put", "numbers", "lines"], ["put", "letters", "lines", "--create-shards", "1"]] {
+        let ended = try await place.sluice(arguments)
+        #expect(ended.code == 64)
+        #expect(ended.errors.contains("--key-field NAME or --partition-key KEY"))
+      }
+      #expect(try await place.sluice("streams", "describe", "letters").errors.contains("There are: numbers."))
     }
   }
 

@@ -46,7 +46,7 @@ struct Put: AsyncParsableCommand {
     let operating = try await Connection.act(on: store.dataDirectory, creates: createShards != nil)
     let report = try await describe(operating)
     let lines = RecordLines(
-      key: try key(in: report), missingKey: missingKey, recordByteLimit: report.recordByteLimit,
+      key: try key(ofKind: report.kind), missingKey: missingKey, recordByteLimit: report.recordByteLimit,
       holdsChanges: report.kind == .dynamodb)
     if file != "-" { try check(lines) }
     var total = PutTotal()
@@ -58,17 +58,17 @@ struct Put: AsyncParsableCommand {
     if store.output.isJSON { try printJSON(total.report) } else { print(total.text(stream: stream)) }
   }
 
-  private func key(in stream: StreamReport) throws -> RecordLines.Key {
+  private func key(ofKind kind: StreamKind) throws -> RecordLines.Key {
     if let keyField {
-      guard stream.kind == .kinesis else {
+      guard kind == .kinesis else {
         throw Problem(
           Exit.wrongUsage,
-          "--key-field is for streams of Kinesis: \(stream.name) holds changes, which come under their Keys.")
+          "--key-field is for streams of Kinesis: \(stream) holds changes, which come under their Keys.")
       }
       return .field(keyField)
     }
     if let partitionKey { return .fixed(partitionKey) }
-    guard stream.kind == .dynamodb else {
+    guard kind == .dynamodb else {
       throw Problem(Exit.wrongUsage, "Give either --key-field NAME or --partition-key KEY.")
     }
     return .change
@@ -86,6 +86,9 @@ struct Put: AsyncParsableCommand {
       guard case .refused(let refusal) = answer, refusal.reason == .badInput else { throw Problem(answer) }
       throw Problem(Exit.badInput, "\(refusal.message) Create it with --create-shards N.")
     }
+    // Nothing is made for a command that cannot go on.
+    _ = try key(ofKind: kind?.kind ?? .kinesis)
+    if file != "-" { _ = try LineReader(path: file) }
     let created = await operating.perform(
       .createStream(
         name: stream, shards: createShards, retentionMilliseconds: 86_400_000, recordByteLimit: 1_048_576,
