@@ -42,25 +42,8 @@ public struct RecordPicker: ~Copyable {
     } else {
       for place in 0..<UInt32(positions.count) { run.distances.append(distance + place) }
     }
-    takeSegments(of: positions)
+    run.appendSegments(of: positions, from: source.segments, startingAt: &segment, to: count)
     run.count = count + positions.count
-  }
-
-  private mutating func takeSegments(of positions: Range<Int>) {
-    let segments = source.segments
-    while segment + 1 < segments.count, segments[segment + 1].firstPosition <= positions.lowerBound { segment += 1 }
-    var begin = positions.lowerBound
-    while true {
-      let firstArrival = segments[segment].firstArrival
-      if run.segments.last?.firstArrival != firstArrival {
-        run.segments.append(
-          RecordRun.Segment(
-            firstPosition: run.count + begin - positions.lowerBound, firstArrival: firstArrival))
-      }
-      guard segment + 1 < segments.count, segments[segment + 1].firstPosition < positions.upperBound else { return }
-      segment += 1
-      begin = segments[segment].firstPosition
-    }
   }
 
   /// The records picked. They keep the memory of the source.

@@ -95,6 +95,15 @@ public final class RecordRun: @unchecked Sendable {
     return unsafe UnsafeRawPointer(base.unsafelyUnwrapped + Int(offsets[position]))
   }
 
+  /// The memory that records lie in and where in it each begins, for walks over many of them; valid inside `body`.
+  @unsafe
+  public func withAddresses<Result>(
+    _ body: (UnsafeRawPointer, UnsafeBufferPointer<UInt32>) -> Result
+  ) -> Result? {
+    guard let base = unsafe base else { return nil }
+    return unsafe body(UnsafeRawPointer(base), UnsafeBufferPointer(rebasing: offsets[0..<count]))
+  }
+
   /// The packed bytes of the records at `range`, whose indexes follow one another; valid as long as this run lives.
   @unsafe
   public func packedBytes(_ range: Range<Int>) -> UnsafeRawBufferPointer {
@@ -119,6 +128,25 @@ public final class RecordRun: @unchecked Sendable {
     return unsafe Int(offsets[position]) + RecordHeader(at: address(at: position)).byteCount
   }
 
+  /// Takes over where the blocks of records begin that come to stand at `count` of this run, out of the segments of a
+  /// source; `segment` is the one of the first record, or one before it, and then that of the last.
+  func appendSegments(
+    of positions: Range<Int>, from segments: [Segment], startingAt segment: inout Int, to count: Int
+  ) {
+    while segment + 1 < segments.count, segments[segment + 1].firstPosition <= positions.lowerBound { segment += 1 }
+    var begin = positions.lowerBound
+    while true {
+      let firstArrival = segments[segment].firstArrival
+      if self.segments.last?.firstArrival != firstArrival {
+        self.segments.append(
+          Segment(firstPosition: count + begin - positions.lowerBound, firstArrival: firstArrival))
+      }
+      guard segment + 1 < segments.count, segments[segment + 1].firstPosition < positions.upperBound else { return }
+      segment += 1
+      begin = segments[segment].firstPosition
+    }
+  }
+
   /// Makes room for the offsets of so many records.
   func reserve(records: Int) {
     guard unsafe offsets.count < records + 1 else { return }
@@ -132,6 +160,8 @@ public final class RecordRun: @unchecked Sendable {
 /// Fills the slab of a ``RecordRun``, block by block.
 public struct RecordRunBuilder: ~Copyable {
   private let run: RecordRun
+  /// The segment of a source that the next record is in, or one before it.
+  private var segment = 0
 
   /// An empty run that begins at `firstIndex`. Takes the memory of `old` if nobody else refers to it any more.
   public init(recycling old: consuming RecordRun? = nil, firstIndex: RecordIndex) {
@@ -153,23 +183,62 @@ public struct RecordRunBuilder: ~Copyable {
   /// What was appended so far. Nothing may be appended while somebody reads it elsewhere.
   public var taken: RecordRun { run }
 
-  /// Copies a record of another run of the same shard, behind those copied so far. The first one begins this run.
-  /// Distances within a run are below 2^32 records; `false` if the record is further away.
-  public mutating func append(recordAt position: Int, of source: RecordRun) -> Bool {
-    let index = source.index(at: position)
-    if run.count == 0 { run.firstIndex = index }
-    precondition(index >= run.endIndex, "records of a run are in the order of the shard")
-    let distance = run.firstIndex.distance(to: index)
-    guard distance <= UInt64(UInt32.max) else { return false }
-    let segment = source.segment(of: position)
-    let address = unsafe source.address(at: position)
-    let size = source.packedByteCount(at: position)
-    if run.distances.isEmpty, distance != UInt64(run.count) { run.distances = (0..<UInt32(run.count)).map { $0 } }
-    let isKept = unsafe append(
-      packed: UnsafeRawBufferPointer(start: address, count: size), recordCount: 1, firstArrival: segment.firstArrival)
-    precondition(isKept, "a record of a run is well-formed")
-    if !run.distances.isEmpty || distance != UInt64(run.count - 1) { run.distances.append(UInt32(distance)) }
+  /// Copies records of another run of the same shard, behind those copied so far. The first one begins this run.
+  /// Distances within a run are below 2^32 records; `false`, with nothing copied, if the last one is further away.
+  /// Records that follow one another are copied in one piece, and none is looked at.
+  public mutating func append(recordsAt positions: Range<Int>, of source: RecordRun) -> Bool {
+    guard let last = positions.last else { return true }
+    let first = source.index(at: positions.lowerBound)
+    if run.count == 0 { run.firstIndex = first }
+    precondition(first >= run.endIndex, "records of a run are in the order of the shard")
+    guard run.firstIndex.distance(to: source.index(at: last)) <= UInt64(UInt32.max) else { return false }
+    guard !source.isPicked else {
+      for position in positions { copy(position..<position + 1, of: source) }
+      return true
+    }
+    copy(positions, of: source)
     return true
+  }
+
+  /// `positions` is not empty, and what is there lies together.
+  private mutating func copy(_ positions: Range<Int>, of source: RecordRun) {
+    let packed = unsafe source.packedBytes(positions)
+    let start = run.usedByteCount
+    let count = run.count
+    precondition(start + packed.count <= Int(UInt32.max), "a run holds less than 4 GiB")
+    reserve(bytes: packed.count, records: positions.count)
+    unsafe UnsafeMutableRawBufferPointer(rebasing: run.bytes[start..<start + packed.count]).copyMemory(from: packed)
+    let offsets = unsafe run.offsets.baseAddress.unsafelyUnwrapped + count
+    if positions.count == 1 {
+      unsafe offsets[1] = UInt32(start + packed.count)
+    } else {
+      let old = unsafe UnsafePointer(source.offsets.baseAddress.unsafelyUnwrapped + positions.lowerBound)
+      for place in 1...positions.count { unsafe offsets[place] = UInt32(start) + (old[place] - old[0]) }
+    }
+    takeDistances(of: positions, of: source)
+    takeSegments(of: positions, of: source)
+    run.count = count + positions.count
+    run.usedByteCount = start + packed.count
+  }
+
+  private func takeDistances(of positions: Range<Int>, of source: RecordRun) {
+    let distance = UInt32(run.firstIndex.distance(to: source.index(at: positions.lowerBound)))
+    if run.distances.isEmpty {
+      guard source.isSparse || Int(distance) != run.count else { return }
+      run.distances = Array(0..<UInt32(run.count))
+    }
+    guard source.isSparse else {
+      return run.distances.append(contentsOf: distance...distance + UInt32(positions.count - 1))
+    }
+    let before = source.distances[positions.lowerBound]
+    for position in positions { run.distances.append(distance + (source.distances[position] - before)) }
+  }
+
+  /// A segment is found behind that of the records before: they come in the order of the shard.
+  private mutating func takeSegments(of positions: Range<Int>, of source: RecordRun) {
+    let segments = source.segments
+    if segment >= segments.count || segments[segment].firstPosition > positions.lowerBound { segment = 0 }
+    run.appendSegments(of: positions, from: segments, startingAt: &segment, to: run.count)
   }
 
   /// Appends records as the next function does, after a gap: the first of them stands at `index`.

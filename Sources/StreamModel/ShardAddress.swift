@@ -64,6 +64,8 @@ public struct RecordIndex: Hashable, Comparable, Sendable {
 
   public static func < (left: RecordIndex, right: RecordIndex) -> Bool { left.rawValue < right.rawValue }
 
+  // Inlinable because it is generic: elsewhere it would look up how to count with every call.
+  @inlinable
   public func advanced(by count: some BinaryInteger) -> RecordIndex {
     RecordIndex(rawValue + UInt64(count))
   }

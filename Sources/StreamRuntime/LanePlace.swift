@@ -30,6 +30,8 @@ struct ShareSelection: RecordSelecting {
   let slot: Int
   var filter: (any RecordSelecting)?
 
+  var keyShare: KeyShare? { KeyShare(sharing: sharing, slot: slot, isWhole: filter == nil) }
+
   mutating func verdict(on record: borrowing RecordView) -> SelectionVerdict {
     guard sharing.takes(record.sequenceNumber.index, keyHash: record.partitionKeyHash, slot: slot) else {
       return .anotherLane

@@ -1,4 +1,5 @@
 public import EventPattern
+import ShardCore
 public import StreamModel
 
 /// Which records of a shard are delivered by a lane. The lane has its own, which may keep memory to work in.
@@ -6,6 +7,23 @@ public import StreamModel
 /// A selection is a pure function of the record: the same record is judged alike whenever it is read.
 public protocol RecordSelecting: Sendable {
   mutating func verdict(on record: borrowing RecordView) -> SelectionVerdict
+
+  /// What of the judgement can be told from a record's place and partition key alone; `nil`: nothing.
+  var keyShare: KeyShare? { get }
+}
+
+extension RecordSelecting {
+  public var keyShare: KeyShare? { nil }
+}
+
+/// The share of its shard's partition keys that a lane has. Ten lanes look at ten times the records that they take, so
+/// what is asked of each must be cheap.
+public struct KeyShare: Hashable, Sendable {
+  var sharing: LaneSharing
+  /// 0 ..< sharing.factor.
+  var slot: Int
+  /// Nothing else is asked of a record.
+  var isWhole: Bool
 }
 
 /// What becomes of a record that was read.

@@ -85,6 +85,8 @@ private struct ShardScan: ~Copyable {
   /// The index behind the last record that was looked at.
   private(set) var end: RecordIndex
   private(set) var byteCount = 0
+  /// Of the keys of the records of one run.
+  private var keyHashes: [UInt64] = []
 
   init(from: RecordIndex, recycling old: consuming RecordRun?) {
     builder = RecordRunBuilder(recycling: old, firstIndex: from)
@@ -101,17 +103,72 @@ private struct ShardScan: ~Copyable {
     }
     guard run.firstIndex == end else { return false }
     byteCount += run.packedByteCount
+    let limit = through.map { run.position(atOrAfter: $0.advanced(by: 1)) } ?? run.count
+    let isTaken: Bool
+    if let share = selection.keyShare, share.isWhole {
+      isTaken = take(share, of: run, before: limit, counting: &buffer)
+    } else {
+      isTaken = take(run, before: limit, &selection, counting: &buffer)
+    }
+    return isTaken && limit == run.count
+  }
+
+  /// Judges each record.
+  private mutating func take(
+    _ run: RecordRun, before limit: Int, _ selection: inout any RecordSelecting, counting buffer: inout LaneBuffer
+  ) -> Bool {
+    let share = selection.keyShare
     let batch = RecordBatch(origin: buffer.origin, run: run, range: 0..<run.count)
-    for position in 0..<run.count {
+    for position in 0..<limit {
       let index = run.index(at: position)
-      if let through, index > through { return false }
-      let verdict = selection.verdict(on: batch[position])
-      if verdict.isTaken, !builder.append(recordAt: position, of: run) { return false }
-      if buffer.exampleRoom.takes(verdict) { buffer.keepExample(batch[position], verdict, at: index) }
-      buffer.count(verdict, at: index)
+      if let share, !share.takes(position, of: run) {
+        buffer.count(.anotherLane, at: index)
+      } else {
+        let verdict = selection.verdict(on: batch[position])
+        if verdict.isTaken, !builder.append(recordsAt: position..<position + 1, of: run) { return false }
+        if buffer.exampleRoom.takes(verdict) { buffer.keepExample(batch[position], verdict, at: index) }
+        buffer.count(verdict, at: index)
+      }
       end = index.advanced(by: 1)
     }
     return true
+  }
+
+  /// Takes the records of a share of the keys. Neighbours are taken together.
+  private mutating func take(
+    _ share: KeyShare, of run: RecordRun, before limit: Int, counting buffer: inout LaneBuffer
+  ) -> Bool {
+    var taken = 0
+    var start = 0
+    var position = 0
+    let countedBefore = run.position(atOrAfter: buffer.countedEnd)
+    run.partitionKeyHashes(into: &keyHashes)
+    let first = run.firstIndex
+    let isSparse = run.isSparse
+    while position < limit {
+      let index = isSparse ? run.index(at: position) : first.advanced(by: position)
+      if share.sharing.takes(index, keyHash: keyHashes[position], slot: share.slot) {
+        if position >= countedBefore { taken += 1 }
+      } else {
+        guard builder.append(recordsAt: start..<position, of: run) else { return false }
+        start = position + 1
+      }
+      position += 1
+    }
+    guard builder.append(recordsAt: start..<limit, of: run) else { return false }
+    if limit > 0 {
+      end = run.index(at: limit - 1).advanced(by: 1)
+      buffer.countedEnd = max(buffer.countedEnd, end)
+      buffer.counts.polled += taken
+    }
+    return true
+  }
+}
+
+extension KeyShare {
+  @inline(__always)
+  fileprivate func takes(_ position: Int, of run: RecordRun) -> Bool {
+    sharing.takes(run.index(at: position), keyHash: run.partitionKeyHash(at: position), slot: slot)
   }
 }
 

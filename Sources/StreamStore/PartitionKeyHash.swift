@@ -18,6 +18,19 @@ extension RecordRun {
     let header = unsafe RecordHeader(at: address)
     return unsafe sluice_xxh3(address + header.keyOffset, header.keyByteCount, 0)
   }
+
+  /// The same for all records, in their order, in the place of what `hashes` held.
+  public func partitionKeyHashes(into hashes: inout [UInt64]) {
+    hashes.removeAll(keepingCapacity: true)
+    hashes.reserveCapacity(count)
+    unsafe withAddresses { base, offsets in
+      for position in offsets.indices {
+        let address = unsafe base + Int(offsets[position])
+        let header = unsafe RecordHeader(at: address)
+        unsafe hashes.append(sluice_xxh3(address + header.keyOffset, header.keyByteCount, 0))
+      }
+    }
+  }
 }
 
 extension PartitionKeyHash {

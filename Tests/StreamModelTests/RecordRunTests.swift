@@ -187,13 +187,85 @@ struct RecordRunTests {
     #expect((0..<3).map { picked.arrival(at: $0).milliseconds } == [1_003, 2_005, 3_011])
     var builder = RecordRunBuilder(firstIndex: .zero)
     for position in 0..<3 {
-      let isAppended = builder.append(recordAt: position, of: picked)
+      let isAppended = builder.append(recordsAt: position..<position + 1, of: picked)
       #expect(isAppended)
     }
     let copy = builder.finish()
     let batch = RecordBatch(origin: Self.origin, run: copy, range: 0..<3)
     #expect((0..<3).map { batch[$0].partitionKey } == ["k3", "k5", "k11"])
     #expect((0..<3).map(batch.arrival(at:)) == (0..<3).map(picked.arrival(at:)))
+  }
+
+  /// The same twelve records: as they were read, copied with a gap before the last ones, and picked.
+  private static func twelveAs(_ kind: String) -> (run: RecordRun, indexes: [RecordIndex]) {
+    let run = twelve()
+    switch kind {
+    case "sparse":
+      var builder = RecordRunBuilder(firstIndex: .zero)
+      var samples = (0..<8).map { Sample(key: "k\($0)", data: Array(repeating: UInt8($0), count: $0), arrivalDelta: 0) }
+      for place in samples.indices { samples[place].arrivalDelta = UInt32(place) }
+      _ = append(Array(samples[0..<4]), at: 1_000, to: &builder)
+      _ = append(Array(samples[4..<8]), at: 2_000, to: &builder)
+      let start = builder.finish()
+      builder = RecordRunBuilder(firstIndex: .zero)
+      _ = builder.append(recordsAt: 0..<1, of: start)
+      _ = builder.append(recordsAt: 3..<8, of: start)
+      return (builder.finish(), [0, 3, 4, 5, 6, 7].map { RecordIndex($0) })
+    case "picked":
+      var picker = RecordPicker(from: run, countLimit: 12)
+      for range in [0..<2, 3..<9] { picker.pick(range) }
+      return (picker.finish(), [50, 51, 53, 54, 55, 56, 57, 58].map { RecordIndex($0) })
+    default:
+      return (run, (50..<62).map { RecordIndex($0) })
+    }
+  }
+
+  @Test(
+    "records that are copied in pieces are those that are copied one by one",
+    arguments: ["dense", "sparse", "picked"], [[0..<6], [0..<1, 2..<5], [1..<4, 4..<5], [3..<3, 5..<6], [2..<3]])
+  func copiedInPieces(kind: String, ranges: [Range<Int>]) {
+    let (source, indexes) = Self.twelveAs(kind)
+    var pieces = RecordRunBuilder(firstIndex: .zero)
+    var singles = RecordRunBuilder(firstIndex: .zero)
+    for range in ranges {
+      let isAppended = pieces.append(recordsAt: range, of: source)
+      #expect(isAppended)
+      for position in range { _ = singles.append(recordsAt: position..<position + 1, of: source) }
+    }
+    let positions = ranges.flatMap { Array($0) }
+    let runs = [pieces.finish(), singles.finish()]
+    for run in runs {
+      #expect(run.count == positions.count)
+      let original = RecordBatch(origin: Self.origin, run: source, range: 0..<source.count)
+      let batch = RecordBatch(origin: Self.origin, run: run, range: 0..<run.count)
+      for (place, position) in positions.enumerated() {
+        #expect(batch.index(at: place) == indexes[position])
+        #expect(batch[place].partitionKey == original[position].partitionKey)
+        #expect(batch[place].dataBytes == original[position].dataBytes)
+        #expect(batch.arrival(at: place) == source.arrival(at: position))
+      }
+      #expect(run.endIndex == indexes[positions[positions.count - 1]].advanced(by: 1))
+    }
+    #expect(runs[0].isSparse == runs[1].isSparse)
+    #expect(runs[0].packedByteCount == runs[1].packedByteCount)
+  }
+
+  @Test("a record too far from the first of its run is not copied, nor are those with it")
+  func tooFar() {
+    var builder = RecordRunBuilder(firstIndex: RecordIndex(1))
+    _ = Self.append([Sample(key: "near", data: [1])], at: 1, to: &builder)
+    let near = builder.finish()
+    builder = RecordRunBuilder(firstIndex: RecordIndex(1 << 32))
+    _ = Self.append([Sample(key: "edge", data: [2]), Sample(key: "far", data: [3])], at: 2, to: &builder)
+    let far = builder.finish()
+    builder = RecordRunBuilder(firstIndex: .zero)
+    let isNear = builder.append(recordsAt: 0..<1, of: near)
+    let isFar = builder.append(recordsAt: 0..<2, of: far)
+    let isEdge = builder.append(recordsAt: 0..<1, of: far)
+    #expect(isNear && !isFar && isEdge)
+    let run = builder.finish()
+    #expect(run.count == 2)
+    #expect((0..<2).map(run.index(at:)) == [RecordIndex(1), RecordIndex(1 << 32)])
   }
 
   @Test("a picked run keeps the memory of its source until it is let go of")
