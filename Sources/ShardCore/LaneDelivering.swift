@@ -84,6 +84,7 @@ extension Lane {
       take(
         .failed(.timedOut, rule: step.policy.retryRules?.rule(ofKind: .timedOut)), to: delivery, step, &effects)
     case (.skip, _), (.stop, .succeeded), (.stop, .failed(at: _, position: _)), (.stop, .recordFailed),
+      (.stop, .failedAmong),
       (.stop, .returned), (.stop, .returnedPart):
       take(answer, to: delivery, step, &effects)
     case (.stop, .faulted):
@@ -98,7 +99,8 @@ extension Lane {
     _ answer: DeliveryAnswer, to delivery: Delivery, _ step: LaneStep, _ effects: inout [PollerEffect]
   ) {
     if case .failureEntry(let entry) = delivery.source {
-      if answer == .succeeded, step.policy.keepsWrites {
+      // Of an entry that was done in part, what is done is remembered, and the entry stays.
+      if answer.settles, step.policy.keepsWrites {
         effects.append(.keepWrites(id, delivery.id))
         progressChanged(settlingBatch: true)
       }
@@ -106,9 +108,12 @@ extension Lane {
     }
     if delivery.source == .windowEnd { return takeFinal(answer, to: delivery, step, &effects) }
     let extent = delivery.extent
-    // Only an answer that counts moves the checkpoint.
+    // Only an answer that counts moves the checkpoint, or makes what is left of the batch smaller.
+    var settlesBehind = false
     defer {
-      if step.policy.keepsWrites, next > extent.first { effects.append(.keepWrites(id, delivery.id)) }
+      if step.policy.keepsWrites, settlesBehind || next > extent.first {
+        effects.append(.keepWrites(id, delivery.id))
+      }
     }
     switch answer {
     case .succeeded, .failed(at: _, position: _):
@@ -118,6 +123,8 @@ extension Lane {
         return settle(upTo: extent.end, rest: 0, step, &effects)
       }
       takePart(before: index, position, of: extent, state: nil, step, &effects)
+    case .failedAmong(at: let index, position: let position, remaining: let remaining):
+      settlesBehind = takeSome(before: index, position, remaining, of: extent, step, &effects)
     case .returned(let state):
       handOn(state, step)
       settle(upTo: extent.end, rest: 0, step, &effects)
@@ -128,6 +135,26 @@ extension Lane {
     case .faulted(let kind, let rule):
       fail(extent, kind, rule, step, &effects)
     }
+  }
+
+  /// All records are done but `remaining` from `index` on, which make a new batch. Whether any is.
+  private mutating func takeSome(
+    before index: RecordIndex, _ position: Int, _ remaining: Int, of extent: BatchExtent, _ step: LaneStep,
+    _ effects: inout [PollerEffect]
+  ) -> Bool {
+    let isInside =
+      index >= extent.first && index <= extent.last && (index == extent.first) == (position == 0)
+      && position >= 0 && remaining >= 1 && remaining <= extent.count - position
+    guard step.policy.keepsWrites, isInside else {
+      failByItself(extent, .invalidResponse, step, &effects)
+      return false
+    }
+    guard remaining < extent.count else {
+      failByItself(extent, .reportedNoProgress, step, &effects)
+      return false
+    }
+    settle(upTo: index, rest: remaining, step, &effects)
+    return true
   }
 
   /// The `position` records before `index` are done. The state of a window is handed on only if some are.

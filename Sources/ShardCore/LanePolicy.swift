@@ -32,8 +32,8 @@ public struct LanePolicy: Hashable, Sendable {
   /// Blocking by key. `nil`: a failing batch blocks its lane, as on AWS.
   public var parking: ParkingPolicy?
 
-  /// The handler writes to tables of the store: what it writes counts with the progress that its batch led to. Not with
-  /// `parking`, whose records are settled out of the checkpoint's order.
+  /// Deliveries write to tables of the store, the handler or those who remember what it has done: what is written counts
+  /// with the progress that its batch led to. Not with `parking`, whose records are settled out of the checkpoint's order.
   public var keepsWrites = false
 
   /// Whether progress may wait a moment for company in its transaction, which saves a sync. Not with a small limit: the

@@ -154,7 +154,8 @@ extension Lane {
     // A lane that blocks by key has no windows to hand a state on in.
     case .succeeded, .returned: settleKey(key, upTo: extent.end, rest: 0, on: track, step)
     case .faulted(let kind, let rule): failKey(key, extent, kind, rule, on: track, step, &effects)
-    case .failed(at: let index, position: let position), .returnedPart(_, failedAt: let index, let position):
+    case .failed(at: let index, position: let position), .returnedPart(_, failedAt: let index, let position),
+      .failedAmong(at: let index, position: let position, remaining: _):
       takeKey(index, position, of: key, extent, on: track, step, &effects)
     case .recordFailed(let failed):
       // A record that stands alone goes on counting.

@@ -120,7 +120,7 @@ extension Lane {
       settle(upTo: delivery.extent.end, rest: 0, endingWindow: true, step, &effects)
     case .succeeded where step.policy.tumblingWindowMilliseconds == 0:
       settle(upTo: delivery.extent.end, rest: 0, endingWindow: true, step, &effects)
-    case .succeeded, .failed(at: _, position: _), .recordFailed, .returnedPart:
+    case .succeeded, .failed(at: _, position: _), .failedAmong, .recordFailed, .returnedPart:
       failByItself(delivery.extent, .invalidResponse, step, &effects)
     case .faulted(let kind, let rule):
       fail(delivery.extent, kind, rule, step, &effects)

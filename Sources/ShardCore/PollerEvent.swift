@@ -73,6 +73,10 @@ public enum DeliveryAnswer: Hashable, Sendable {
   case succeeded
   /// The `position` records of the batch before this one are done. At the batch's first record nothing is.
   case failed(at: RecordIndex, position: Int)
+  /// As `failed`, and of the records from that one on only `remaining` failed: of each other one the handler says that it
+  /// is done. What is done behind the checkpoint is remembered with the progress that follows, and not read again. For
+  /// mappings that keep keys of what is done.
+  case failedAmong(at: RecordIndex, position: Int, remaining: Int)
   /// The same, of a lane that blocks by key.
   case recordFailed(FailedRecord)
   /// In a tumbling window: as `succeeded`, and this is for the next delivery of the window.
@@ -82,6 +86,14 @@ public enum DeliveryAnswer: Hashable, Sendable {
   /// There is no verdict, or none that can be used: nothing is done. `rule` is the first retry rule that the failure
   /// falls under, if it falls under one.
   case faulted(FailureKind, rule: RetryRuleID?)
+
+  /// Some records are done.
+  var settles: Bool {
+    switch self {
+    case .succeeded, .failedAmong, .returned: true
+    case .failed, .recordFailed, .returnedPart, .faulted: false
+    }
+  }
 
   /// Reads better where an answer is made. (Swift cannot match two cases of the same name.)
   public static func failed(_ kind: FailureKind, rule: RetryRuleID? = nil) -> DeliveryAnswer {

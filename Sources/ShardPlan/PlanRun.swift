@@ -296,6 +296,8 @@ struct PlanRun {
       } else {
         invocation.next = wait(for: invocation, of: lane)
       }
+    case .failedAmong:
+      preconditionFailure("a plan has no keys of what is done")
     }
     add(.invocation(invocation), of: place)
     if case .endlessRetry(let wait) = invocation.next, !lanes[place].isEndless {
@@ -382,7 +384,7 @@ extension DeliveryAnswer {
     case .succeeded: .returned(state)
     case .failed(at: let index, position: let position):
       .returnedPart(state, failedAt: index, position: position)
-    case .recordFailed, .faulted, .returned, .returnedPart: self
+    case .failedAmong, .recordFailed, .faulted, .returned, .returnedPart: self
     }
   }
 }

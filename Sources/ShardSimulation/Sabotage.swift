@@ -51,6 +51,10 @@ public enum Sabotage: CaseIterable, Sendable {
   case endsWindowsTooEarly
   /// A tumbling window is not stored.
   case forgetsWindows
+  /// Reads do not leave out what is done.
+  case forgetsSettledKeys
+  /// More is remembered as done than is.
+  case inventsSettledKeys
 
   /// The promise that is broken.
   public var promise: Promise {
@@ -70,6 +74,7 @@ public enum Sabotage: CaseIterable, Sendable {
     case .ignoresClosing: .settings
     case .keepsFormerLimits: .expiry
     case .storesWritesApart: .exactlyOnce
+    case .forgetsSettledKeys, .inventsSettledKeys: .idempotency
     case .losesWindowState, .movesWindows, .endsWindowsTooEarly, .forgetsWindows: .windows
     }
   }

@@ -25,6 +25,8 @@ struct Scenario {
   var changes = 0
   /// Mappings that had tumbling windows at the beginning.
   var hadWindows: Set<Int> = []
+  /// Mappings that remember what is done.
+  var settlesKeys: Set<Int> = []
   var drains = 0
   var clockSteps = 0
   var poison = 0
@@ -88,6 +90,12 @@ struct Scenario {
     var copy = random
     var own = SplitMix64(seed: copy.next() ^ 0x7477_696e_646f_7773)
     drawWindows(&own)
+    var others = SplitMix64(seed: own.next() ^ 0x6b65_7973)
+    for place in policies.indices where others.chance(350) {
+      guard policies[place].parking == nil, policies[place].tumblingWindowMilliseconds == 0 else { continue }
+      settlesKeys.insert(place)
+      policies[place].keepsWrites = true
+    }
   }
 
   /// A world in which nothing happens by chance.

@@ -138,6 +138,8 @@ extension DeliveryAnswer {
     switch self {
     case .succeeded: "succeeded"
     case .failed(at: let index, position: _): "failed at record \(index.rawValue)"
+    case .failedAmong(at: let index, position: _, remaining: let remaining):
+      "\(remaining) failed from record \(index.rawValue) on, the others are done"
     case .recordFailed(let failed): "failed at record \(failed.index.rawValue), key \(failed.key.rawValue)"
     case .returned(let state): "succeeded with the state \(state.bytes)"
     case .returnedPart(let state, failedAt: let index, position: _):

@@ -100,7 +100,8 @@ extension LaneRunner {
     if case .failureEntry = delivery.source { return }
     switch answer {
     case .succeeded, .returned: settle(delivery.extent.count, named: nil)
-    case .failed(at: _, let position), .returnedPart(_, failedAt: _, let position):
+    case .failed(at: _, let position), .failedAmong(at: _, let position, remaining: _),
+      .returnedPart(_, failedAt: _, let position):
       settle(position, named: named(at: position, of: delivery, begun: begun, ended: ended))
     case .recordFailed(let failed):
       settle(failed.position, named: named(at: failed.position, of: delivery, begun: begun, ended: ended))

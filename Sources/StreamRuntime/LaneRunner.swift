@@ -230,7 +230,7 @@ final class LaneRunner: Sendable {
       }
       settle(answer, of: delivery, begun: begun, ended: ended)
       switch answer {
-      case .failed, .returnedPart:
+      case .failed, .failedAmong, .returnedPart:
         if case .failureEntry = delivery.source { note(.partial, nil, of: delivery, begun: begun, ended: ended) }
       case .succeeded, .recordFailed, .returned, .faulted: break
       }
@@ -448,6 +448,7 @@ extension MappingMetrics {
     switch verdict {
     case .success(.failed(at: _, let position)), .success(.returnedPart(_, failedAt: _, let position)):
       failedRecords = records - position
+    case .success(.failedAmong(at: _, position: _, let remaining)): failedRecords = remaining
     case .success: break
     case .failure(let error): (failure, failedRecords) = (error.kind, records)
     }

@@ -197,6 +197,9 @@ struct World {
       }
       lanes[index].restart(
         from: store.lanes[index].committed, hasWindows: policy(of: index).tumblingWindowMilliseconds > 0)
+      guard scenario.settlesKeys.contains(lanes[index].mapping) else { continue }
+      lanes[index].selection.done = store.lanes[index].effects
+      if !store.lanes[index].effects.isEmpty { coverage.count(.keysFound) }
     }
     for index in lanes.indices where lanes[index].track == 0 { openLane(index) }
     isStarting = false

@@ -9,6 +9,7 @@ extension World {
       checkAsWhole(delivery, lane)
     }
     violate(.exclusivity, ExclusivityChecker.check(delivery, in: lanes[lane]), lane)
+    violate(.idempotency, KeysChecker.check(delivery, in: lanes[lane], of: store.shards[lanes[lane].shard]), lane)
     violate(
       .settings,
       SettingsChecker.check(delivery, in: lanes[lane], isClosing: doors[lanes[lane].mapping] != .open), lane)
@@ -97,11 +98,18 @@ extension World {
     lanes[lane].offered = RecordSet()
     lanes[lane].offeredBy = delivery.id
     guard delivery.source == .shard else { return }
+    if scenario.settlesKeys.contains(lanes[lane].mapping) {
+      if case .failedAmong = answer { lanes[lane].offered = lanes[lane].named }
+      if sabotage == .inventsSettledKeys, answer != .succeeded {
+        lanes[lane].offered.insert(Int(delivery.extent.last.rawValue))
+      }
+      return
+    }
     let end: RecordIndex
     switch answer {
     case .succeeded: end = delivery.extent.end
     case .failed(at: let index, position: _): end = min(index, delivery.extent.end)
-    case .faulted, .recordFailed, .returned, .returnedPart: return
+    case .faulted, .failedAmong, .recordFailed, .returned, .returnedPart: return
     }
     let tags = store.shards[lanes[lane].shard].tags
     for index in Int(delivery.extent.first.rawValue)..<Int(max(end, delivery.extent.first).rawValue)
@@ -118,6 +126,10 @@ extension World {
       store.commitEffects(lanes[lane].offered, lane)
     } else {
       lanes[lane].kept.formUnion(lanes[lane].offered)
+    }
+    if scenario.settlesKeys.contains(lanes[lane].mapping) {
+      lanes[lane].selection.done.formUnion(lanes[lane].offered)
+      if !lanes[lane].offered.isEmpty { coverage.count(.doneBehind) }
     }
     lanes[lane].offered = RecordSet()
   }
@@ -148,6 +160,11 @@ extension World {
     if lanes[lane].cancellation != .none {
       coverage.count(.lateAnswer)
       if random.chance(600) { return .failed(.timedOut) }
+    }
+    if delivery.source == .shard, scenario.settlesKeys.contains(lanes[lane].mapping),
+      random.chance(max(150, scenario.failures))
+    {
+      return nameFailures(among: extent, in: lane)
     }
     if delivery.source == .shard, let poison = shard.firstPoison(in: extent, selection) {
       if poison > Int(extent.first.rawValue), random.chance(500) {
@@ -186,6 +203,33 @@ extension World {
     }
   }
 
+  /// The handler names every record that failed: poisoned ones and some others.
+  private mutating func nameFailures(among extent: BatchExtent, in lane: Int) -> DeliveryAnswer {
+    let shard = store.shards[lanes[lane].shard]
+    var done = RecordSet()
+    var first: (index: Int, position: Int)?
+    var (position, remaining) = (0, 0)
+    for index in Int(extent.first.rawValue)..<Int(extent.end.rawValue)
+    where lanes[lane].selection.selects(shard.tags[index], at: index) {
+      if shard.poison[index] || random.chance(400) {
+        first = first ?? (index, position)
+        remaining += 1
+      } else if first != nil {
+        done.insert(index)
+      }
+      position += 1
+    }
+    guard let first else { return .succeeded }
+    coverage.count(.namedFailures)
+    if random.chance(80) {
+      coverage.count(.outsideBatch)
+      lanes[lane].named = RecordSet()
+      return .failedAmong(at: extent.end, position: position, remaining: 1)
+    }
+    lanes[lane].named = done
+    return .failedAmong(at: RecordIndex(UInt64(first.index)), position: first.position, remaining: remaining)
+  }
+
   /// The retry rule that a failure falls under, if the mapping has any.
   mutating func drawRule(_ lane: Int) -> RetryRuleID? {
     guard let rules = scenario.policies[lanes[lane].mapping].retryRules, random.chance(600) else { return nil }
@@ -211,6 +255,12 @@ extension World {
     case .failed(at: let index, position: let position)
     where delivery.window == nil && index > extent.first && index < extent.end:
       succeed(upTo: index, rest: extent.count - position, in: lane)
+    case .failedAmong(at: let index, position: _, remaining: let remaining) where index < extent.end:
+      guard remaining < extent.count else { return failByItself(extent, .reportedNoProgress, in: lane) }
+      for done in 0..<RecordSet.limit where lanes[lane].named.contains(done) {
+        fates[fatesOfLane(lane) + done] |= CompletenessChecker.succeeded
+      }
+      succeed(upTo: index, rest: remaining, in: lane)
     case .recordFailed:
       preconditionFailure("only lanes that block by key are told of a failed record")
     case .returned(let state):
@@ -225,7 +275,7 @@ extension World {
       failByItself(extent, .reportedNoProgress, in: lane)
     case .returnedPart(_, failedAt: let index, position: _) where index == extent.first:
       failByItself(extent, .reportedNoProgress, in: lane)
-    case .succeeded, .failed, .returnedPart:
+    case .succeeded, .failed, .failedAmong, .returnedPart:
       failByItself(extent, .invalidResponse, in: lane)
     case .faulted(let kind, let rule):
       if cancellation != .stop { fail(extent, kind, rules?[rule], in: lane) }

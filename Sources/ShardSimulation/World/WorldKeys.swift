@@ -162,7 +162,8 @@ extension World {
     var done = 0
     switch cancellation == .deadline ? .failed(.timedOut) : answer {
     case .succeeded: done = batch.count
-    case .returned, .returnedPart: preconditionFailure("a lane that blocks by key has no windows")
+    case .returned, .returnedPart, .failedAmong:
+      preconditionFailure("a lane that blocks by key has neither windows nor keys of what is done")
     case .failed(at: let index, position: let position):
       if batch.firstIndex(of: Int(index.rawValue)) == position { done = position }
     case .recordFailed(let failed):

@@ -61,6 +61,8 @@ struct WorldLane: Hashable {
   /// What the last delivery wrote.
   var offered = RecordSet()
   var offeredBy = DeliveryID(0)
+  /// What the last answer says is done behind the first record that failed.
+  var named = RecordSet()
   /// What was written by deliveries that count, and goes with the next progress.
   var kept = RecordSet()
 
@@ -206,6 +208,7 @@ struct WorldLane: Hashable {
     retryNotBefore = 0
     processed = RecordSet()
     offered = RecordSet()
+    named = RecordSet()
     offeredBy = DeliveryID(0)
     kept = RecordSet()
     settledBatches = 0

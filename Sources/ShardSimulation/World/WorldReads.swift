@@ -55,7 +55,9 @@ extension World {
   mutating func answer(_ request: ReadRequest, _ lane: Int) -> ReadAnswer {
     let shard = lanes[lane].shard
     guard lanes[lane].blocksByKey else {
-      return store.shards[shard].answer(request, lanes[lane].selection, scanLimit: scenario.scanLimit)
+      let selection = lanes[lane].selection
+      return store.shards[shard].answer(
+        request, sabotage == .forgetsSettledKeys ? selection.withoutKeys : selection, scanLimit: scenario.scanLimit)
     }
     return store.shards[shard].answerByKey(request, lanes[lane].selection, scanLimit: scenario.scanLimit)
   }

@@ -68,12 +68,16 @@ extension World {
     }
     let nexts = changed.map { Int($0.progress.next.rawValue) }
     let check = SharingChecker(
-      former: own.map { (lanes[$0].selection, Int(store.lanes[$0].committed.next.rawValue)) },
+      former: own.map { (lanes[$0].selection.withoutKeys, Int(store.lanes[$0].committed.next.rawValue)) },
       new: Array(zip(selections, nexts)))
     violate(.completeness, check.completeness(in: store.shards[shard]), newLanes.count)
     violate(.repeats, check.repeats(in: store.shards[shard]), newLanes.count)
+    // Keys are the mapping's: whichever lane comes to a record knows them.
+    var keys = RecordSet()
+    if scenario.settlesKeys.contains(mapping) { for lane in own { keys.formUnion(store.lanes[lane].effects) } }
     for (slot, lane) in changed.enumerated() {
       newStore.append(ModelLane(beginningWith: lane.progress))
+      newStore[newStore.count - 1].effects = keys
       var world = WorldLane()
       world.shard = shard
       world.mapping = mapping

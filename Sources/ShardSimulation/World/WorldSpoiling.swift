@@ -18,7 +18,7 @@ extension World {
       for _ in 0..<100 { effects += all }
     case .losesFailureEntries, .storesWritesApart, .forgetsHindmostLane, .forgetsForemostLane, .forgetsParents,
       .losesTimers, .losesChanges, .loosensStoreBound, .sendsToTheBack, .ignoresClosing, .keepsFormerLimits,
-      .forgetsRetryRules, .deliversParkedKeys, .loosensParking:
+      .forgetsRetryRules, .deliversParkedKeys, .loosensParking, .forgetsSettledKeys, .inventsSettledKeys:
       break
     }
   }

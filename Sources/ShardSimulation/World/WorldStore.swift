@@ -86,7 +86,13 @@ extension World {
       }
       if policy(of: lane).keepsWrites {
         if !store.lanes[lane].effectsUnderWay.isEmpty { coverage.count(.effectsCommitted) }
-        violate(.exactlyOnce, EffectsChecker.checkCommit(progress, in: lanes[lane], store.lanes[lane]), lane)
+        if scenario.settlesKeys.contains(lanes[lane].mapping) {
+          if !store.lanes[lane].effectsUnderWay.isEmpty { coverage.count(.keysStored) }
+          violate(
+            .idempotency, KeysChecker.checkCommit(store.lanes[lane], fates: fates, at: fatesOfLane(lane)), lane)
+        } else {
+          violate(.exactlyOnce, EffectsChecker.checkCommit(progress, in: lanes[lane], store.lanes[lane]), lane)
+        }
       }
       if progress.isFinished, !store.lanes[lane].committed.isFinished { coverage.count(.finished) }
       store.commitProgress(lane)

@@ -39,7 +39,7 @@ extension World {
     case .failed(at: let index, position: let position):
       return .returnedPart(
         state(former, with: delivery.extent, upTo: index, in: lane), failedAt: index, position: position)
-    case .recordFailed, .returned, .returnedPart, .faulted:
+    case .failedAmong, .recordFailed, .returned, .returnedPart, .faulted:
       return answer
     }
   }
@@ -100,7 +100,7 @@ extension World {
       endWindow(in: lane, at: extent.end)
     case .succeeded where policy(of: lane).tumblingWindowMilliseconds == 0:
       endWindow(in: lane, at: extent.end)
-    case .succeeded, .failed, .recordFailed, .returnedPart:
+    case .succeeded, .failed, .failedAmong, .recordFailed, .returnedPart:
       coverage.count(.finalFailed)
       failByItself(extent, .invalidResponse, in: lane)
     case .faulted(let kind, let rule):
