@@ -22,6 +22,13 @@ public struct EventSourceMapping: Hashable, Sendable {
   public var retry = Retry()
   /// What waits while a record fails: its shard, as on AWS, or its partition key alone.
   public var blocking = Blocking.shard
+  /// How what the handler has done is remembered, so that a record that comes again is not done again. `nil`: it is not,
+  /// as on AWS. Not with `blocking` by key, a `tumblingWindow`, or a handler that writes to tables. Progress is stored
+  /// after each batch then, whatever ``unstoredBatchLimit`` says.
+  public var idempotency: Idempotency?
+  /// Whether handlers are told which records were delivered before: a batch's origin says so, and in the event such a
+  /// record has a member of our own, `"sluice":{"redelivery":"retry"}`. Otherwise events are exactly those of AWS.
+  public var marksRedeliveries = false
   /// `FilterCriteria`: patterns, of which a record must match one to be delivered; the others are passed as done. Empty:
   /// every record is delivered. At most 5.
   public var filters: [String] = []
@@ -149,6 +156,11 @@ public struct EventSourceMapping: Hashable, Sendable {
       problems += error.problems.map(\.description)
     }
     problems += onFailure.problems
+    if let idempotency {
+      problems += idempotency.problems
+      if blocking != .shard { problems.append("idempotency is set: blocking must be by shard") }
+      if tumblingWindow > .zero { problems.append("idempotency is set: there must be no tumblingWindow") }
+    }
     if case .key(let keys, let records, let deliveries) = blocking {
       if !ParkingPolicy.keyLimits.contains(keys) {
         problems.append("blocking keys is \(keys): allowed are 1 to 10,000 parked keys for each lane")
@@ -202,7 +214,7 @@ public struct EventSourceMapping: Hashable, Sendable {
       bisectsBatchOnError: retry.bisects,
       handlerTimeoutMilliseconds: timeout.inMilliseconds, retryBackoff: retry.backoff,
       retryRules: RetryRuleMatcher(retry.rules)?.forCore,
-      deliveriesInFlightLimit: concurrency, unstoredBatchLimit: unstoredBatchLimit)
+      deliveriesInFlightLimit: concurrency, unstoredBatchLimit: idempotency == nil ? unstoredBatchLimit : 1)
     if case .key(let keys, let records, let deliveries) = blocking {
       policy.parking = ParkingPolicy(keyLimit: keys, recordLimit: records, deliveryLimit: deliveries)
     }

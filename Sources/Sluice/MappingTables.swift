@@ -22,7 +22,10 @@ public struct MappingTables: Sendable {
   }
 
   /// The names of the tables that have entries, in order.
-  public func names() throws(StoreError) -> [String] { try store.tableNames(of: mapping) }
+  public func names() throws(StoreError) -> [String] {
+    // The others are the mapping's own: its keys of what is done.
+    try store.tableNames(of: mapping).filter { !$0.hasPrefix("#") }
+  }
 
   /// The entries of a table, or those of one partition key in it: first those of lanes, then those of partition keys, each
   /// in the order of their keys; at most `limit`, 1 or more, behind `last`. All of one moment.

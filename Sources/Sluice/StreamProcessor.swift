@@ -160,6 +160,9 @@ extension EventSourceMapping {
       recordOverhead: source.sizing, retryRules: retry.rules, destination: destinationPlan(source.identity))
     plan.parallelizationFactor = parallelizationFactor
     plan.countsEvents = countsEvents
+    plan.idempotency = idempotency
+    plan.marksRedeliveries = marksRedeliveries
+    if marksRedeliveries { plan.recordOverhead.overhead += EventWriter.markByteCount }
     plan.parameters = parameters
     guard !filters.isEmpty else { return plan }
     plan.makeSelection = source.selection(try EventFilter(filters, source: source.filterSource))

@@ -251,9 +251,16 @@ public final class LaneHarness {
       case .plain(let handle):
         // The end of a window that an earlier mapping has left: there is none here.
         guard let batch else { return .failed(.unavailable) }
-        guard case .failed(let number) = try await handle(batch) else { return .succeeded }
-        guard let position = batch.position(of: number.index) else { return .failed(.invalidResponse) }
-        return .failed(at: number.index, position: position)
+        // The harness remembers nothing of what is done: the lowest failure counts, as on AWS.
+        let lowest: SequenceNumber? =
+          switch try await handle(batch) {
+          case .succeeded: nil
+          case .failed(let number): number
+          case .failedRecords(let numbers): numbers.min()
+          }
+        guard let lowest else { return .succeeded }
+        guard let position = batch.position(of: lowest.index) else { return .failed(.invalidResponse) }
+        return .failed(at: lowest.index, position: position)
       case .windowed(let handle):
         guard let window = delivery.window else { return .failed(.unavailable) }
         let outcome = try await handle(

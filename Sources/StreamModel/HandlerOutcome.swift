@@ -4,6 +4,9 @@ public enum HandlerOutcome: Hashable, Sendable {
   case succeeded
   /// The records before this one are done; this one and all behind it are delivered again.
   case failed(at: SequenceNumber)
+  /// These records failed and every other one is done. From the first of them on all are delivered again, as on AWS; in a
+  /// mapping with an idempotency store, these alone. Empty: all are done.
+  case failedRecords([SequenceNumber])
 }
 
 /// What went wrong with one delivery: thrown by a handler or found by the one that called it.

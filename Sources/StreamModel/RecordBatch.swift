@@ -3,7 +3,7 @@
 /// The records stay valid for as long as the batch, or a copy of it, is kept; keeping one keeps its whole slab.
 public struct RecordBatch: Sendable {
   /// Where the batch comes from and which delivery this is.
-  public let origin: BatchOrigin
+  public var origin: BatchOrigin
   private let run: RecordRun
   private let range: Range<Int>
 
@@ -78,6 +78,9 @@ public struct BatchOrigin: Hashable, Sendable {
   /// A UUID that the deliveries of a batch have in common as long as the batch stays the same; empty where the handler
   /// does not use any.
   public var requestID = ""
+  /// Which records of the batch were delivered before; `nil` if none were, or nobody wants to know: see the mapping's
+  /// `marksRedeliveries`.
+  public var redelivery: Redelivery?
 
   public init(
     stream: String, kind: StreamKind = .kinesis, streamCreatedAt: WallTime = .zero, shard: ShardNumber,

@@ -61,7 +61,7 @@ public struct FilterExamples: Hashable, Sendable {
       switch verdict {
       case .notJSON: contains(.notJSON)
       case .undecided: contains(.undecided)
-      case .taken, .anotherLane, .filteredOut: false
+      case .taken, .anotherLane, .filteredOut, .done, .endsBatch: false
       }
     }
   }
@@ -77,7 +77,7 @@ public struct FilterExamples: Hashable, Sendable {
     switch verdict {
     case .notJSON: Self.add(example, to: &notJSON)
     case .undecided: Self.add(example, to: &undecided)
-    case .taken, .anotherLane, .filteredOut: break
+    case .taken, .anotherLane, .filteredOut, .done, .endsBatch: break
     }
   }
 

@@ -67,6 +67,8 @@ extension LaneRunner {
       return .success(.succeeded)
     case (.success(.plain(.failed(let number))), .batch(let batch)):
       return place(of: number, in: batch).map { .failed(at: number.index, position: $0) }
+    case (.success(.plain(.failedRecords(let numbers))), .batch(let batch)):
+      return failed(numbers, in: batch)
     case (.success(.windowed(let outcome)), .windowed(let batch)):
       guard let number = outcome.failedAt else { return .success(.returned(outcome.state)) }
       return place(of: number, in: batch.records).map {
@@ -82,6 +84,24 @@ extension LaneRunner {
       return .failure(
         HandlerFailure(kind: .error, type: String(describing: type(of: error)), message: String(describing: error)))
     }
+  }
+
+  /// The records that failed, and no other. Where nobody remembers the others the lowest counts, as on AWS.
+  private func failed(_ numbers: [SequenceNumber], in batch: RecordBatch) -> Result<DeliveryAnswer, HandlerFailure> {
+    guard let lowest = numbers.min() else { return .success(.succeeded) }
+    guard mapping.settledKeys != nil else {
+      return place(of: lowest, in: batch).map { .failed(at: lowest.index, position: $0) }
+    }
+    var positions: Set<Int> = []
+    for number in numbers {
+      switch position(of: number, in: batch) {
+      case .success(let position): positions.insert(position)
+      case .failure(let failure): return .failure(failure)
+      }
+    }
+    guard positions.count < batch.count else { return .failure(.firstFailed) }
+    return .success(
+      .failedAmong(at: lowest.index, position: positions.min() ?? 0, remaining: positions.count))
   }
 
   /// In a lane that blocks by key, what the handler says of one record is said of its key.
@@ -127,6 +147,15 @@ extension LaneRunner {
 
   /// Where the record that the handler has named stands in the batch: 1 or more, where a failure does not block its key.
   private func place(of number: SequenceNumber, in batch: RecordBatch?) -> Result<Int, HandlerFailure> {
+    switch position(of: number, in: batch) {
+    case .failure(let failure): return .failure(failure)
+    case .success(let position):
+      guard position > 0 || (parkedHistories != nil && (batch?.count ?? 0) > 1) else { return .failure(.firstFailed) }
+      return .success(position)
+    }
+  }
+
+  private func position(of number: SequenceNumber, in batch: RecordBatch?) -> Result<Int, HandlerFailure> {
     let isOurs = number.shard == shard.shard && number.shardCreatedAtSeconds == shardCreatedAtSeconds
     guard isOurs, let position = batch?.position(of: number.index) else {
       return .failure(
@@ -134,17 +163,15 @@ extension LaneRunner {
           kind: .invalidResponse, type: "UnknownSequenceNumber",
           message: "The handler named \(number), which is not in the batch."))
     }
-    guard position > 0 || (parkedHistories != nil && (batch?.count ?? 0) > 1) else {
-      return .failure(
-        HandlerFailure(
-          kind: .reportedNoProgress, type: "BatchItemFailure",
-          message: "The handler reported the first record of the batch as failed."))
-    }
     return .success(position)
   }
 }
 
 extension HandlerFailure {
+  fileprivate static let firstFailed = HandlerFailure(
+    kind: .reportedNoProgress, type: "BatchItemFailure",
+    message: "The handler reported the first record of the batch as failed.")
+
   fileprivate static let takesNoWindows = HandlerFailure(
     kind: .unavailable, type: "TakesNoWindows",
     message: "The mapping has a tumbling window to end, but its handler takes no windows: give it one that does, or "

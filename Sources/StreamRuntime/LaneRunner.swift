@@ -37,10 +37,12 @@ final class LaneRunner: Sendable {
     var intervention: RecordEvent?
     /// Kept while the batch stays the same: retries carry the same id. Empty until a delivery has failed.
     var requestID = ""
-    /// The id of the redrive that runs, if the handler uses ids.
+    /// The id of the redrive that runs; empty until somebody needs it.
     var redriveRequestID = ""
     /// The task that carries out the lane's last order, once whoever started it has noted it here.
     var task: Task<Void, Never>?
+    /// Which records were delivered before.
+    var tracker: RedeliveryTracker
     /// How many tasks were started.
     var taskCount = 0
     /// The delivery whose handler runs, in `task`.
@@ -76,7 +78,8 @@ final class LaneRunner: Sendable {
 
   init(
     id: LaneID, place: LanePlace, shardCreatedAtSeconds: UInt64, mapping: MappingRunner,
-    history: AttemptHistory, failing: BatchExtent?, hashKeys: HashKeyRange, parkedHistories: ParkedHistories? = nil
+    history: AttemptHistory, failing: BatchExtent?, hashKeys: HashKeyRange,
+    tracker: RedeliveryTracker, parkedHistories: ParkedHistories? = nil
   ) {
     self.parkedHistories = parkedHistories
     self.id = id
@@ -85,7 +88,8 @@ final class LaneRunner: Sendable {
     self.mapping = mapping
     self.tableLane = TableLane(
       shard: place.shard.shard, slot: UInt8(place.slot), hashKeys: hashKeys)
-    var state = State(handling: mapping.handling.withLock { $0 }, history: history, historyExtent: failing)
+    var state = State(
+      handling: mapping.handling.withLock { $0 }, history: history, historyExtent: failing, tracker: tracker)
     state.buffer.selection = place.selection(mapping.makeSelection)
     state.buffer.origin = mapping.origin(
       of: place.shard.shard, createdAtSeconds: shardCreatedAtSeconds, attempt: 0)
@@ -111,6 +115,7 @@ final class LaneRunner: Sendable {
     let room: FilterExamples.Room = mapping.makeSelection == nil ? [] : mapping.filterExamples.room
     let (answer, counts, examples) = state.withLock { state in
       state.buffer.exampleRoom = room
+      if let keys = mapping.settledKeys { state.buffer.view = SettledView(keys: keys, layers: state.writes.layers) }
       let answer = mapping.source.read(shard, request, into: &state.buffer)
       if state.buffer.selection == nil, request.ranges.isEmpty, case .records(let result) = answer,
         request.purpose == .deliver
@@ -123,6 +128,7 @@ final class LaneRunner: Sendable {
       mapping.metrics.polled.increment(by: counts.polled)
       if counts.filteredOut > 0 { mapping.metrics.filteredOut.increment(by: counts.filteredOut) }
       if counts.notJSON > 0 { mapping.metrics.filteredOutNotJSON.increment(by: counts.notJSON) }
+      if counts.done > 0 { mapping.metrics.alreadyDone.increment(by: counts.done) }
       if counts.undecided > 0 { mapping.metrics.filterUndecided.increment(by: counts.undecided) }
     }
     if !examples.isEmpty { mapping.filterExamples.add(examples) }
@@ -200,6 +206,9 @@ final class LaneRunner: Sendable {
     _ delivery: Delivery, clock: @Sendable () -> Now
   ) async -> (answer: DeliveryAnswer, isSpent: Bool) {
     let begun = clock()
+    if case .failureEntry(let entry) = delivery.source, isDone(entry, delivery, at: begun.wall) {
+      return (.succeeded, isSpent: state.withLock { $0.cause(of: delivery.id) != nil })
+    }
     guard let (invocation, handling) = invocation(for: delivery) else {
       let failure = HandlerFailure(
         kind: .unavailable, type: "RecordsUnavailable", message: "The records could not be read.")
@@ -208,7 +217,10 @@ final class LaneRunner: Sendable {
       return (.failed(.unavailable, rule: rule), isSpent: state.withLock { $0.cause(of: delivery.id) != nil })
     }
     if mapping.keepsWrites, mapping.unstoredWrites.isFull {
-      return throttled(delivery, begun: begun)
+      return throttled(delivery, .tablesBehind, begun: begun)
+    }
+    if let obstacle = obstacle(to: invocation, at: begun.wall) {
+      return throttled(delivery, obstacle, begun: begun)
     }
     mapping.metrics.willInvoke(age: delivery.extent.lastArrival.age(at: begun.wall))
     let (result, scope) = await result(of: invocation, by: handling)
@@ -219,8 +231,12 @@ final class LaneRunner: Sendable {
     let ended = clock()
     var verdict = cause == .deadline ? .failure(.timedOut(handling)) : verdict(on: result, invocation)
     if let scope, case .success(let answer) = verdict { verdict = offer(scope, answer, of: delivery) }
+    if mapping.settledKeys != nil, case .success(let answer) = verdict {
+      verdict = offerKeys(of: invocation, result, answer, of: delivery, at: ended.wall)
+    }
     mapping.metrics.didInvoke(
       records: invocation.count, nanoseconds: ended.monotonic.nanoseconds - begun.monotonic.nanoseconds, of: verdict)
+    if case .success(.succeeded) = verdict {} else { noteCut(verdict) }
     switch verdict {
     case .success(let plain):
       mapping.lastResult.note(.succeeded)
@@ -249,25 +265,24 @@ final class LaneRunner: Sendable {
 
   /// A handler that keeps tables, and its scope for the batch; `nil` if this one keeps none.
   func writing(_ batch: RecordBatch, by handling: Handling) -> (any TransactionalBatchHandler, TableScope)? {
-    guard mapping.keepsWrites, let handler = handling.handler as? any TransactionalBatchHandler else { return nil }
+    guard mapping.isTransactional, let handler = handling.handler as? any TransactionalBatchHandler else { return nil }
     let scope = TableScope(
       tables: mapping.source.tables, lane: tableLane, earlier: state.withLock { $0.writes.layers },
       recordCount: batch.count)
     return (handler, scope)
   }
 
-  /// The handler is not called while too much waits for the store.
-  private func throttled(_ delivery: Delivery, begun: Now) -> (answer: DeliveryAnswer, isSpent: Bool) {
+  /// The handler is not called, for want of room for what it would write.
+  private func throttled(
+    _ delivery: Delivery, _ failure: HandlerFailure, begun: Now
+  ) -> (answer: DeliveryAnswer, isSpent: Bool) {
     let cause = state.withLock { state in
       state.running = nil
       return state.cause(of: delivery.id)
     }
-    let failure = HandlerFailure(
-      kind: .throttled, type: "TablesBehind",
-      message: "Writes of \(TableLimits.unstoredBytes) bytes wait to become durable.")
     let rule = rule(for: failure, of: delivery)
     note(failure, rule, of: delivery, begun: begun, ended: begun)
-    return (.failed(.throttled, rule: rule), isSpent: cause != nil)
+    return (.failed(failure.kind, rule: rule), isSpent: cause != nil)
   }
 
   /// What the handler wrote for the records that are done waits for the core's word.
@@ -284,9 +299,20 @@ final class LaneRunner: Sendable {
     }
     var effects = LaneEffects(tableWrites: writes)
     if case .failureEntry(let entry) = delivery.source { effects.settledFailures = [entry] }
-    state.withLock { $0.writes.offer(effects, of: delivery.id) }
+    offer(effects, of: delivery.id)
     return .success(answer)
   }
+
+  /// What a delivery wrote waits for the core's word.
+  func offer(_ effects: LaneEffects, of delivery: DeliveryID) {
+    state.withLock { $0.writes.offer(effects, of: delivery) }
+  }
+
+  /// What is on its way to the store, the newest first.
+  var writeLayers: [TableWrites] { state.withLock { $0.writes.layers } }
+
+  /// The records that are done within the batch that was read last.
+  var settledRecords: [RecordIndex] { mapping.settledKeys == nil ? [] : state.withLock { $0.buffer.settled } }
 
   /// The core says that the delivery counts. In the order of its steps.
   func keepWrites(of delivery: DeliveryID) {
@@ -326,16 +352,13 @@ final class LaneRunner: Sendable {
           state.historyExtent = delivery.extent
           state.requestID = ""
         }
-        if state.handling.handler.usesRequestIDs {
-          if state.requestID.isEmpty { state.requestID = state.history.last?.requestID ?? RequestID.make() }
-          origin.requestID = state.requestID
-        }
+        if state.handling.handler.usesRequestIDs { origin.requestID = state.takeRequestID() }
         let isFinal = delivery.source == .windowEnd
         guard isFinal || state.buffer.run != nil else { return (nil, false) }
         let batch = isFinal ? nil : state.buffer.batch(from: origin)
         state.running = delivery.id
         return (
-          Invocation(batch, of: delivery, from: origin).map { ($0, state.handling) },
+          Invocation(marked(batch, delivery, &state), of: delivery, from: origin).map { ($0, state.handling) },
           state.cause(of: delivery.id) != nil
         )
       }
@@ -343,17 +366,18 @@ final class LaneRunner: Sendable {
       return found
     case .failureEntry(let entry):
       do {
-        guard let run = try mapping.source.records(ofFailureEntry: entry), run.count > 0 else { return nil }
-        let (handling, isCancelled) = state.withLock { state in
+        guard let stored = try mapping.source.records(ofFailureEntry: entry), stored.count > 0,
+          let run = try unsettled(stored, from: origin)
+        else { return nil }
+        let (handling, batch, isCancelled) = state.withLock { state in
           state.running = delivery.id
-          if state.handling.handler.usesRequestIDs {
-            state.redriveRequestID = RequestID.make()
-            origin.requestID = state.redriveRequestID
-          }
-          return (state.handling, state.cause(of: delivery.id) != nil)
+          state.redriveRequestID = state.handling.handler.usesRequestIDs ? RequestID.make() : ""
+          origin.requestID = state.redriveRequestID
+          let all = RecordBatch(origin: origin, run: run, range: 0..<run.count)
+          return (state.handling, marked(all, delivery, &state), state.cause(of: delivery.id) != nil)
         }
         if isCancelled { withUnsafeCurrentTask { $0?.cancel() } }
-        return (.batch(RecordBatch(origin: origin, run: run, range: 0..<run.count)), handling)
+        return batch.map { (.batch($0), handling) }
       } catch {
         mapping.logger.error("failure entry could not be read", metadata: ["entry": "\(entry)", "error": "\(error)"])
         return nil
@@ -366,7 +390,7 @@ final class LaneRunner: Sendable {
     state.withLock { state in
       guard attempt != nil || !state.history.isEmpty else { return }
       state.history.settle(count)
-      if parkedHistories != nil { state.history.forgetPositions() }
+      if parkedHistories != nil || mapping.settledKeys != nil { state.history.forgetPositions() }
       guard var attempt else { return }
       attempt.requestID = state.takeRequestID()
       state.history.append(attempt)
@@ -389,6 +413,37 @@ final class LaneRunner: Sendable {
       metadata: [
         "shard": "\(place.description)", "record": "\(failed.index.rawValue)", "batch": "\(delivery.extent.count)",
       ])
+  }
+
+  /// Notes the records of the batch that were delivered before, if any were, with the invocation they come to; and says so
+  /// on the batch, if handlers are told.
+  private func marked(_ batch: RecordBatch?, _ delivery: Delivery, _ state: inout State) -> RecordBatch? {
+    guard let redelivery = state.tracker.begin(delivery, batch), var batch, let log = mapping.redeliveries else {
+      return batch
+    }
+    let requestID: String
+    if case .failureEntry = delivery.source {
+      if state.redriveRequestID.isEmpty { state.redriveRequestID = RequestID.make() }
+      requestID = state.redriveRequestID
+    } else {
+      requestID = state.takeRequestID()
+    }
+    log.note(
+      RedeliveryEntry(
+        at: log.now, shard: shard.shard, slot: place.slot, first: batch.firstIndex,
+        last: batch.index(at: redelivery.count - 1), redelivery: redelivery, attempt: delivery.attempt,
+        requestID: requestID))
+    if mapping.marksRedeliveries { batch.origin.redelivery = redelivery }
+    return batch
+  }
+
+  private func noteCut(_ verdict: Result<DeliveryAnswer, HandlerFailure>) {
+    state.withLock { state in
+      switch verdict {
+      case .success(let answer): state.tracker.end(with: answer)
+      case .failure(let failure): state.tracker.end(with: .failed(failure.kind))
+      }
+    }
   }
 
   /// The retry rule that the failure falls under. A redrive is one attempt, whatever the rules say.
@@ -457,6 +512,10 @@ extension MappingMetrics {
 }
 
 extension HandlerFailure {
+  fileprivate static let tablesBehind = HandlerFailure(
+    kind: .throttled, type: "TablesBehind",
+    message: "Writes of \(TableLimits.unstoredBytes) bytes wait to become durable.")
+
   fileprivate static func timedOut(_ handling: Handling) -> HandlerFailure {
     HandlerFailure(
       kind: .timedOut, type: "Sandbox.Timedout",

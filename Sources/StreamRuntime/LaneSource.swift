@@ -24,10 +24,11 @@ public protocol LaneSource: Sendable {
     effects: LaneEffects, of lane: LanePlace,
     stored: @escaping @Sendable (Bool) -> Void)
 
-  /// Stores a failure entry with the records of its extent, and what is known of their attempts and besides. `stored` is called once, from any thread, with the number
-  /// of the entry or `nil` if the store refused it.
+  /// Stores a failure entry with the records of its extent, without those that are `done`, and what is known of their
+  /// attempts and besides. `stored` is called once, from any thread, with the number of the entry or `nil` if the store
+  /// refused it.
   func store(
-    _ failure: FailureOrder, history: AttemptHistory, events: [RecordEvent], of lane: LanePlace,
+    _ failure: FailureOrder, history: AttemptHistory, events: [RecordEvent], done: [RecordIndex], of lane: LanePlace,
     stored: @escaping @Sendable (UInt64?) -> Void)
 
   /// Takes a redriven entry off the list if it was processed; otherwise it stays there.
@@ -55,6 +56,11 @@ public struct LaneBuffer: Sendable {
 
   /// Memory for the next records that are picked, empty.
   var pickedMemory: RecordRun?
+
+  /// Of a lane whose mapping remembers what is done.
+  var view: SettledView?
+  /// The records that are done between those of the last read for a delivery.
+  var settled: [RecordIndex] = []
 
   // For a lane that takes only some of its shard's records.
 

@@ -11,6 +11,8 @@ struct MappingMetrics: Sendable {
   let filteredOutNotJSON: Counter
   /// Records that were let through because not all ways in which their arrays combine were tried. Our own.
   let filterUndecided: Counter
+  /// Records that were passed because they are done, of which the mapping remembers a key. Our own.
+  let alreadyDone: Counter
   /// Records handed to the handler. Retries count again.
   let invokedRecords: Counter
   /// Records of failed deliveries. Of one that succeeded in part, those from the first that is reported as failed.
@@ -49,6 +51,7 @@ struct MappingMetrics: Sendable {
     filteredOut = eventCounter("FilteredOutEventCount")
     filteredOutNotJSON = eventCounter("FilteredOutNotJSONEventCount")
     filterUndecided = eventCounter("FilterUndecidedEventCount")
+    alreadyDone = eventCounter("AlreadyDoneEventCount")
     invokedRecords = eventCounter("InvokedEventCount")
     failedRecords = eventCounter("FailedInvokeEventCount")
     deliveredToDestination = eventCounter("OnFailureDestinationDeliveredEventCount")

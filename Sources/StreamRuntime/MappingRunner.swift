@@ -20,7 +20,11 @@ final class MappingRunner: Sendable {
   /// What lanes that are opened from now on begin with; each lane has its own.
   let handling: Mutex<Handling>
   /// The handler writes to tables. It stays so for as long as the mapping runs.
-  let keepsWrites: Bool
+  let isTransactional: Bool
+  /// What is done and remembered, with an idempotency store.
+  let settledKeys: SettledKeys?
+  /// Deliveries write to tables, in one way or the other.
+  var keepsWrites: Bool { isTransactional || settledKeys != nil }
   /// What waits to become durable, over all mappings.
   let unstoredWrites: UnstoredWrites
   let source: any LaneSource
@@ -32,6 +36,10 @@ final class MappingRunner: Sendable {
   let lastResult: ResultRegister
   /// Records that the filter could not judge.
   let filterExamples: FilterExampleRegister
+  /// Where deliveries are noted whose records were delivered before.
+  let redeliveries: RedeliveryLog?
+  /// Whether handlers are told of them.
+  let marksRedeliveries: Bool
   let logger: Logger
 
   init(
@@ -39,11 +47,15 @@ final class MappingRunner: Sendable {
     unstoredWrites: UnstoredWrites, retryRules: RetryRuleMatcher?,
     makeSelection: (@Sendable () -> any RecordSelecting)?, metrics: MappingMetrics,
     courier: FailureCourier? = nil, lastResult: LastResult = .none,
-    filterExamples: FilterExamples = FilterExamples(), logger: Logger
+    filterExamples: FilterExamples = FilterExamples(), settledKeys: SettledKeys? = nil,
+    redeliveries: RedeliveryLog? = nil, marksRedeliveries: Bool = false, logger: Logger
   ) {
     self.name = name
     self.stream = stream
-    self.keepsWrites = handling.handler is any TransactionalBatchHandler
+    self.isTransactional = handling.handler is any TransactionalBatchHandler
+    self.settledKeys = settledKeys
+    self.redeliveries = redeliveries
+    self.marksRedeliveries = marksRedeliveries
     self.unstoredWrites = unstoredWrites
     self.handling = Mutex(handling)
     self.source = source

@@ -251,7 +251,8 @@ final class PollerDriver: Sendable {
       order.key.flatMap { lane.parkedHistories?.history(of: $0, first: order.extent.first) }
       ?? lane.history(ofBatchAt: order.extent.first)
     let events = lane.events(of: order, at: clock().wall)
-    lane.mapping.source.store(order, history: history, events: events, of: lane.place) { [self] entry in
+    let done = lane.settledRecords
+    lane.mapping.source.store(order, history: history, events: events, done: done, of: lane.place) { [self] entry in
       guard let entry else {
         post(.failureRefused(id, ticket: ticket))
         return

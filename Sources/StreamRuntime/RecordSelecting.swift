@@ -37,12 +37,16 @@ public enum SelectionVerdict: Hashable, Sendable {
   case notJSON(JSONFault)
   /// Taken, although no pattern was found to match: not all ways in which its arrays combine were tried.
   case undecided
+  /// It is done: its mapping remembers its key.
+  case done
+  /// The batch ends before it: what becomes of it depends on a record of the batch.
+  case endsBatch
 
   /// The lane delivers it.
   var isTaken: Bool {
     switch self {
     case .taken, .undecided: true
-    case .anotherLane, .filteredOut, .notJSON: false
+    case .anotherLane, .filteredOut, .notJSON, .done, .endsBatch: false
     }
   }
 
@@ -51,7 +55,7 @@ public enum SelectionVerdict: Hashable, Sendable {
     switch self {
     case .notJSON(let fault): fault.description
     case .undecided: "its arrays combine in more than \(EventMatcher.combinationLimit) ways"
-    case .taken, .anotherLane, .filteredOut: nil
+    case .taken, .anotherLane, .filteredOut, .done, .endsBatch: nil
     }
   }
 }
@@ -89,6 +93,8 @@ public struct ReadCounts: Hashable, Sendable {
   public var notJSON = 0
   /// Records that were let through because not all ways in which their arrays combine were tried.
   public var undecided = 0
+  /// Records that are done, of which a key is remembered.
+  public var done = 0
 
   public init() {}
 }

@@ -13,11 +13,12 @@ extension StoreLaneSource {
 
   func readSelected(
     _ shard: ShardAddress, _ request: ReadRequest, selecting selection: inout any RecordSelecting,
-    into buffer: inout LaneBuffer, scanByteLimit: Int = Self.scanByteLimit
+    into buffer: inout LaneBuffer, scanByteLimit: Int = Self.scanByteLimit, takingAtMost takeLimit: Int = .max
   ) -> ReadAnswer {
     let isForDelivery = request.purpose == .deliver
     if isForDelivery, let answer = answerFromBuffer(request, &buffer) { return answer }
     var scan = ShardScan(from: request.from, recycling: isForDelivery ? buffer.takeRun() : nil)
+    scan.takeLimit = takeLimit
     while scan.byteCount < scanByteLimit {
       do {
         let read = try store.read(
@@ -68,12 +69,14 @@ extension StoreLaneSource {
     let run = scan.builder.taken
     guard run.count > 0 else { return .nothingSelected(begin: begin, end: max(begin, scan.end)) }
     let batch = measure(run, from: 0, request)
+    var result = ReadResult(batch, of: run, from: 0, begin: begin, scannedEnd: scan.end)
+    if scan.isEnded { result.isFull = true }
     if request.purpose == .deliver {
       buffer.run = run
       buffer.range = 0..<batch.count
       buffer.scanned = begin..<scan.end
     }
-    return .records(ReadResult(batch, of: run, from: 0, begin: begin, scannedEnd: scan.end))
+    return .records(result)
   }
 }
 
@@ -87,6 +90,10 @@ private struct ShardScan: ~Copyable {
   private(set) var byteCount = 0
   /// Of the keys of the records of one run.
   private var keyHashes: [UInt64] = []
+  /// So many records are taken at most.
+  var takeLimit = Int.max
+  /// A record ended the batch that would have been in it.
+  private(set) var isEnded = false
 
   init(from: RecordIndex, recycling old: consuming RecordRun?) {
     builder = RecordRunBuilder(recycling: old, firstIndex: from)
@@ -121,10 +128,15 @@ private struct ShardScan: ~Copyable {
     let batch = RecordBatch(origin: buffer.origin, run: run, range: 0..<run.count)
     for position in 0..<limit {
       let index = run.index(at: position)
+      if builder.count >= takeLimit { return false }
       if let share, !share.takes(position, of: run) {
         buffer.count(.anotherLane, at: index)
       } else {
         let verdict = selection.verdict(on: batch[position])
+        if verdict == .endsBatch {
+          isEnded = true
+          return false
+        }
         if verdict.isTaken, !builder.append(recordsAt: position..<position + 1, of: run) { return false }
         if buffer.exampleRoom.takes(verdict) { buffer.keepExample(batch[position], verdict, at: index) }
         buffer.count(verdict, at: index)
@@ -186,8 +198,9 @@ extension LaneBuffer {
     guard index >= countedEnd else { return }
     countedEnd = index.advanced(by: 1)
     switch verdict {
-    case .anotherLane: return
+    case .anotherLane, .endsBatch: return
     case .taken: break
+    case .done: counts.done += 1
     case .undecided: counts.undecided += 1
     case .filteredOut: counts.filteredOut += 1
     case .notJSON:

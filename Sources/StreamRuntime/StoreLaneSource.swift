@@ -27,6 +27,7 @@ struct StoreLaneSource: LaneSource {
   func read(_ shard: ShardAddress, _ request: ReadRequest, into buffer: inout LaneBuffer) -> ReadAnswer {
     buffer.forgetPicked()
     if !request.ranges.isEmpty { return readParked(shard, request, into: &buffer) }
+    if let view = buffer.view { return readUnsettled(shard, request, view, into: &buffer) }
     if let parking = request.parking { return readByKey(shard, request, parking, into: &buffer) }
     return readOwn(shard, request, into: &buffer)
   }
@@ -118,12 +119,12 @@ struct StoreLaneSource: LaneSource {
   }
 
   func store(
-    _ failure: FailureOrder, history: AttemptHistory, events: [RecordEvent], of lane: LanePlace,
+    _ failure: FailureOrder, history: AttemptHistory, events: [RecordEvent], done: [RecordIndex], of lane: LanePlace,
     stored: @escaping @Sendable (UInt64?) -> Void
   ) {
     let entry: NewFailure
     do {
-      entry = try makeEntry(failure, history, events, lane)
+      entry = try makeEntry(failure, history, events, done, lane)
     } catch {
       logger.error(
         "the records of a failure entry could not be read",
@@ -144,7 +145,8 @@ struct StoreLaneSource: LaneSource {
 
   /// The entry with its records, read once more: the lane keeps none while it waits.
   private func makeEntry(
-    _ failure: FailureOrder, _ history: AttemptHistory, _ events: [RecordEvent], _ lane: LanePlace
+    _ failure: FailureOrder, _ history: AttemptHistory, _ events: [RecordEvent], _ done: [RecordIndex],
+    _ lane: LanePlace
   ) throws(StoreError) -> NewFailure {
     let info = try store.shard(lane.shard)
     let extent = failure.extent
@@ -161,14 +163,14 @@ struct StoreLaneSource: LaneSource {
         bounds: $0.bounds, isFinal: extent.isEmpty, isTerminatedEarly: $0.isTerminatedEarly, state: $0.state.bytes)
     }
     if extent.isEmpty { return NewFailure(finalDelivery: summary) }
-    let found = try records(of: failure, lane, info)
+    let found = try records(of: failure, done, lane, info)
     guard let found, found.range.count == extent.count, found.run.index(at: found.range.lowerBound) == extent.first
     else { throw .failed("retention removed records of the batch while it was given up") }
     return NewFailure(summary: summary, run: found.run, range: found.range)
   }
 
   private func records(
-    of failure: FailureOrder, _ lane: LanePlace, _ info: ShardInfo
+    of failure: FailureOrder, _ done: [RecordIndex], _ lane: LanePlace, _ info: ShardInfo
   ) throws(StoreError) -> (run: RecordRun, range: Range<Int>)? {
     let shard = lane.shard
     let extent = failure.extent
@@ -181,6 +183,7 @@ struct StoreLaneSource: LaneSource {
       return buffer.run.map { ($0, buffer.range) }
     }
     var chosen = lane.selection(makeSelection)
+    if !done.isEmpty { chosen = PassingSelection(own: chosen, passed: Set(done)) }
     if let keys = failure.parkedKeys { chosen = ParkedSelection(own: chosen, keys: keys) }
     if var selection = chosen {
       var buffer = LaneBuffer()

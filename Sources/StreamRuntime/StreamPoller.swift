@@ -22,6 +22,10 @@ public struct MappingPlan: Sendable {
   public private(set) var retryRules: RetryRuleMatcher?
   /// Makes the selection of each lane: which records are delivered. `nil`: all are.
   public var makeSelection: (@Sendable () -> any RecordSelecting)?
+  /// Whether a batch's origin says which of its records were delivered before, so that handlers can be told.
+  public var marksRedeliveries = false
+  /// How what the handler has done is remembered. `nil`: it is not.
+  public var idempotency: Idempotency?
   /// Where failure entries go from the store. `nil`: they stay there.
   public var destination: DestinationPlan?
   /// Whether the counters of records are shown among the metrics.
@@ -68,6 +72,10 @@ public enum PollerError: Error, Hashable, Sendable, CustomStringConvertible {
   case writesWithParking(mapping: String)
   /// A handler that writes to tables, in tumbling windows.
   case writesWithWindows(mapping: String)
+  /// A handler that writes to tables, and an idempotency store.
+  case writesWithIdempotency(mapping: String)
+  /// An idempotency store, and blocking by key or tumbling windows.
+  case idempotencyAlone(mapping: String)
   /// A handler that writes to tables in the place of one that does not, or the other way round.
   case writesChanged(mapping: String)
 
@@ -86,6 +94,10 @@ public enum PollerError: Error, Hashable, Sendable, CustomStringConvertible {
         + "skipped"
     case .writesChanged(let mapping):
       "the handler of mapping \(mapping) cannot begin or end to write to tables while it runs"
+    case .writesWithIdempotency(let mapping):
+      "mapping \(mapping) has an idempotency store, and its handler writes to tables, which is exact without one"
+    case .idempotencyAlone(let mapping):
+      "mapping \(mapping) has an idempotency store: it must block by shard and have no tumbling windows"
     case .writesWithWindows(let mapping):
       "mapping \(mapping) has tumbling windows, and its handler writes to tables: the state of a window takes their place"
     case .writesWithParking(let mapping):
@@ -113,6 +125,8 @@ public final class StreamPoller: Sendable {
   struct State {
     var mappings: [OpenMapping] = []
     var isDraining = false
+    /// Handlers were told to end.
+    var isStopping = false
   }
 
   /// A mapping with its open lanes.
@@ -150,7 +164,14 @@ public final class StreamPoller: Sendable {
       throw PollerError.noSuchStream(mapping: plan.name, stream: plan.stream)
     }
     var plan = plan
-    plan.policy.keepsWrites = plan.handler is any TransactionalBatchHandler
+    let isTransactional = plan.handler is any TransactionalBatchHandler
+    plan.policy.keepsWrites = isTransactional || plan.idempotency != nil
+    if plan.idempotency != nil {
+      if isTransactional { throw PollerError.writesWithIdempotency(mapping: plan.name) }
+      if plan.policy.parking != nil || plan.policy.tumblingWindowMilliseconds > 0 {
+        throw PollerError.idempotencyAlone(mapping: plan.name)
+      }
+    }
     if plan.policy.keepsWrites, plan.policy.parking != nil { throw PollerError.writesWithParking(mapping: plan.name) }
     if plan.policy.keepsWrites, plan.policy.tumblingWindowMilliseconds > 0 {
       throw PollerError.writesWithWindows(mapping: plan.name)
@@ -163,6 +184,10 @@ public final class StreamPoller: Sendable {
     let courier = plan.destination.map {
       FailureCourier($0, of: info, stream, in: store, metrics: metrics, seed: seed, clock: clock, logger: logger)
     }
+    let settledKeys = try plan.idempotency.map { settings throws(StoreError) in
+      try SettledKeys(settings, of: info.number, in: store, clock: clock)
+    }
+    let redeliveries = try await RedeliveryLog(of: info.number, in: store, clock: clock, logger: logger)
     let runner = MappingRunner(
       name: plan.name, stream: stream, handling: plan.handling,
       source: StoreLaneSource(
@@ -170,7 +195,9 @@ public final class StreamPoller: Sendable {
         readAhead: readAhead, makeSelection: plan.makeSelection, progressIsPatient: plan.policy.progressIsPatient,
         entriesAreDelivered: courier != nil, clock: clock, logger: logger),
       unstoredWrites: unstoredWrites, retryRules: plan.retryRules, makeSelection: plan.makeSelection, metrics: metrics,
-      courier: courier, lastResult: settings.lastResult, filterExamples: settings.filterExamples, logger: logger)
+      courier: courier, lastResult: settings.lastResult, filterExamples: settings.filterExamples,
+      settledKeys: settledKeys, redeliveries: redeliveries,
+      marksRedeliveries: plan.marksRedeliveries, logger: logger)
     let id = driver.addMapping(plan.policy)
     try state.withLock { state in
       var mapping = OpenMapping(
@@ -184,11 +211,17 @@ public final class StreamPoller: Sendable {
   /// Starts nothing new and returns when what was in flight has ended and all progress is stored. With `isStopping`
   /// handlers in flight are cancelled; what they were at is delivered again next time.
   public func drain(isStopping: Bool = false) async {
-    state.withLock { $0.isDraining = true }
+    state.withLock { state in
+      state.isDraining = true
+      if isStopping { state.isStopping = true }
+    }
     await driver.drain(isStopping: isStopping)
     // What is not on its way yet waits in the store for the next start.
     for courier in couriers { await courier.drain(isStopping: isStopping) }
     await storeResults()
+    // Of what was in flight when it was stopped nobody can say what became of it.
+    let ended = state.withLock { $0.isStopping ? [] : $0.mappings.map(\.runner) }
+    for runner in ended { await runner.redeliveries?.close() }
   }
 
   // MARK: - Changing
@@ -201,7 +234,10 @@ public final class StreamPoller: Sendable {
       throw PollerError.notRunning(mapping: plan.name)
     }
     let keepsWrites = plan.handler is any TransactionalBatchHandler
-    guard keepsWrites == known.runner.keepsWrites else { throw PollerError.writesChanged(mapping: plan.name) }
+    guard keepsWrites == known.runner.isTransactional else { throw PollerError.writesChanged(mapping: plan.name) }
+    if known.runner.settledKeys != nil, plan.policy.parking != nil || plan.policy.tumblingWindowMilliseconds > 0 {
+      throw PollerError.idempotencyAlone(mapping: plan.name)
+    }
     if keepsWrites, plan.policy.parking != nil { throw PollerError.writesWithParking(mapping: plan.name) }
     if keepsWrites, plan.policy.tumblingWindowMilliseconds > 0 {
       throw PollerError.writesWithWindows(mapping: plan.name)
@@ -248,11 +284,13 @@ public final class StreamPoller: Sendable {
         "closing a mapping takes too long: its handlers in flight are cancelled", metadata: ["mapping": "\(name)"])
       driver.stop(known.id)
       await known.runner.courier?.drain(isStopping: true)
+      return true
     }
     await driver.close(known.id, isStopping: false)
     // What is not on its way yet waits in the store for the next start of the mapping.
     await known.runner.courier?.drain(isStopping: false)
     deadline.cancel()
+    let wasStopped = (try? await deadline.value) ?? false
     await storeResults()
     state.withLock { state in
       guard let position = state.mappings.firstIndex(where: { $0.runner.name == name }) else { return }
@@ -260,6 +298,7 @@ public final class StreamPoller: Sendable {
       driver.retire(Set(lanes))
       for _ in lanes { readAhead.removeLane() }
     }
+    if !wasStopped { await known.runner.redeliveries?.close() }
     known.runner.courier?.close()
     return true
   }
@@ -474,11 +513,19 @@ public final class StreamPoller: Sendable {
         opening.progress.parked = parked.changes
         let blocksByKey = opening.trackCount(mapping.settings.policy) > 0
         let histories = blocksByKey ? ParkedHistories(parked.histories) : nil
+        let policy = mapping.settings.policy
+        let isUnclean = runner.redeliveries?.beganUnclean ?? false
+        let tracker = RedeliveryTracker(
+          pieces: lane.progress.pieces,
+          suspects: isUnclean ? (policy.unstoredBatchLimit + 1) * policy.batchSize : 0,
+          before: try store.shardBounds(shard.address).end, bisects: policy.bisectsBatchOnError,
+          blocksByKey: blocksByKey)
         return driver.open(opening) { id in
           LaneRunner(
             id: id, place: LanePlace(shard: shard.address, slot: slot, sharing: lane.sharing),
             shardCreatedAtSeconds: shard.createdAtSeconds, mapping: runner, history: lane.history,
-            failing: lane.progress.failing?.extent, hashKeys: shard.hashKeys, parkedHistories: histories)
+            failing: lane.progress.failing?.extent, hashKeys: shard.hashKeys, tracker: tracker,
+            parkedHistories: histories)
         }
       }
     }

@@ -20,6 +20,7 @@ extension StoreWriter {
     case .deleteMapping(let number): try delete(number, on: &draft, in: &transaction)
     case .storeLanes(let updates): try store(updates, on: &draft, in: &transaction)
     case .storeLane(let update, let effects): try store(update, effects, on: &draft, in: &transaction)
+    case .writeTables(let mapping, let writes, isVital: _): try write(writes, of: mapping, on: draft, in: &transaction)
     case .storeFailure(let failure): try store(failure, on: &draft, in: &transaction)
     case .updateFailure(let summary): try update(summary, in: &transaction)
     case .noteDelivery(let note): try self.note(note, in: &transaction)
@@ -105,6 +106,15 @@ extension StoreWriter {
       // Somebody else may have purged it meanwhile.
       _ = try deleteFailure(entry, in: &transaction)
     }
+    return .success(.done)
+  }
+
+  @_lifetime(transaction: copy transaction)
+  private func write(
+    _ writes: TableWrites, of mapping: MappingNumber, on draft: WriterDraft, in transaction: inout WriteTransaction
+  ) throws(LMDBError) -> Result<CommandAnswer, StoreError> {
+    guard draft.catalog.mappings[mapping] != nil else { return .failure(.noSuchMapping("\(mapping.rawValue)")) }
+    if let tables = layout.tables { try transaction.apply(writes, of: mapping, in: tables) }
     return .success(.done)
   }
 

@@ -12,6 +12,7 @@ enum MailboxEntry: Sendable {
     switch self {
     case .append(let body, _): body.byteCount
     case .command(.storeLane(_, let effects), _, _): effects.byteCount
+    case .command(.writeTables(_, let writes, isVital: false), _, _): LaneEffects(tableWrites: writes).byteCount
     case .command: 0
     }
   }

@@ -21,6 +21,9 @@ public enum StoreCommand: Sendable {
   case storeLanes([LaneUpdate])
   /// The update of one lane with what becomes true together with it. Counts for its bytes where room is short.
   case storeLane(LaneUpdate, LaneEffects)
+  /// Puts and deletes entries of a mapping's tables that belong to no progress. Vital ones, which must be small, have the
+  /// room that is left to progress; the others count for their bytes where room is short.
+  case writeTables(MappingNumber, TableWrites, isVital: Bool)
   /// Replaces the entry of the same mapping, shard and records, if there is one: it keeps its number. Answers `.number`.
   case storeFailure(NewFailure)
   /// Replaces everything but the records and the delivery. The entry with the summary's number must exist.

@@ -22,20 +22,16 @@ public enum ChangeSequenceNumber {
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  /// The record of the batch, which is one of changes, that has this number in its event: the first, if several were put
-  /// with the same. `nil` if none has.
-  public static func position(of text: String, in batch: RecordBatch) -> Int? {
+  /// The records of the batch, which is one of changes, that have this number in their event: one, unless several were put
+  /// with the same.
+  public static func positions(of text: String, in batch: RecordBatch) -> [Int] {
     let wanted = Array(text.utf8)
-    for position in 0..<batch.count {
-      if let given = given(in: batch[position].data) {
-        if given == wanted { return position }
-      } else {
-        var own: [UInt8] = []
-        append(batch.sequenceNumber(at: position), to: &own)
-        if own == wanted { return position }
-      }
+    return (0..<batch.count).filter { position in
+      if let given = given(in: batch[position].data) { return given == wanted }
+      var own: [UInt8] = []
+      append(batch.sequenceNumber(at: position), to: &own)
+      return own == wanted
     }
-    return nil
   }
 
   private static func given(in data: RawSpan) -> [UInt8]? {

@@ -50,13 +50,14 @@ final class ScriptedHandler: BatchHandler {
 
     """
 
-  init(in folder: URL, concurrency: Int, reportsItemFailures: Bool) throws {
+  init(in folder: URL, concurrency: Int, reportsItemFailures: Bool, namesEveryFailure: Bool = false) throws {
     self.folder = folder
     try Self.program.write(to: folder.appending(path: "handler.py"), atomically: true, encoding: .utf8)
     pool = LineProcessPool(
       HandlerCommand(["python3", "handler.py"], directory: folder.path), concurrency: concurrency,
       logger: Logger(label: "handler") { _ in SwiftLogNoOpLogHandler() })
-    child = LineProcessHandler(pool: pool, reportsItemFailures: reportsItemFailures)
+    child = LineProcessHandler(
+      pool: pool, reportsItemFailures: reportsItemFailures, namesEveryFailure: namesEveryFailure)
     try tell(Misbehaviour(verb: .succeed))
   }
 

@@ -44,7 +44,8 @@ final class Trial {
     store = try StreamStore.open(at: folder.appending(path: "store").path, options: options)
     _ = try store.performBlocking(.createStream(NewStream(name: "orders", recordByteLimit: 10 << 20, kind: kind)))
     handler = try ScriptedHandler(
-      in: folder, concurrency: 10, reportsItemFailures: configuration.mappings[0].reportsItemFailures)
+      in: folder, concurrency: 10, reportsItemFailures: configuration.mappings[0].reportsItemFailures,
+      namesEveryFailure: configuration.mappings[0].namesEveryFailure)
   }
 
   /// Ends everything that runs for it.

@@ -42,6 +42,14 @@ struct AnswerReaderTests {
     #expect(kind { try reporting.outcome(of: answer.utf8, for: sample) } == .invalidResponse)
   }
 
+  @Test("where every failure is named, all that are named are handed on")
+  func every() throws {
+    let reader = AnswerReader(reportsItemFailures: true, namesEveryFailure: true)
+    let outcome = try reader.outcome(of: failures(3, 1).utf8, for: sample)
+    #expect(outcome == .failedRecords([sample.sequenceNumber(at: 3), sample.sequenceNumber(at: 1)]))
+    #expect(try reader.outcome(of: "{}".utf8, for: sample) == .succeeded)
+  }
+
   @Test("one bad id among good ones fails the whole batch")
   func oneBad() {
     let answer = failures(1).dropLast(2) + #",{"itemIdentifier":"x"}]}"#

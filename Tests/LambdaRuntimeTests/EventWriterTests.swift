@@ -19,6 +19,21 @@ struct EventWriterTests {
         """)
   }
 
+  @Test("records that were delivered before are marked with a member of our own, if the batch says so")
+  func marked() throws {
+    var sample = batch(count: 3)
+    let plain = String(decoding: event(sample), as: UTF8.self)
+    sample.origin.redelivery = Redelivery(count: 2, cause: .partialFailure)
+    let text = String(decoding: event(sample), as: UTF8.self)
+    let mark = #","sluice":{"redelivery":"partial-failure"}"#
+    #expect(text.ranges(of: mark).count == 2)
+    #expect(text.replacing(mark, with: "") == plain)
+    let parsed = try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any]
+    let records = try #require(parsed?["Records"] as? [[String: Any]])
+    #expect(records.map { $0["sluice"] != nil } == [true, true, false])
+    #expect(mark.utf8.count <= EventWriter.markByteCount)
+  }
+
   @Test("base64 equals Foundation's at every length")
   func base64() throws {
     let samples = (0..<100).map { count in

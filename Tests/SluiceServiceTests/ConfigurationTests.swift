@@ -51,6 +51,32 @@ struct ConfigurationTests {
     #expect(try ConfigurationReader.read(fileAt: nil, overrides: .init()).configuration == Configuration())
   }
 
+  @Test("an idempotency store: its key, its limits, and what it does not go with")
+  func idempotency() throws {
+    let reports = "FunctionResponseTypes: [ReportBatchItemFailures]"
+    let configuration = try read(
+      mapping("idempotency: { key: $.order.id, expiry: 2h, keyLimit: 10, itemFailures: every }\n    " + reports))
+    let read = configuration.mappings[0]
+    #expect(
+      read.idempotency == Idempotency(key: .field(["order", "id"]), expiryMilliseconds: 7_200_000, keyLimit: 10))
+    #expect(read.namesEveryFailure)
+    #expect(try self.read(mapping("idempotency: { key: record }")).mappings[0].idempotency == Idempotency())
+    #expect(try self.read(mapping("markRedeliveries: true")).mappings[0].marksRedeliveries)
+    for (line, place) in [
+      ("idempotency: { expiry: 1h }", "idempotency.key: is missing"),
+      ("idempotency: { key: order }", "idempotency.key"), ("idempotency: { key: $.a..b }", "idempotency.key"),
+      ("idempotency: { key: record, expiry: 10ms }", "idempotency.expiry"),
+      ("idempotency: { key: record, keyLimit: 0 }", "idempotency.keyLimit"),
+      ("idempotency: { key: record, itemFailures: every }", "needs FunctionResponseTypes"),
+      ("idempotency: { key: record }\n    blocking: key", "must not stand beside blocking: key"),
+      ("idempotency: { key: record }\n    TumblingWindowInSeconds: 5", "must not stand beside TumblingWindowInSeconds"),
+      ("markRedeliveries: maybe", "markRedeliveries"),
+    ] {
+      let found = problems(mapping(line))
+      #expect(found.count == 1 && found.allSatisfy { $0.contains(place) }, "\(line): \(found)")
+    }
+  }
+
   @Test("a stream of changes: its filters are about changes, and it has no AT_TIMESTAMP")
   func changes() throws {
     func text(_ line: String) -> String {

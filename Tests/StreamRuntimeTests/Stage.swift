@@ -89,12 +89,12 @@ final class Stage: Sendable {
   func poller(
     _ policy: LanePolicy = .quick, start: StartingPosition = .trimHorizon, limits: PollerLimits = .init(),
     at standing: WallTime? = nil, filters: [String] = [], rules: [RetryRule] = [], factor: Int = 1,
-    _ body: @escaping Body = { _, _ in .succeeded }
+    idempotency: Idempotency? = nil, marksRedeliveries: Bool = false, _ body: @escaping Body = { _, _ in .succeeded }
   ) async throws -> StreamPoller {
     let handler = AnnouncingHandler(body: body, announce: announce)
     return try await poller(
       policy, start: start, limits: limits, at: standing, filters: filters, rules: rules, factor: factor,
-      handler: handler)
+      idempotency: idempotency, marksRedeliveries: marksRedeliveries, handler: handler)
   }
 
   /// A poller whose handler writes to tables.
@@ -112,7 +112,7 @@ final class Stage: Sendable {
   private func poller(
     _ policy: LanePolicy, start: StartingPosition = .trimHorizon, limits: PollerLimits = .init(),
     at standing: WallTime? = nil, filters: [String] = [], rules: [RetryRule] = [], factor: Int = 1,
-    handler: any BatchHandler
+    idempotency: Idempotency? = nil, marksRedeliveries: Bool = false, handler: any BatchHandler
   ) async throws -> StreamPoller {
     let clock = clock
     let poller = StreamPoller(
@@ -124,6 +124,9 @@ final class Stage: Sendable {
       name: "test", stream: "orders", start: start, policy: policy, handler: handler, recordOverhead: 700,
       retryRules: rules)
     plan.parallelizationFactor = factor
+    plan.idempotency = idempotency
+    if idempotency != nil { plan.policy.unstoredBatchLimit = 1 }
+    plan.marksRedeliveries = marksRedeliveries
     if !filters.isEmpty {
       let filter = try EventFilter(filters, source: .kinesis)
       plan.makeSelection = { FilterSelection(EventMatcher(filter)) }

@@ -11,10 +11,12 @@ public final class FunctionHandler: BatchHandler, WindowedBatchHandler {
   // The writer of the stream seen last; a mapping has one stream, so there is one.
   private let writer = Mutex<EventWriter?>(nil)
 
-  public init(pool: FunctionPool, reportsItemFailures: Bool = false) {
+  /// - Parameter namesEveryFailure: see ``AnswerReader/namesEveryFailure``.
+  public init(pool: FunctionPool, reportsItemFailures: Bool = false, namesEveryFailure: Bool = false) {
     self.pool = pool
     self.identity = pool.settings.identity
-    self.reader = AnswerReader(reportsItemFailures: reportsItemFailures, takesErrors: false)
+    self.reader = AnswerReader(
+      reportsItemFailures: reportsItemFailures, takesErrors: false, namesEveryFailure: namesEveryFailure)
   }
 
   /// An invocation has an id that function and operator see.

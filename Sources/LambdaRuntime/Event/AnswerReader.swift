@@ -18,10 +18,14 @@ public struct AnswerReader: Hashable, Sendable {
   /// An answer may say that the handler raised. A function that speaks the Runtime API says that in another way, and what
   /// it returns is its own business.
   public var takesErrors: Bool
+  /// Item failures are all that failed, and every other record of the batch is done. Otherwise nothing is said of those
+  /// behind the lowest, as on AWS.
+  public var namesEveryFailure: Bool
 
-  public init(reportsItemFailures: Bool, takesErrors: Bool = true) {
+  public init(reportsItemFailures: Bool, takesErrors: Bool = true, namesEveryFailure: Bool = false) {
     self.reportsItemFailures = reportsItemFailures
     self.takesErrors = takesErrors
+    self.namesEveryFailure = namesEveryFailure
   }
 
   /// The outcome that `answer` states for `batch`. Throws ``HandlerFailure`` of kind `error` if the handler says that it
@@ -45,12 +49,9 @@ public struct AnswerReader: Hashable, Sendable {
     }
     guard let items = failures as? [Any] else { throw Self.invalid("batchItemFailures is not a list", answer) }
     guard !items.isEmpty else { return .succeeded }
-    var lowest: SequenceNumber?
-    for item in items {
-      let failed = try Self.sequenceNumber(in: item, of: batch)
-      lowest = lowest.map { min($0, failed) } ?? failed
-    }
-    return lowest.map { .failed(at: $0) } ?? .succeeded
+    var failed: [SequenceNumber] = []
+    for item in items { failed += try Self.sequenceNumbers(in: item, of: batch) }
+    return namesEveryFailure ? .failedRecords(failed) : failed.min().map { .failed(at: $0) } ?? .succeeded
   }
 
   /// The outcome that `answer` states for an invocation of a tumbling window: as above, and it must be an object whose
@@ -92,22 +93,24 @@ public struct AnswerReader: Hashable, Sendable {
     return HandlerFailure(kind: .error, type: type ?? "Error", message: message ?? "", trace: trace)
   }
 
-  private static func sequenceNumber(
+  /// That of one record; of several, where several changes were put with one number.
+  private static func sequenceNumbers(
     in item: Any, of batch: RecordBatch
-  ) throws(HandlerFailure) -> SequenceNumber {
+  ) throws(HandlerFailure) -> [SequenceNumber] {
     guard let text = (item as? [String: Any])?["itemIdentifier"] as? String, !text.isEmpty else {
       throw invalid("an item failure without an itemIdentifier")
     }
     if batch.origin.kind == .dynamodb {
-      guard let position = ChangeSequenceNumber.position(of: text, in: batch) else { throw unknown(text) }
-      return batch.sequenceNumber(at: position)
+      let positions = ChangeSequenceNumber.positions(of: text, in: batch)
+      guard !positions.isEmpty else { throw unknown(text) }
+      return positions.map { batch.sequenceNumber(at: $0) }
     }
     let first = batch.sequenceNumber(at: 0)
     guard let number = SequenceNumber(text), number.shard == first.shard,
       number.shardCreatedAtSeconds == first.shardCreatedAtSeconds,
       batch.position(of: number.index) != nil
     else { throw unknown(text) }
-    return number
+    return [number]
   }
 
   private static func unknown(_ identifier: String) -> HandlerFailure {

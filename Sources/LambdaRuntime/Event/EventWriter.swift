@@ -102,14 +102,15 @@ public struct EventWriter: Sendable {
     precondition(batch.origin.stream == stream, "a writer writes the batches of one stream")
     if let changes { return write(batch, changes, into: &buffer) }
     // A key of n bytes becomes at most 6n, data at most 4/3 and 4; both are below six times the packed record.
-    var capacity = Self.envelopeByteCount
+    let mark = batch.origin.redelivery.map(Self.mark)
+    var capacity = Self.envelopeByteCount + (mark?.count ?? 0) * batch.count
     for position in 0..<batch.count {
       let header = unsafe RecordHeader(at: batch.address(at: position))
       capacity += recordOverhead + Self.longestArrivalByteCount + header.keyByteCount * 6
       capacity += Base64.characterCount(forByteCount: header.dataByteCount)
     }
     unsafe buffer.append(capacity: capacity) {
-      unsafe write(batch, to: $0.baseAddress.unsafelyUnwrapped)
+      unsafe write(batch, mark: mark, to: $0.baseAddress.unsafelyUnwrapped)
     }
   }
 
@@ -119,13 +120,17 @@ public struct EventWriter: Sendable {
       if position > 0 { text.append(UInt8(ascii: ",")) }
       let record = batch[position]
       changes.append(record.data, record.sequenceNumber, arrival: record.arrival, to: &text)
+      if let redelivery = batch.origin.redelivery, position < redelivery.count {
+        text.removeLast()
+        text += Self.mark(redelivery)
+      }
     }
     text += Self.suffix
     buffer.append(contentsOf: text)
   }
 
   /// Writes the event to `start` and returns its size.
-  private func write(_ batch: RecordBatch, to start: UnsafeMutableRawPointer) -> Int {
+  private func write(_ batch: RecordBatch, mark: [UInt8]?, to start: UnsafeMutableRawPointer) -> Int {
     unsafe constant.withUnsafeBytes { constant in
       unsafe Base64.pairs.withUnsafeBufferPointer { pairs in
         let constant = unsafe constant.baseAddress.unsafelyUnwrapped
@@ -135,6 +140,7 @@ public struct EventWriter: Sendable {
           var out = unsafe Self.copy(Self.prefix, to: start)
           // The first record goes without its leading comma.
           var head = 1
+          let marked = batch.origin.redelivery?.count ?? 0
           for position in 0..<batch.count {
             let record = unsafe batch.address(at: position)
             let header = unsafe RecordHeader(at: record)
@@ -158,12 +164,23 @@ public struct EventWriter: Sendable {
             unsafe out.copyMemory(from: digits, byteCount: SequenceNumber.digitCount)
             unsafe out += SequenceNumber.digitCount
             unsafe out = Self.copy(constant, ends.eventID..<ends.record, to: out)
+            // In the place of the record's closing brace.
+            if let mark, position < marked { unsafe out = Self.copy(mark, to: out - 1) }
           }
           unsafe out = Self.copy(Self.suffix, to: out)
           return unsafe out - start
         }
       }
     }
+  }
+
+  /// The bytes that each record of a mapping that marks redeliveries may have more.
+  public static let markByteCount =
+    Redelivery.Cause.allCases.map { mark(Redelivery(count: 1, cause: $0)).count }.max() ?? 0
+
+  /// Our own member of a record that was delivered before, with the brace behind it.
+  private static func mark(_ redelivery: Redelivery) -> [UInt8] {
+    Array(#","sluice":{"redelivery":"\#(redelivery.cause.name)"}}"#.utf8)
   }
 
   private static let prefix = Array(#"{"Records":["#.utf8)

@@ -11,10 +11,13 @@ public final class LineProcessHandler: BatchHandler, WindowedBatchHandler {
   // The writer of the stream seen last; a mapping has one stream, so there is one.
   private let writer = Mutex<EventWriter?>(nil)
 
-  public init(pool: LineProcessPool, identity: EventIdentity = EventIdentity(), reportsItemFailures: Bool = false) {
+  public init(
+    pool: LineProcessPool, identity: EventIdentity = EventIdentity(), reportsItemFailures: Bool = false,
+    namesEveryFailure: Bool = false
+  ) {
     self.pool = pool
     self.identity = identity
-    self.reader = AnswerReader(reportsItemFailures: reportsItemFailures)
+    self.reader = AnswerReader(reportsItemFailures: reportsItemFailures, namesEveryFailure: namesEveryFailure)
   }
 
   public func handle(_ batch: RecordBatch) async throws -> HandlerOutcome {

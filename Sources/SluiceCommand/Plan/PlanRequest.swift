@@ -60,6 +60,10 @@ struct PlanRequest {
       policy.parking = nil
       notes.append("blocking by key is left out: in the plan a failing batch blocks its lane.")
     }
+    if mapping.namesEveryFailure {
+      notes.append(
+        "itemFailures: every is left out: in the plan what stands behind the lowest failure comes again, as on AWS.")
+    }
     var failures = PlannedFailures(policy: policy, rules: RetryRuleMatcher(mapping.retryRules))
     failures.reportsItemFailures = mapping.reportsItemFailures
     failures.standardTimes = try Self.times(options.until)

@@ -111,6 +111,11 @@ public struct MappingConfiguration: Hashable, Sendable {
   public var filters: [String] = []
   /// `blocking`, with `parkedKeyLimit`, `parkedRecordLimit` and `parkedDeliveryLimit`.
   public var blocking = EventSourceMapping.Blocking.shard
+  public var idempotency: Idempotency?
+  /// `markRedeliveries`
+  public var marksRedeliveries = false
+  /// `idempotency.itemFailures: every`: what is not in `batchItemFailures` is done.
+  public var namesEveryFailure = false
   /// What some failures lead to instead.
   public var retryRules: [RetryRule] = []
   /// `MetricsConfig` holds `EventCount`.

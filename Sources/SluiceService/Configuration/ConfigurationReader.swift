@@ -186,6 +186,8 @@ public struct ConfigurationReader {
         node, section.path("blocking"), value: node.shortText,
         "must be shard when TumblingWindowInSeconds is set: a window hands its state on through the shard")
     }
+    mapping.marksRedeliveries = section.choice("markRedeliveries", default: YesOrNo.no) == .yes
+    IdempotencyReading(findings: findings).read(&section, into: &mapping)
     combination.filterCount = mapping.filters.count
     mapping.onFailure = DestinationReader(findings: findings, resolve: resolved).read(&section, &combination)
     // Here the counters are there unless they are not wanted: they cost nothing.
@@ -206,6 +208,11 @@ public struct ConfigurationReader {
 
   /// The mappings, for when all streams and functions are known: a file may name them in any order.
   private var references: [(section: ConfigurationSection, mapping: MappingConfiguration)] = []
+
+  private enum YesOrNo: String, CaseIterable {
+    case yes = "true"
+    case no = "false"
+  }
 
   private func readBlocking(_ section: inout ConfigurationSection) -> EventSourceMapping.Blocking {
     guard section.choice(.blocking) == "key" else {

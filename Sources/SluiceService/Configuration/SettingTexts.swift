@@ -48,6 +48,9 @@ extension MappingConfiguration {
     }
     texts[.retryRules] = "[\(retryRules.map(\.text).joined(separator: "; "))]"
     var all = Dictionary(uniqueKeysWithValues: texts.map { ($0.key.rawValue, $0.value) })
+    // Left out where there is none, as in what was stored before there were any.
+    if marksRedeliveries { all["markRedeliveries"] = "true" }
+    if let idempotency { all["idempotency"] = idempotency.text(namesEveryFailure: namesEveryFailure) }
     for (key, text) in function.texts { all["function.\(key)"] = text }
     for (key, text) in onFailure.texts { all["onFailure.\(key)"] = text }
     return all
@@ -113,7 +116,8 @@ extension FunctionConfiguration {
 func changeMoment(ofSetting name: String) -> ChangeMoment {
   if let parameter = MappingParameter(rawValue: name) { return parameter.rule.change }
   // Who takes failures out of the store is made with the lanes.
-  if name.hasPrefix("onFailure.") { return .afterDraining }
+  // What is done is remembered by what is made with the lanes.
+  if name.hasPrefix("onFailure.") || name == "idempotency" || name == "markRedeliveries" { return .afterDraining }
   switch name {
   case "function.concurrency", "function.provisioned", "function.idleTime": return .atOnce
   default: return .nextDelivery

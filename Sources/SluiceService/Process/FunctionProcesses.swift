@@ -21,10 +21,12 @@ enum FunctionProcesses: Sendable {
     }
   }
 
-  func handler(reportsItemFailures: Bool) -> any BatchHandler {
+  func handler(reportsItemFailures: Bool, namesEveryFailure: Bool) -> any BatchHandler {
     switch self {
-    case .lines(let pool): LineProcessHandler(pool: pool, reportsItemFailures: reportsItemFailures)
-    case .lambda(let pool): FunctionHandler(pool: pool, reportsItemFailures: reportsItemFailures)
+    case .lines(let pool):
+      LineProcessHandler(pool: pool, reportsItemFailures: reportsItemFailures, namesEveryFailure: namesEveryFailure)
+    case .lambda(let pool):
+      FunctionHandler(pool: pool, reportsItemFailures: reportsItemFailures, namesEveryFailure: namesEveryFailure)
     }
   }
 

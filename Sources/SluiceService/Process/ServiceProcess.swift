@@ -165,6 +165,8 @@ extension EventSourceMapping {
       bisects: mapping.bisectsBatchOnError)
     retry.rules = mapping.retryRules
     blocking = mapping.blocking
+    idempotency = mapping.idempotency
+    marksRedeliveries = mapping.marksRedeliveries
     filters = mapping.filters
     parallelizationFactor = mapping.parallelizationFactor
     onFailure = mapping.onFailure

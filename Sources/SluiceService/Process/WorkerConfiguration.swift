@@ -287,7 +287,10 @@ actor WorkerConfiguration {
         wanted.parameters[parameter.rawValue] = former.settings[parameter.rawValue]
       }
     }
-    return (wanted, pool.handler(reportsItemFailures: mapping.reportsItemFailures))
+    return (
+      wanted,
+      pool.handler(reportsItemFailures: mapping.reportsItemFailures, namesEveryFailure: mapping.namesEveryFailure)
+    )
   }
 
   /// What a function's invocations came to goes on with its new processes.
