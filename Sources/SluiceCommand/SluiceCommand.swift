@@ -23,7 +23,10 @@ struct SluiceCommand: AsyncParsableCommand {
 
       CommandGroup(name: "Records", subcommands: [Put.self, Tail.self, Streams.self]),
       CommandGroup(
-        name: "See", subcommands: [Status.self, Explain.self, Mappings.self, Functions.self, Tables.self, Audit.self]),
+        name: "See",
+        subcommands: [
+          Status.self, Explain.self, Mappings.self, Functions.self, Duplicates.self, Tables.self, Audit.self,
+        ]),
       CommandGroup(name: "Act", subcommands: [Pause.self, Resume.self, Retry.self, Skip.self, Failures.self]),
       CommandGroup(
         name: "Prove", subcommands: [PlanCommand.self, Filter.self, Simulate.self, Bench.self, CheckStore.self]),

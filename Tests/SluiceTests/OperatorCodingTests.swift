@@ -31,6 +31,7 @@ struct OperatorCodingTests {
         .deleteStream(name: "s", consent: consent), .splitShard(stream: "s", shard: "0", at: nil),
         .splitShard(stream: "s", shard: "0", at: "170141183460469231731687303715884105728"),
         .mergeShards(stream: "s", shard: "0", other: "1"), .audit(limit: 5),
+        .duplicates(mapping: "m", shard: "0", limit: 7),
         .apply(ConfigurationText(yaml: "a: 1", source: "f", directory: nil), consent: consent),
         .deleteMapping(name: "m", consent: consent), .listFunctions,
         .act(.pause, mapping: "m", shard: nil, consent: consent),
@@ -46,6 +47,12 @@ struct OperatorCodingTests {
     let working = try await Working(on: store.store, retries: 0) { _ in throw Unexpected() }
     _ = await working.next(1)
     await working.end()
+    let again = try await Working(on: store.store, retries: 0) { _ in throw Unexpected() }
+    let redrive = await StoreOperator(store: store.store, poller: { again.poller }).perform(
+      .redrive(FailureQuery(), consent: Consent(actor: "ada", isApplied: true)))
+    guard case .action = redrive else { throw Unexpected() }
+    _ = await again.next(1)
+    await again.end()
     let operations = StoreOperator(
       store: store.store, worker: WorkerReport(processID: 7, address: "127.0.0.1:4567"))
     let purge = Consent(actor: "ada", isApplied: true)
@@ -55,7 +62,7 @@ struct OperatorCodingTests {
     for request in [
       .status, .explain(mapping: "orders", shard: nil), .listFailures(FailureQuery()), .showFailure(entry: 1),
       .record(mapping: "orders", sequenceNumber: number), .listStreams, .purge(FailureQuery(), consent: purge),
-      .audit(limit: 1), .showFailure(entry: 1),
+      .audit(limit: 1), .showFailure(entry: 1), .duplicates(mapping: "orders", shard: nil, limit: 10),
     ] as [OperatorRequest] {
       answers.append(await operations.perform(request))
     }
@@ -114,7 +121,7 @@ extension LaneAction {
 }
 
 extension OperatorRequest {
-  fileprivate static let kindCount = 19
+  fileprivate static let kindCount = 20
 
   fileprivate var kind: Int {
     switch self {
@@ -137,12 +144,13 @@ extension OperatorRequest {
     case .deleteMapping: 16
     case .record: 17
     case .listFunctions: 18
+    case .duplicates: 19
     }
   }
 }
 
 extension OperatorAnswer {
-  fileprivate static let kindCount = 11
+  fileprivate static let kindCount = 12
 
   fileprivate var kind: Int {
     switch self {
@@ -157,6 +165,7 @@ extension OperatorAnswer {
     case .changes: 8
     case .record: 9
     case .functions: 10
+    case .duplicates: 11
     }
   }
 
@@ -173,6 +182,7 @@ extension OperatorAnswer {
     case .audit(let entries): entries.isEmpty
     case .changes(let report): report.differences.isEmpty
     case .functions(let reports): reports.first?.errors.isEmpty ?? true
+    case .duplicates(let report): report.redeliveries.isEmpty || report.records.isEmpty
     case .refused: false
     }
   }

@@ -9,6 +9,7 @@ public enum OperatorAnswer: Codable, Hashable, Sendable {
   case failures([FailureReport])
   case failure(FailureReport, records: [FailedRecord])
   case streams([StreamReport])
+  case duplicates(DuplicateReport)
   case audit([AuditReport])
   case changes(ChangeReport)
   case functions([FunctionReport])

@@ -10,6 +10,8 @@ public enum OperatorRequest: Codable, Hashable, Sendable {
   case record(mapping: String, sequenceNumber: String)
   /// Acts on lanes; without a shard, on all lanes of the mapping; without a lane, on all of the shard.
   case act(LaneAction, mapping: String, shard: String?, lane: Int? = nil, consent: Consent)
+  /// Deliveries of a mapping whose records were delivered before, the newest first, at most `limit`; of one shard, or all.
+  case duplicates(mapping: String, shard: String?, limit: Int)
   case listFailures(FailureQuery)
   case showFailure(entry: UInt64)
   case redrive(FailureQuery, consent: Consent)

@@ -45,6 +45,7 @@ public struct StoreOperator: Writing {
     case .record(let mapping, let number): .record(try record(number, of: mapping))
     case .act(let action, let mapping, let shard, let lane, let consent):
       .action(try await act(action, mapping: mapping, shard: shard, lane: lane, consent))
+    case .duplicates(let mapping, let shard, let limit): .duplicates(try duplicates(mapping, shard, limit))
     case .listFailures(let query): .failures(try failures(query).map(FailureReport.init))
     case .showFailure(let entry): try showFailure(entry)
     case .redrive(let query, let consent): .action(try await redrive(query, consent))
