@@ -59,8 +59,8 @@ struct BlockCursor: ~Copyable, ~Escapable {
   @_lifetime(self: copy self)
   mutating func seek(holding index: RecordIndex) throws(LMDBError) -> Bool {
     guard try seek(atOrBefore: index) else { return try seek(atOrAfter: index) }
-    // A damaged head is for the caller to find.
-    guard let header, header.endIndex <= index else { return true }
+    // A damaged head is for the caller to find, unless nothing of the block can stand there.
+    guard (header?.endIndex ?? end.index) <= index else { return true }
     return try next()
   }
 

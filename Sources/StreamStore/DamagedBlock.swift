@@ -5,9 +5,11 @@ public import StreamModel
 public struct DamagedBlock: Hashable, Sendable {
   public var address: ShardAddress
   public var firstIndex: RecordIndex
-  /// The index behind its last record, where the next block begins or the shard ends. `nil` for the last block of an open
-  /// shard whose own head cannot be read: that is known when something was put behind it.
-  public var endIndex: RecordIndex?
+  /// The index behind its last record: where the next block begins or the shard ends, or as the block itself tells.
+  public var endIndex: RecordIndex
+  /// `false` for the last block of an open shard whose own head is damaged: no record of it stands at `endIndex` or
+  /// behind it, and what is put next does.
+  public var isEndExact: Bool
 }
 
 extension StreamStore {
@@ -24,15 +26,18 @@ extension StreamStore {
         unsafe BlockHeader(verifying: $0, address: address, firstIndex: first)
       }
       if let verified, verified.endIndex > index { return nil }
-      let claimedEnd = blocks.header?.endIndex
+      let own = blocks.end
       let follower = try blocks.next() ? blocks.firstIndex : nil
       if let verified {
         guard let follower, follower > index else { return nil }
-        return DamagedBlock(address: address, firstIndex: verified.endIndex, endIndex: follower)
+        return DamagedBlock(
+          address: address, firstIndex: verified.endIndex, endIndex: follower, isEndExact: true)
       }
-      let end = follower ?? shard.closing?.end ?? claimedEnd
-      if let end, end <= index { return nil }
-      return DamagedBlock(address: address, firstIndex: first, endIndex: end)
+      let neighbour = follower ?? shard.closing?.end
+      let end = neighbour ?? own.index
+      guard end > index else { return nil }
+      return DamagedBlock(
+        address: address, firstIndex: first, endIndex: end, isEndExact: neighbour != nil || own.isExact)
     }
   }
 }

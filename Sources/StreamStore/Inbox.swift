@@ -118,7 +118,7 @@ extension StoreWriter {
 
 extension ReadTransaction {
   /// What stands in the inbox, and how far it brings the shards that have something there: `nil` for one whose last block
-  /// cannot be read.
+  /// is damaged.
   func inbox(_ layout: StoreLayout) throws(LMDBError) -> (inbox: Inbox, tails: [ShardAddress: ShardTail?]) {
     var inbox = Inbox()
     var tails: [ShardAddress: ShardTail?] = [:]
@@ -127,7 +127,9 @@ extension ReadTransaction {
       let key = try cursor.inboxKey
       let first = key.inboxIndex
       inbox.add(byteCount: cursor.value.byteCount, group: key.inboxGroup)
-      let header = unsafe cursor.value.withUnsafeBytes { unsafe BlockHeader(reading: $0, firstIndex: first) }
+      let header = unsafe cursor.value.withUnsafeBytes {
+        unsafe BlockHeader(verifying: $0, address: key.inboxAddress, firstIndex: first)
+      }
       let tail = header.map { ShardTail(next: $0.endIndex, lastArrival: $0.lastArrival) }
       tails.updateValue(tail, forKey: key.inboxAddress)
     }

@@ -6,8 +6,7 @@ public struct ShardBounds: Hashable, Sendable {
   public var firstAvailable: RecordIndex
   /// The index behind the last record.
   public var end: RecordIndex
-  /// The arrivals of the first and the last record; `nil` for an empty shard, and that of the first where the head of its
-  /// block is damaged.
+  /// The arrivals of the first and the last record; `nil` for an empty shard, and where the head of its block is damaged.
   public var firstArrival: WallTime?
   public var lastArrival: WallTime?
   /// What the records take in the store: exact for shards of few blocks, estimated from the first and the last block
@@ -131,20 +130,16 @@ extension ReadTransaction {
     bounds.firstAvailable = blocks.firstIndex
     // Without a head that can be read the first block does not say when its records arrived.
     let first = blocks.header
-    guard try blocks.seek(atOrBefore: RecordIndex(.max)), let last = blocks.header else {
-      throw Self.damaged(Key(block: address, bounds.firstAvailable))
-    }
-    bounds.end = last.endIndex
+    guard try blocks.seek(atOrBefore: RecordIndex(.max)) else { return bounds }
+    bounds.end = max(bounds.end, blocks.end.index)
+    let last = blocks.header
     bounds.firstArrival = first?.firstArrival
-    bounds.lastArrival = last.lastArrival
-    let sampledBytes = (first?.packedByteCount ?? 0) + last.packedByteCount
-    let sampledCount = (first?.count ?? 0) + last.count
+    bounds.lastArrival = last?.lastArrival
+    let sampledCount = (first?.count ?? 0) + (last?.count ?? 0)
+    guard sampledCount > 0 else { return bounds }
+    let sampledBytes = (first?.packedByteCount ?? 0) + (last?.packedByteCount ?? 0)
     bounds.estimatedBytes = UInt64(Double(bounds.count) * Double(sampledBytes) / Double(sampledCount))
     return bounds
-  }
-
-  private static func damaged(_ key: Key) -> LMDBError {
-    .corrupted("the block of shard \(key.shardAddress.shard) that begins at record \(key.blockIndex.rawValue)")
   }
 
   /// Searches by halves over the indexes, each step one look-up: arrivals never step back within a shard. `nil` if the

@@ -291,11 +291,10 @@ struct StoreFindings {
       var cursor = try transaction.cursor(in: layout.blocks)
       for stream in catalog.streams.keys {
         for shard in catalog.shards(of: stream) {
-          switch fresh.tails[shard.address] {
-          case nil: tails[shard.address] = try ShardTail(of: shard, at: &cursor)
-          case let tail??: tails[shard.address] = tail
-          case .some(nil): throw ShardTail.unreadable(shard.address)
-          }
+          let tail =
+            if let tail = fresh.tails[shard.address] { tail } else { try ShardTail(of: shard, at: &cursor) }
+          tails[shard.address] =
+            if let tail { tail } else { try transaction.tail(behindDamageOf: shard, layout) }
         }
       }
       return catalog
@@ -307,21 +306,19 @@ struct StoreFindings {
 }
 
 extension ShardTail {
-  /// Finds the end of `shard` from its last block.
-  fileprivate init(of shard: ShardInfo, at cursor: inout Cursor) throws(LMDBError) {
+  /// Finds the end of `shard` from its last block; `nil` if that is damaged.
+  fileprivate init?(of shard: ShardInfo, at cursor: inout Cursor) throws(LMDBError) {
     self.init(next: shard.firstAvailable, lastArrival: shard.trimmedThrough)
     guard try cursor.seek(atOrBefore: Key(block: shard.address, RecordIndex(.max))),
       cursor.key.isBlock(of: shard.address)
     else { return }
     let first = cursor.key.blockIndex
-    guard let header = unsafe cursor.value.withUnsafeBytes({ unsafe BlockHeader(reading: $0, firstIndex: first) })
-    else { throw Self.unreadable(shard.address) }
-    next = header.endIndex
-    lastArrival = header.lastArrival
-  }
-
-  fileprivate static func unreadable(_ address: ShardAddress) -> LMDBError {
-    .corrupted("the last block of \(address.shard) of stream \(address.stream.rawValue)")
+    let verified = unsafe cursor.value.withUnsafeBytes {
+      unsafe BlockHeader(verifying: $0, address: shard.address, firstIndex: first)
+    }
+    guard let verified else { return nil }
+    next = verified.endIndex
+    lastArrival = verified.lastArrival
   }
 }
 

@@ -1,5 +1,6 @@
 import Foundation
 import Sluice
+import StreamModel
 import Testing
 
 @Suite("Trouble with the store", .timeLimit(.minutes(3)))
@@ -141,14 +142,38 @@ struct StoreTroubleTests {
   }
 }
 
+extension StoreTroubleTests {
+  @Test(
+    "a last block whose head is damaged keeps no worker from starting; it is skipped, and later records come behind it")
+  func lastHead() async throws {
+    try await Workplace.with(Setup { $0.shards = 2 }) { place in
+      #expect(try await place.sluice("streams", "create", "numbers", "--shards", "2").code == 0)
+      let damaged = try #require(try await place.put("needle in a haystack").shards.first)
+      // The second byte of the count, in the head before the record's own.
+      try place.damage("needle in a haystack", before: 1 + RecordLayout.headerByteCount + 56 - 13)
+      let worker = try await place.start()
+      #expect(try await place.lane(is: .stopped).shard == damaged.shard)
+      let explained = try await place.sluice("explain", "numbers-note").output
+      #expect(explained.contains("at most 2 records of it not settled"))
+      try place.write((0..<16).map { "{\"id\":\"key \($0)\"}\n" }.joined(), to: "keyed")
+      #expect(try await place.ask(PutReport.self, "put", "numbers", "keyed", "--key-field", "id").records == 16)
+      let number = try #require(damaged.shard.last)
+      #expect(try await place.sluice("skip", "numbers-note", "--shard", "\(number)", "--yes").code == 0)
+      try await place.isDrained()
+      #expect(place.delivered.count == 16)
+      #expect(await worker.drain() == 0)
+    }
+  }
+}
+
 extension Workplace {
-  /// Flips a bit of each place in the data file where this text stands.
-  fileprivate func damage(_ text: String) throws {
+  /// Flips a bit so many bytes before each place in the data file where this text stands.
+  fileprivate func damage(_ text: String, before distance: Int = 0) throws {
     let file = data.appending(path: "data.mdb")
     var bytes = try Data(contentsOf: file)
     var start = bytes.startIndex
     while let found = bytes.range(of: Data(text.utf8), in: start..<bytes.endIndex) {
-      bytes[found.lowerBound] ^= 1
+      bytes[found.lowerBound - distance] ^= 1
       start = found.upperBound
     }
     try #require(start != bytes.startIndex)

@@ -27,7 +27,8 @@ struct DamagedBlockTests {
 
   private func damaged(_ range: Range<UInt64>) -> DamagedBlock {
     DamagedBlock(
-      address: address, firstIndex: RecordIndex(range.lowerBound), endIndex: RecordIndex(range.upperBound))
+      address: address, firstIndex: RecordIndex(range.lowerBound), endIndex: RecordIndex(range.upperBound),
+      isEndExact: true)
   }
 
   private func marks(from index: UInt64) throws -> [UInt8] {
@@ -44,13 +45,51 @@ struct DamagedBlockTests {
     #expect(try marks(from: 20) == Array(20..<30))
   }
 
-  @Test("the last block of an open shard ends where its head says, if that can be read")
+  @Test("the last block of an open shard ends where its head says, if so many records stand behind it")
   func last() throws {
     try fill()
-    try change(20, byte: 60, 0x40)
+    try folder.change("blocks", Key(block: address, RecordIndex(20))) { $0[$0.count - 1] ^= 0x40 }
     #expect(try block(holding: 25) == damaged(20..<30))
     try change(20, byte: 8, 0x40)
-    #expect(try block(holding: 25) == DamagedBlock(address: address, firstIndex: RecordIndex(20), endIndex: nil))
+    let unknown = try #require(try block(holding: 25))
+    #expect(unknown.firstIndex == RecordIndex(20) && unknown.endIndex >= RecordIndex(30) && !unknown.isEndExact)
+    #expect(try block(holding: unknown.endIndex.rawValue) == nil)
+    #expect(try folder.open(role: .looker).shardBounds(address).end == unknown.endIndex)
+    #expect(try marks(from: unknown.endIndex.rawValue).isEmpty)
+  }
+
+  /// Bytes of the head that are read before the records are: format, count, first index, first and last arrival, sizes.
+  @Test(
+    "a store opens whatever is wrong with its last block, and what is put then comes behind it",
+    arguments: [8, 12, 16, 30, 38, 40, 44, 48, 60], [false, true])
+  func opens(byte: Int, isInInbox: Bool) throws {
+    if isInInbox {
+      do {
+        let store = try folder.open()
+        try store.append(0..<20, to: store.create(shards: 2).number)
+      }
+      try folder.change("inbox") { $0[byte] ^= 0x42 }
+    } else {
+      try fill()
+      try change(20, byte: byte, 0x42)
+    }
+    let last = RecordIndex(isInInbox ? 0 : 20)
+    let found = try #require(try block(holding: last.rawValue))
+    var end = found.endIndex
+    for round in 0..<2 {
+      let store = try folder.open { $0.mergesSmallBlocks = round == 0 }
+      let receipt = try store.append((round * 20)..<(round * 20 + 20), to: StreamNumber(1))
+      let stretch = try #require(receipt.stretches.first { $0.address == address })
+      #expect(stretch.firstIndex == end)
+      end = end.advanced(by: stretch.count)
+    }
+    let behind = try #require(try block(holding: last.rawValue))
+    #expect(behind.endIndex == found.endIndex && behind.isEndExact)
+    #expect(throws: StoreError.corruptedBlock(address, firstIndex: last)) { try marks(from: last.rawValue) }
+    #expect(try marks(from: found.endIndex.rawValue).count == Int(found.endIndex.distance(to: end)))
+    #expect(try folder.open(role: .looker).check().problems.map(\.block) == [last])
+    let bounds = try folder.open(role: .looker).shardBounds(address)
+    #expect(bounds.end == end && bounds.lastArrival == folder.now)
   }
 
   @Test("the last block of a closed shard ends with the shard")

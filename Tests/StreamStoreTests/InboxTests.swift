@@ -159,7 +159,7 @@ struct InboxTests {
       }
       #expect(try store.marks(address).count == Int(first.rawValue))
       let damage = try store.damagedBlock(holding: first, in: address)
-      #expect(damage == DamagedBlock(address: address, firstIndex: first, endIndex: end))
+      #expect(damage == DamagedBlock(address: address, firstIndex: first, endIndex: end, isEndExact: true))
       #expect(try store.marks(address, from: end.rawValue).count > 0)
       #expect(try store.check().problems.map(\.block) == [first])
       for other in addresses where other != address {

@@ -85,12 +85,9 @@ struct LaneOrder {
         "\(lane.shard) stands before the damaged block at record \(damage.block). Leave out --through to skip the block."
       )
     }
-    guard let records = damage.records, let last = damage.lastSequenceNumber, let end = SequenceNumber(last)?.index
-    else {
-      throw OperatorRefusal(
-        .tryAgain,
-        "Where the damaged block at record \(damage.block) of \(lane.shard) ends can be known only when a record was put "
-          + "behind it. Put one, then say this again.")
+    let (records, last) = (damage.records, damage.lastSequenceNumber)
+    guard let end = SequenceNumber(last)?.index else {
+      throw OperatorRefusal(.badInput, "\(last) is not a sequence number.")
     }
     return LaneOrder(
       event: {
@@ -100,7 +97,7 @@ struct LaneOrder {
         "\(lane.subject) goes on behind the damaged block at record \(damage.block), sequence numbers "
         + "\(damage.firstSequenceNumber) through \(last); "
         + (lane.lane == nil ? "" : "its own of ")
-        + "\(records) record\(records == 1 ? " is" : "s are") lost to this mapping for good",
+        + "\(damage.loss) to this mapping for good",
       records: LaneSharing.share(of: [records] + Array(repeating: 0, count: lane.laneCount - 1)))
   }
 

@@ -119,10 +119,17 @@ public struct DamageReport: Codable, Hashable, Sendable {
   /// The index of its first record, as `check-store` names it.
   public var block: UInt64
   public var firstSequenceNumber: String
-  /// `nil` where that can be known only when a record was put behind the block.
-  public var lastSequenceNumber: String?
-  /// Its records that this mapping has not settled. `nil` with the last sequence number.
-  public var records: UInt64?
+  public var lastSequenceNumber: String
+  /// Its records that this mapping has not settled.
+  public var records: UInt64
+  /// The damage is such that nobody can tell how many records the block held: there were at most so many, and
+  /// `lastSequenceNumber` is the last that one of them can have had.
+  public var isAtMost: Bool
+
+  /// What a skip loses, in words.
+  public var loss: String {
+    "\(isAtMost ? "at most " : "")\(records) record\(records == 1 ? " is" : "s are") lost"
+  }
 }
 
 public struct SuggestedCommand: Codable, Hashable, Sendable {

@@ -108,8 +108,8 @@ struct LaneReportBuilder {
     else { return nil }
     return DamageReport(
       block: block.firstIndex.rawValue, firstSequenceNumber: shard.sequenceNumber(of: block.firstIndex).description,
-      lastSequenceNumber: block.endIndex.map { shard.sequenceNumber(of: RecordIndex($0.rawValue - 1)).description },
-      records: block.endIndex.map { max(next, block.firstIndex).distance(to: $0) })
+      lastSequenceNumber: shard.sequenceNumber(of: RecordIndex(block.endIndex.rawValue - 1)).description,
+      records: max(next, block.firstIndex).distance(to: block.endIndex), isAtMost: !block.isEndExact)
   }
 
   private func storedLanes(_ mapping: MappingInfo, _ shard: ShardInfo) throws -> [StoredLane] {

@@ -62,10 +62,7 @@ enum LaneSummary {
       let skip = report.damage.map { damage in
         SuggestedCommand(
           command: "sluice skip \(lane)",
-          effect: damage.records.map {
-            "preview going on behind the block: \($0) record\($0 == 1 ? " is" : "s are") lost"
-          }
-            ?? "go on behind the block, once a record was put behind it")
+          effect: "preview going on behind the block: \(damage.loss)")
       }
       return (skip.map { [$0] } ?? []) + [
         SuggestedCommand(command: "sluice check-store DATA", effect: "find every damaged block"),

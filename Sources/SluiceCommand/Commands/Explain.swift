@@ -92,10 +92,10 @@ enum ExplainText {
     if let damage = lane.damage {
       lines.append("")
       lines.append("  damaged    first \(damage.firstSequenceNumber)")
-      lines.append("             last  \(damage.lastSequenceNumber ?? "known when a record was put behind it")")
-      if let records = damage.records {
-        lines.append("             \(Text.records(records)) of it not settled: skipping the block loses them")
-      }
+      lines.append("             last  \(damage.lastSequenceNumber)")
+      lines.append(
+        "             \(damage.isAtMost ? "at most " : "")\(Text.records(damage.records)) of it not settled: "
+          + "skipping the block loses them")
     }
     if lane.parkedKeyCount > 0 {
       lines.append("")
