@@ -25,7 +25,8 @@ struct SluiceCommand: AsyncParsableCommand {
       CommandGroup(
         name: "See",
         subcommands: [
-          Status.self, Explain.self, Mappings.self, Functions.self, Duplicates.self, Tables.self, Audit.self,
+          Status.self, Explain.self, Mappings.self, Functions.self, Logs.self, Duplicates.self, Tables.self,
+          Audit.self,
         ]),
       CommandGroup(name: "Act", subcommands: [Pause.self, Resume.self, Retry.self, Skip.self, Failures.self]),
       CommandGroup(

@@ -21,6 +21,7 @@ struct FunctionTests {
         kinesis = [record["kinesis"] for record in json.loads(event)["Records"]]
         texts = [base64.b64decode(one["data"]).decode() for one in kinesis]
         print("id", id, flush=True)
+        if "SHOW" in os.environ: print("secret", os.environ[os.environ["SHOW"]], flush=True)
         if "hang" in texts: time.sleep(600)
         if "die" in texts: os._exit(7)
         if "raise" in texts:
@@ -156,6 +157,40 @@ struct FunctionTests {
       #expect(unknown.code == 65)
       let noJSON = try await place.sluice("invoke", "note", "runtime.py", "--config", "sluice.yaml")
       #expect(noJSON.code == 65)
+    }
+  }
+
+  @Test("the log of a function is kept, can be read by invocation and as it grows, and holds no secret")
+  func logs() async throws {
+    let setup = Self.setup {
+      $0.function =
+        ", environment: { DB_PASSWORD: correct-horse, SHOW: DB_PASSWORD }, logEvent: true, redact: [data, eventID]"
+    }
+    try await Workplace.with(setup) { place in
+      try place.write(Self.program, to: "runtime.py")
+      let none = try await place.sluice("logs", "note")
+      #expect(none.code == 65)
+      let worker = try await place.start()
+      let follower = try place.follow("logs", "note", "--follow")
+      try await place.put("raise")
+      _ = try await place.failures()
+      let end = try await follower.line(containing: "Status: error\tError Type: KeyError")
+      let id = try #require(end.split(separator: "\t").first?.split(separator: " ").last).description
+      #expect(await worker.drain() == 0)
+      let text = try await place.sluice("logs", "note", "--request", id).output
+      let lines = text.split(separator: "\n").map { $0.drop { $0 != " " }.dropFirst(2) }
+      #expect(lines.first == "START RequestId: \(id) Version: $LATEST")
+      #expect(lines.contains("id \(id)"))
+      #expect(lines.contains("secret ***"))
+      #expect(lines.last?.hasPrefix("REPORT RequestId: \(id)\tDuration: ") == true)
+      let event = try #require(lines.first { $0.hasPrefix("EVENT ") })
+      #expect(event.contains(#""data":"***""#) && event.contains(#""partitionKey":"k""#))
+      #expect(!event.contains("cmFpc2U="))
+      #expect(!worker.lines.contains { $0.contains("correct-horse") })
+      let json = try await place.sluice("logs", "note", "--since", "1h", "--lines", "1", "--format", "json").output
+      #expect(json.contains(#""requestId":"\#(id)""#) && json.hasPrefix(#"{"message":"REPORT "#))
+      let wrong = try await place.sluice("logs", "note", "--since", "yesterday")
+      #expect(wrong.code == 64)
     }
   }
 

@@ -30,6 +30,7 @@ struct EnvironmentLoop {
   private var server: RuntimeServer
   private var output: Int32?
   private var log: ErrorOutput
+  private let mask: SecretMask
   private var memory: MemoryUse
   private var chunk = [UInt8](repeating: 0, count: 65_536)
 
@@ -78,6 +79,7 @@ struct EnvironmentLoop {
       throw HandlerCommand.unavailable(unsafe "cannot listen on 127.0.0.1: \(String(cString: strerror(errno)))")
     }
     var started: SpawnedProcess?
+    let mask: SecretMask
     do throws(HandlerFailure) {
       let directory = try settings.command.resolved().directory
       let resolved = try settings.command.resolved(
@@ -86,6 +88,7 @@ struct EnvironmentLoop {
           settings, runtimeAPI: "127.0.0.1:\(server.port)", directory: directory, logStream: Self.logStream(),
           isProvisioned: environment.isProvisioned),
         without: EnvironmentVariables.removed)
+      mask = SecretMask(resolved.environment)
       started = try SpawnedProcess(resolved, .log)
     } catch {
       server.close()
@@ -114,7 +117,8 @@ struct EnvironmentLoop {
     self.startedAt = SystemCall.now()
     self.server = server
     self.output = process.output
-    self.log = ErrorOutput(logger: logger)
+    self.log = ErrorOutput(logger: logger, mask: mask)
+    self.mask = mask
     self.memory = MemoryUse(of: process.pid)
     statistics.noteStart()
   }
@@ -236,12 +240,24 @@ struct EnvironmentLoop {
     log.forget()
     log.requestID = current.call.requestID
     let requestID = current.call.requestID
-    log.logOwn(1, at: now) { [lines] in [lines.start(requestID)] }
+    log.logOwn(settings.logsEvents ? 2 : 1, at: now) { [lines, settings] in
+      [lines.start(requestID)] + (settings.logsEvents ? [eventLine(current.call)] : [])
+    }
     var event = EventBuffer()
     swap(&event, &current.call.event)
     invocation = current
     _ = server.begin(current.call.requestID, event)
     if let sent = server.takeSentEvent() { invocation?.call.event = sent }
+  }
+
+  private func eventLine(_ call: ExecutionEnvironment.Call) -> String {
+    let count = call.event.count - call.places.body
+    guard count <= limits.loggedEventByteCount else {
+      return lines.event(call.requestID, #"{"note":"an event of \#(count) bytes is too long for the log"}"#)
+    }
+    let redaction = EventRedaction(members: settings.redactedMembers)
+    let text = unsafe call.event.withUnsafeBytes { unsafe redaction.text(of: $0.dropFirst(call.places.body)) }
+    return lines.event(call.requestID, mask.masked(text))
   }
 
   /// The memory of an event is for the next one.
@@ -259,10 +275,10 @@ struct EnvironmentLoop {
       case .ready: becomeReady()
       case .result(.response(let bytes)): finish(.response(bytes), status: .success)
       case .result(.error(let error)):
-        let failure = FunctionFailures.reported(error, fallback: "Function.Unknown")
+        let failure = mask.masked(FunctionFailures.reported(error, fallback: "Function.Unknown"))
         finish(.failed(failure), status: .error(type: failure.type))
       case .initError(let error):
-        end(.initError(FunctionFailures.reported(error, fallback: "Runtime.InitError")))
+        end(.initError(mask.masked(FunctionFailures.reported(error, fallback: "Runtime.InitError"))))
       }
     }
     if let sent = server.takeSentEvent() { invocation?.call.event = sent }

@@ -18,6 +18,10 @@ public struct FunctionSettings: Hashable, Sendable {
   /// How long an environment may wait for an invocation before it is ended.
   public var idleTime = Duration.seconds(600)
   public var logFormat = LogFormat.text
+  /// Whether each event goes to the log, up to ``FunctionLimits/loggedEventByteCount``.
+  public var logsEvents = false
+  /// The members of an event whose values are left out of the log.
+  public var redactedMembers: Set<String> = []
   /// The AWS names in the function's ARN and its environment.
   public var identity = EventIdentity()
 
@@ -52,6 +56,8 @@ public struct FunctionLimits: Hashable, Sendable {
   /// The wait before the next process is started when one could not be initialized. Doubles with each in a row.
   public var firstRestartWait = Duration.milliseconds(100)
   public var longestRestartWait = Duration.seconds(10)
+  /// The bytes of an event that go to the log at most. A longer one is only counted.
+  public var loggedEventByteCount = 8_000
   /// Between two looks at the memory of an environment at work.
   public var memorySampleInterval = Duration.milliseconds(10)
 

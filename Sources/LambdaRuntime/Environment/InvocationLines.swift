@@ -32,6 +32,14 @@ struct InvocationLines {
     }
   }
 
+  /// The event as the function gets it, up to a length.
+  func event(_ requestID: String, _ text: String) -> String {
+    switch format {
+    case .text: "EVENT \(text)"
+    case .json: object("sluice.event", #""requestId":"\#(requestID)","event":\#(text)"#)
+    }
+  }
+
   /// What ends an invocation, in order.
   func end(_ report: Report, timeout: Duration) -> [String] {
     switch format {
@@ -112,6 +120,6 @@ struct InvocationLines {
   private static func megabytes(_ bytes: Int64) -> Int64 { (bytes + (1 << 20) - 1) >> 20 }
 
   private static func time() -> String {
-    Date().formatted(.iso8601.time(includingFractionalSeconds: true))
+    Date().formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
   }
 }

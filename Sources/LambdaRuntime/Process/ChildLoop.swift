@@ -44,7 +44,9 @@ struct ChildLoop {
     enum Step { case terminate, kill }
   }
 
-  init(child: ChildProcess, process: SpawnedProcess, limits: LineProcessLimits, logger: Logger) {
+  init(
+    child: ChildProcess, process: SpawnedProcess, limits: LineProcessLimits, mask: SecretMask, logger: Logger
+  ) {
     var logger = logger
     logger[metadataKey: "pid"] = "\(process.pid)"
     self.child = child
@@ -54,7 +56,7 @@ struct ChildLoop {
     self.input = process.input
     self.output = process.output
     self.errors = process.errors
-    self.errorOutput = ErrorOutput(logger: logger)
+    self.errorOutput = ErrorOutput(logger: logger, mask: mask)
   }
 
   /// Runs until the process is gone.

@@ -80,7 +80,8 @@ final class ChildProcess: Sendable {
         }
         child.watchForEnd(of: process.pid)
         continuation.resume(returning: nil)
-        var loop = ChildLoop(child: child, process: process, limits: limits, logger: logger)
+        var loop = ChildLoop(
+          child: child, process: process, limits: limits, mask: SecretMask(command.environment), logger: logger)
         child.finish(loop.run())
       }
       thread.name = "handler"

@@ -20,11 +20,13 @@ struct ErrorOutput {
   private var loggedInSecond = 0
   private var leftOut = 0
   private let logger: Logger
+  private let mask: SecretMask
   /// The invocation that lines belong to; empty if there is none, or the process does not tell.
   var requestID = ""
 
-  init(logger: Logger) {
+  init(logger: Logger, mask: SecretMask) {
     self.logger = logger
+    self.mask = mask
   }
 
   /// A new invocation begins: what came before is not its trace.
@@ -57,7 +59,7 @@ struct ErrorOutput {
 
   private mutating func finishLine(at now: Int64) {
     if line.last == UInt8(ascii: "\r") { line.removeLast() }
-    let text = String(decoding: line, as: UTF8.self) + (isCut ? " … (cut)" : "")
+    let text = mask.masked(String(decoding: line, as: UTF8.self)) + (isCut ? " … (cut)" : "")
     line.removeAll(keepingCapacity: true)
     isCut = false
     keep(text)

@@ -28,6 +28,10 @@ public struct FunctionConfiguration: Hashable, Sendable {
   /// How long a process may wait for a call before it is ended, 1 s … 7 d.
   public var idleTime = Duration.seconds(600)
   public var logFormat = LogFormat.text
+  /// Whether each event goes to the log.
+  public var logsEvents = false
+  /// The members of an event whose values are left out of the log.
+  public var redactedMembers: [String] = []
 
   public init(name: String, command: [String], handlerProtocol: HandlerProtocol = .lambda) {
     self.name = name
@@ -92,6 +96,8 @@ public struct FunctionConfiguration: Hashable, Sendable {
     settings.provisioned = provisioned
     settings.idleTime = idleTime
     settings.logFormat = logFormat == .json ? .json : .text
+    settings.logsEvents = logsEvents
+    settings.redactedMembers = Set(redactedMembers)
     return settings
   }
 }

@@ -56,7 +56,7 @@ struct FunctionReader {
         function.runtime = section.requiredText("Runtime", rule: "must be a text") ?? ""
       }
     } else {
-      refuse(["Handler", "Runtime", "memory", "provisioned", "idleTime", "logFormat"], &section)
+      refuse(["Handler", "Runtime", "memory", "provisioned", "idleTime", "logFormat", "logEvent", "redact"], &section)
     }
     function.command = command ?? []
     let isMade = command == nil && !(function.handler.isEmpty && function.runtime.isEmpty)
@@ -100,6 +100,11 @@ struct FunctionReader {
     function.idleTime = section.duration(
       "idleTime", default: function.idleTime, in: .seconds(1)...(.seconds(7 * 86_400)))
     function.logFormat = section.choice("logFormat", default: function.logFormat)
+    function.logsEvents = section.boolean("logEvent", default: false)
+    function.redactedMembers = section.texts("redact") ?? []
+    if !function.logsEvents, let node = section.value("redact") {
+      findings.report(node, section.path("redact"), value: node.shortText, "needs logEvent: true")
+    }
   }
 
   /// Variables may have any name but those that tell a runtime where it is.

@@ -96,6 +96,8 @@ extension FunctionConfiguration {
       texts["provisioned"] = "\(provisioned)"
       texts["idleTime"] = Quantity.text(idleTime)
       texts["logFormat"] = logFormat.rawValue
+      texts["logEvent"] = "\(logsEvents)"
+      if !redactedMembers.isEmpty { texts["redact"] = "[\(redactedMembers.sorted().joined(separator: ", "))]" }
       if !handler.isEmpty { texts["Handler"] = handler }
       if !runtime.isEmpty { texts["Runtime"] = runtime }
     }

@@ -9,8 +9,6 @@ enum FunctionProcesses: Sendable {
 
   /// `former` are those that these take the place of.
   init(_ function: FunctionConfiguration, after former: FunctionProcesses?, logger: Logger) {
-    var logger = logger
-    logger[metadataKey: "function"] = "\(function.name)"
     switch function.handlerProtocol {
     case .lines:
       self = .lines(LineProcessPool(function.handlerCommand, concurrency: function.concurrency, logger: logger))

@@ -295,7 +295,9 @@ actor WorkerConfiguration {
 
   /// What a function's invocations came to goes on with its new processes.
   private func makePool(_ function: FunctionConfiguration) -> FunctionProcesses {
-    FunctionProcesses(function, after: pools[function.name], logger: logger)
+    FunctionProcesses(
+      function, after: pools[function.name],
+      logger: logger.forFunction(function.name, inStore: configuration.store.path))
   }
 
   /// New pools for functions whose processes would be others; gives those that nobody needs afterwards.

@@ -7,6 +7,7 @@ import Testing
 final class Workplace: Sendable {
   let folder: URL
   private let workers = Mutex<[Worker]>([])
+  private let followers = Mutex<[Child]>([])
 
   /// Runs a story at a workplace of its own, and leaves nothing behind: no process, no file.
   static func with(_ setup: Setup = Setup(), _ story: (Workplace) async throws -> Void) async throws {
@@ -39,6 +40,10 @@ final class Workplace: Sendable {
 
   private func clear() async {
     for worker in workers.withLock(\.self) { await worker.kill() }
+    for follower in followers.withLock(\.self) {
+      follower.send(SIGKILL)
+      _ = await follower.ended()
+    }
     do {
       try FileManager.default.removeItem(at: folder)
     } catch {
@@ -87,6 +92,18 @@ final class Workplace: Sendable {
   /// Runs a command to its end.
   func sluice(_ arguments: String..., environment more: [String: String] = [:]) async throws -> Ended {
     try await sluice(arguments, environment: more)
+  }
+
+  /// Starts a command that goes on until the workplace is cleared, and gives the lines that it prints.
+  func follow(_ arguments: String...) throws -> OutputLines {
+    let pipe = Pipe()
+    let lines = OutputLines(reading: pipe)
+    let child = try Child(
+      [Program.path] + arguments, in: folder, environment: environment, output: pipe, errors: FileHandle.nullDevice)
+    try pipe.fileHandleForWriting.close()
+    followers.withLock { $0.append(child) }
+    Task { lines.end(await child.ended()) }
+    return lines
   }
 
   /// Runs a command that prints JSON, and reads that.

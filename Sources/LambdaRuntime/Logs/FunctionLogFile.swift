@@ -1,0 +1,86 @@
+import Foundation
+import Locks
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// The log of one function: a file that is appended to, and the one before it. Bounded: at ``byteLimit`` the file
+/// takes the place of the one before.
+///
+/// A line is a time (RFC 3339, UTC, milliseconds), the request id or `-`, and the text, with tabs between.
+public final class FunctionLogFile: Sendable {
+  public let path: String
+  private let byteLimit: Int
+  private let state: Mutex<State>
+
+  private struct State {
+    var handle: Int32 = -1
+    var byteCount = 0
+    /// The second that `prefix` is for, and the time up to its milliseconds.
+    var second: Int64 = .min
+    var prefix = ""
+  }
+
+  /// The bytes of each of the two files, about.
+  public static let standardByteLimit = 16 << 20
+
+  /// The file and its directory are made with the first line.
+  public init(path: String, byteLimit: Int = standardByteLimit) {
+    self.path = path
+    self.byteLimit = byteLimit
+    self.state = Mutex(State())
+  }
+
+  deinit {
+    let handle = state.withLock { $0.handle }
+    if handle >= 0 { close(handle) }
+  }
+
+  /// Where the log of a function is, for a store in `directory`.
+  public static func path(of function: String, inStore directory: String) -> String {
+    "\(directory)/logs/\(function).log"
+  }
+
+  /// The file before, which is there once the first was full.
+  public static func formerPath(of path: String) -> String { path + ".1" }
+
+  /// Appends a line. What cannot be written is lost: a full disk must not stop a function.
+  public func append(_ text: String, requestID: String) {
+    let now = SystemCall.wallMilliseconds()
+    state.withLock { state in
+      if now / 1_000 != state.second {
+        state.second = now / 1_000
+        state.prefix = String(
+          Date(timeIntervalSince1970: Double(state.second)).formatted(.iso8601).dropLast())
+      }
+      let fraction = String(1_000 + now % 1_000).dropFirst()
+      let line = "\(state.prefix).\(fraction)Z\t\(requestID.isEmpty ? "-" : requestID)\t\(text)\n"
+      guard open(&state) else { return }
+      var bytes = Array(line.utf8)
+      let written = unsafe write(state.handle, &bytes, bytes.count)
+      state.byteCount += max(0, written)
+      if state.byteCount >= byteLimit { turn(&state) }
+    }
+  }
+
+  private func open(_ state: inout State) -> Bool {
+    if state.handle >= 0 { return true }
+    let flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC
+    state.handle = unsafe Foundation.open(path, flags, 0o640)
+    if state.handle < 0, errno == ENOENT {
+      try? FileManager.default.createDirectory(
+        atPath: (path as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
+      state.handle = unsafe Foundation.open(path, flags, 0o640)
+    }
+    guard state.handle >= 0 else { return false }
+    state.byteCount = Int(lseek(state.handle, 0, SEEK_END))
+    return true
+  }
+
+  private func turn(_ state: inout State) {
+    close(state.handle)
+    state.handle = -1
+    _ = unsafe rename(path, Self.formerPath(of: path))
+  }
+}
