@@ -64,6 +64,7 @@ let package = Package(
       name: "LambdaRuntime",
       dependencies: [
         "CSpawn", "CZlib", "StreamModel", "TableChanges", "Locks",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: strict),

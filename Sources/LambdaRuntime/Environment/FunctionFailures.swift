@@ -33,6 +33,12 @@ enum FunctionFailures {
       message: "\(start(of: requestID))The invocation was cancelled", trace: trace)
   }
 
+  static func responseTooLarge(_ limit: Int) -> HandlerFailure {
+    HandlerFailure(
+      kind: .invalidResponse, type: "Function.ResponseSizeTooLarge",
+      message: "Response payload size exceeded maximum allowed payload size (\(limit) bytes).")
+  }
+
   static func shutDown() -> HandlerFailure {
     HandlerFailure(kind: .unavailable, type: "Sandbox.Failure", message: "the function is shut down")
   }

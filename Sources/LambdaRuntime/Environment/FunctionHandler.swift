@@ -1,20 +1,42 @@
 import Locks
 public import StreamModel
 
+/// Something that takes events and gives responses.
+public protocol FunctionInvoking: Sendable {
+  /// The AWS names in the events.
+  var identity: EventIdentity { get }
+
+  /// Hands over the event that `encode` appends, and gives the response. Where several share the function, `caller` is
+  /// told apart from the others.
+  func invoke(
+    _ requestID: String, for caller: ObjectIdentifier?, _ encode: (inout EventBuffer) -> Void
+  ) async throws(HandlerFailure) -> [UInt8]
+}
+
+extension FunctionPool: FunctionInvoking {
+  public var identity: EventIdentity { settings.identity }
+}
+
+extension HTTPFunctionPool: FunctionInvoking {
+  public var identity: EventIdentity { settings.identity }
+}
+
 /// A handler that is a function: each batch becomes the event of one invocation, each response an outcome.
 ///
 /// Several handlers may share a pool: the pool belongs to the function, the handler to the mapping.
 public final class FunctionHandler: BatchHandler, WindowedBatchHandler {
-  private let pool: FunctionPool
+  private let pool: any FunctionInvoking
   private let identity: EventIdentity
   private let reader: AnswerReader
   // The writer of the stream seen last; a mapping has one stream, so there is one.
   private let writer = Mutex<EventWriter?>(nil)
 
   /// - Parameter namesEveryFailure: see ``AnswerReader/namesEveryFailure``.
-  public init(pool: FunctionPool, reportsItemFailures: Bool = false, namesEveryFailure: Bool = false) {
+  public init(
+    pool: any FunctionInvoking, reportsItemFailures: Bool = false, namesEveryFailure: Bool = false
+  ) {
     self.pool = pool
-    self.identity = pool.settings.identity
+    self.identity = pool.identity
     self.reader = AnswerReader(
       reportsItemFailures: reportsItemFailures, takesErrors: false, namesEveryFailure: namesEveryFailure)
   }

@@ -8,7 +8,7 @@ struct InvocationLines {
   struct Report: Hashable, Sendable {
     var requestID: String
     var durationNanoseconds: Int64
-    /// In MiB.
+    /// In MiB; 0 where the memory is not ours to see.
     var memorySize: Int
     var largestMemoryBytes: Int64
     /// Of the first invocation of an environment that was started for it.
@@ -69,8 +69,10 @@ struct InvocationLines {
 
   private func text(_ report: Report) -> String {
     var line = "REPORT RequestId: \(report.requestID)\tDuration: \(Self.milliseconds(report.durationNanoseconds)) ms"
-    line += "\tBilled Duration: \(Self.billed(report)) ms\tMemory Size: \(report.memorySize) MB"
-    line += "\tMax Memory Used: \(Self.megabytes(report.largestMemoryBytes)) MB\t"
+    line += "\tBilled Duration: \(Self.billed(report)) ms\t"
+    if report.memorySize > 0 {
+      line += "Memory Size: \(report.memorySize) MB\tMax Memory Used: \(Self.megabytes(report.largestMemoryBytes)) MB\t"
+    }
     if let nanoseconds = report.initNanoseconds { line += "Init Duration: \(Self.milliseconds(nanoseconds)) ms\t" }
     if report.status != .success { line += "Status: \(Self.text(report.status))" }
     return line
@@ -79,7 +81,10 @@ struct InvocationLines {
   private func json(_ report: Report) -> String {
     var metrics =
       #""durationMs":\#(Self.milliseconds(report.durationNanoseconds)),"billedDurationMs":\#(Self.billed(report))"#
-    metrics += #","memorySizeMB":\#(report.memorySize),"maxMemoryUsedMB":\#(Self.megabytes(report.largestMemoryBytes))"#
+    if report.memorySize > 0 {
+      metrics +=
+        #","memorySizeMB":\#(report.memorySize),"maxMemoryUsedMB":\#(Self.megabytes(report.largestMemoryBytes))"#
+    }
     if let nanoseconds = report.initNanoseconds { metrics += #","initDurationMs":\#(Self.milliseconds(nanoseconds))"# }
     return object(
       "platform.report",

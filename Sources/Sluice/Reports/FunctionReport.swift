@@ -1,8 +1,9 @@
 /// What the invocations of a function came to since its worker started.
 public struct FunctionReport: Codable, Hashable, Sendable {
   public var name: String
+  /// The program and its arguments, or the URL.
   public var command: [String]
-  /// Environments that run now, and that may run.
+  /// Environments, or requests, that run now, and that may run.
   public var environments: Int
   public var concurrency: Int
   /// Invocations whose event reached the function.
@@ -19,6 +20,7 @@ public struct FunctionReport: Codable, Hashable, Sendable {
   public var timeoutMilliseconds: Double
   /// What would be enough, with room to spare; `nil` until there are ``enoughInvocations``.
   public var recommendedTimeoutMilliseconds: Double?
+  /// 0 for a service behind a URL.
   public var memoryMegabytes: Int
   public var largestMemoryMegabytes: Int
   public var recommendedMemoryMegabytes: Int?
@@ -60,6 +62,8 @@ public struct FunctionReport: Codable, Hashable, Sendable {
     guard invocations >= Self.enoughInvocations, let p99 = duration.p99 else { return }
     // Three times what all but the slowest take, in whole seconds.
     recommendedTimeoutMilliseconds = max(1_000, (p99 * 3 / 1_000).rounded(.up) * 1_000)
+    // Of a service behind a URL nobody knows it.
+    guard memoryMegabytes > 0 else { return }
     // A quarter more than was ever used, in steps of 64 MiB; Lambda's least is two of them.
     let wanted = largestMemoryMegabytes + largestMemoryMegabytes / 4
     recommendedMemoryMegabytes = max(128, (wanted + 63) / 64 * 64)

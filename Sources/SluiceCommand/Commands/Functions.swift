@@ -20,7 +20,9 @@ struct Functions: AsyncParsableCommand {
     let answer = try await Connection.look(at: store.dataDirectory).perform(.listFunctions)
     guard case .functions(let reports) = answer else { throw Problem(answer) }
     if store.output.isJSON { return try printJSON(reports) }
-    guard !reports.isEmpty else { return print("the worker has no function that speaks the Runtime API") }
+    guard !reports.isEmpty else {
+      return print("the worker counts no function: those that read JSON lines are left out")
+    }
     print(FunctionsText.text(reports))
   }
 }
@@ -36,7 +38,8 @@ enum FunctionsText {
         report.name, "\(report.environments) of \(report.concurrency)", "\(report.invocations)",
         "\(report.errors.values.reduce(0, +))", "\(report.throttles)", "\(report.coldStarts)",
         time(report.initDuration.p50), time(report.duration.p50), time(report.duration.p99),
-        time(report.duration.largest), "\(report.largestMemoryMegabytes) of \(report.memoryMegabytes) MB",
+        time(report.duration.largest),
+        report.memoryMegabytes > 0 ? "\(report.largestMemoryMegabytes) of \(report.memoryMegabytes) MB" : "–",
       ])
     }
     return ([table.text] + reports.flatMap(remarks)).joined(separator: "\n")
@@ -46,10 +49,12 @@ enum FunctionsText {
     var lines = report.errors.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
       .map { "\(report.name): \($0.value) × \($0.key)" }
     if report.initFailures > 0 { lines.append("\(report.name): \(report.initFailures) failed to initialize") }
-    if let timeout = report.recommendedTimeoutMilliseconds, let memory = report.recommendedMemoryMegabytes {
+    if let timeout = report.recommendedTimeoutMilliseconds {
+      let memory = report.recommendedMemoryMegabytes.map {
+        "; memory \(report.memoryMegabytes) MB, \($0) MB would do"
+      }
       lines.append(
-        "\(report.name): timeout \(time(report.timeoutMilliseconds)), \(time(timeout)) would do; "
-          + "memory \(report.memoryMegabytes) MB, \(memory) MB would do")
+        "\(report.name): timeout \(time(report.timeoutMilliseconds)), \(time(timeout)) would do\(memory ?? "")")
     }
     return lines
   }

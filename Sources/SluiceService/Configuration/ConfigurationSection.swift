@@ -140,15 +140,6 @@ struct ConfigurationSection {
     ConfigurationSection(value(key), path: path(key), findings: findings)
   }
 
-  /// A key that exists on AWS, whose value must be what it is by default.
-  mutating func notSupportedYet(_ key: String, unless allowed: Set<String>) {
-    guard let node = value(key), !findings.problems.contains(where: { $0.path == path(key) }) else { return }
-    let isEmpty = node.sequence?.isEmpty ?? node.mapping?.isEmpty ?? false
-    if isEmpty || allowed.contains(node.scalar?.string ?? "") { return }
-    let exception = allowed.isEmpty ? "" : " (only \(allowed.sorted().joined(separator: ", ")))"
-    findings.report(node, path(key), value: node.shortText, "is not supported yet\(exception)")
-  }
-
   /// Reports the keys that nobody asked for.
   func finish() {
     for entry in entries where !known.contains(entry.key) {

@@ -57,15 +57,8 @@ struct DestinationReader {
         rule: "is an ARN, and no service of AWS is reached from here: "
           + "it \(Self.rule); without it failures stay in the store")
     }
-    for scheme in ["http://", "https://"] where text.hasPrefix(scheme) {
-      let host = text.dropFirst(scheme.count).prefix { $0 != "/" && $0 != "?" && $0 != "#" }
-      guard !host.isEmpty, !host.hasPrefix(":") else { throw Refusal(rule: "is a URL without a host") }
-      guard !host.contains("@") else {
-        throw Refusal(rule: "must not hold a user or a password: it is shown in logs and by sluice status")
-      }
-      guard text.unicodeScalars.allSatisfy({ $0.isASCII && $0.value > 32 }) else {
-        throw Refusal(rule: "must be a URL of ASCII characters without blanks: escape others with %")
-      }
+    if HTTPAddress.isMeant(by: text) {
+      if let rule = HTTPAddress.problem(text) { throw Refusal(rule: rule) }
       return .http(text)
     }
     if text.hasPrefix("file:") {

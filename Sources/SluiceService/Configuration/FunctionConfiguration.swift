@@ -4,8 +4,12 @@ public import LambdaRuntime
 /// A handler in other processes.
 public struct FunctionConfiguration: Hashable, Sendable {
   public var name: String
-  /// The program and its arguments.
+  /// The program and its arguments; empty where events go to a URL.
   public var command: [String]
+  /// Where events are posted to.
+  public var url = ""
+  /// Signs what is posted.
+  public var signature: WebhookSignature?
   public var handlerProtocol = HandlerProtocol.lambda
   /// `Handler`, such as `orders.handler`; empty where the program does not need it.
   public var handler = ""
@@ -46,12 +50,15 @@ public struct FunctionConfiguration: Hashable, Sendable {
     case lambda
     /// An event line on standard input, an answer line on standard output.
     case lines
+    /// A POST of the event to a URL.
+    case http
 
-    /// Lambda's own, or a minute.
+    /// Lambda's own, a minute for lines, half of one for a service.
     public var standardTimeout: Duration {
       switch self {
       case .lambda: .seconds(3)
       case .lines: .seconds(60)
+      case .http: .seconds(30)
       }
     }
   }
@@ -84,6 +91,16 @@ public struct FunctionConfiguration: Hashable, Sendable {
   }
 
   package static func codeFolder(inStore store: String) -> String { "\(store)/code" }
+
+  /// What the service behind the URL is called with.
+  package var httpSettings: HTTPFunctionSettings {
+    var settings = HTTPFunctionSettings(name: name, url: url)
+    settings.timeout = timeout
+    settings.concurrency = concurrency
+    settings.signature = signature
+    settings.logFormat = logFormat == .json ? .json : .text
+    return settings
+  }
 
   /// What a pool of environments is made from.
   package var functionSettings: FunctionSettings {

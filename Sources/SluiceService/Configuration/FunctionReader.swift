@@ -1,3 +1,4 @@
+import Foundation
 import LambdaRuntime
 import Yams
 
@@ -11,16 +12,55 @@ struct FunctionReader {
   func read(_ section: inout ConfigurationSection, name: String) -> FunctionConfiguration {
     let handlerProtocol = section.choice("protocol", default: FunctionConfiguration.HandlerProtocol.lambda)
     var function = FunctionConfiguration(name: name, command: [], handlerProtocol: handlerProtocol)
-    section.notSupportedYet("url", unless: [])
-    readPlace(&section, &function)
-    readProgram(&section, &function)
-    function.environment = readEnvironment(section.section("environment"), handlerProtocol)
+    if handlerProtocol == .http {
+      readService(&section, &function)
+    } else {
+      for key in ["url", "secretFile"] {
+        guard let node = section.value(key) else { continue }
+        findings.report(node, section.path(key), value: node.shortText, "needs protocol: http")
+      }
+      readPlace(&section, &function)
+      readProgram(&section, &function)
+      function.environment = readEnvironment(section.section("environment"), handlerProtocol)
+    }
     function.timeout = section.duration(
       "timeout", default: function.timeout, in: .milliseconds(1)...(.seconds(900)))
     function.concurrency = section.integer(
       "concurrency", default: function.concurrency, in: 1...1_000, unit: "processes")
     if handlerProtocol == .lambda { readEnvironments(&section, &function) }
     return function
+  }
+
+  /// Where events are posted to, and what signs them.
+  private func readService(_ section: inout ConfigurationSection, _ function: inout FunctionConfiguration) {
+    for key in [
+      "command", "Handler", "Runtime", "directory", "code", "environment", "memory", "provisioned", "idleTime",
+      "logEvent", "redact",
+    ] {
+      guard let node = section.value(key) else { continue }
+      findings.report(
+        node, section.path(key), value: node.shortText, "is for a program; with protocol: http there is none")
+    }
+    function.logFormat = section.choice("logFormat", default: function.logFormat)
+    let rule = "must be a URL (http://… or https://…)"
+    if let url = section.requiredText("url", rule: rule) {
+      function.url = url
+      if let problem = HTTPAddress.problem(url), let node = section.value("url") {
+        findings.report(node, section.path("url"), value: node.shortText, problem)
+      }
+    }
+    guard let node = section.value("secretFile"),
+      let path = section.requiredText("secretFile", rule: "must be a file with a secret")
+    else { return }
+    guard let text = try? String(contentsOfFile: resolve(path), encoding: .utf8) else {
+      return findings.report(node, section.path("secretFile"), value: node.shortText, "cannot be read")
+    }
+    function.signature = WebhookSignature(secret: text)
+    if function.signature == nil {
+      findings.report(
+        node, section.path("secretFile"), value: node.shortText,
+        "holds no secret: whsec_ and base64, or any text of at least 8 bytes")
+    }
   }
 
   /// Where the code is: a directory, or an archive.

@@ -82,10 +82,16 @@ extension FunctionConfiguration {
   /// What its processes are made from, and how long and how many.
   var texts: [String: String] {
     var texts = [
-      "command": handlerCommand.arguments.joined(separator: " "),
-      "timeout": Quantity.text(timeout),
-      "concurrency": "\(concurrency)", "protocol": handlerProtocol.rawValue, "environment": environmentText,
+      "timeout": Quantity.text(timeout), "concurrency": "\(concurrency)", "protocol": handlerProtocol.rawValue,
     ]
+    if handlerProtocol == .http {
+      texts["url"] = url
+      texts["secretFile"] = signature.map { "#\($0.fingerprint)" } ?? "none"
+      texts["logFormat"] = logFormat.rawValue
+      return texts
+    }
+    texts["command"] = handlerCommand.arguments.joined(separator: " ")
+    texts["environment"] = environmentText
     if let code {
       texts["code"] = "\(URL(filePath: code.path).standardizedFileURL.path) #\(code.stamp)"
     } else {

@@ -6,6 +6,7 @@ import StreamModel
 enum FunctionProcesses: Sendable {
   case lines(LineProcessPool)
   case lambda(FunctionPool)
+  case http(HTTPFunctionPool)
 
   /// `former` are those that these take the place of.
   init(_ function: FunctionConfiguration, after former: FunctionProcesses?, logger: Logger) {
@@ -13,9 +14,19 @@ enum FunctionProcesses: Sendable {
     case .lines:
       self = .lines(LineProcessPool(function.handlerCommand, concurrency: function.concurrency, logger: logger))
     case .lambda:
-      var statistics = FunctionStatistics()
-      if case .lambda(let pool) = former { statistics = pool.statistics }
+      let statistics = former?.statistics ?? FunctionStatistics()
       self = .lambda(FunctionPool(function.functionSettings, statistics: statistics, logger: logger))
+    case .http:
+      let statistics = former?.statistics ?? FunctionStatistics()
+      self = .http(HTTPFunctionPool(function.httpSettings, statistics: statistics, logger: logger))
+    }
+  }
+
+  private var statistics: FunctionStatistics? {
+    switch self {
+    case .lines: nil
+    case .lambda(let pool): pool.statistics
+    case .http(let pool): pool.statistics
     }
   }
 
@@ -25,6 +36,8 @@ enum FunctionProcesses: Sendable {
       LineProcessHandler(pool: pool, reportsItemFailures: reportsItemFailures, namesEveryFailure: namesEveryFailure)
     case .lambda(let pool):
       FunctionHandler(pool: pool, reportsItemFailures: reportsItemFailures, namesEveryFailure: namesEveryFailure)
+    case .http(let pool):
+      FunctionHandler(pool: pool, reportsItemFailures: reportsItemFailures, namesEveryFailure: namesEveryFailure)
     }
   }
 
@@ -32,6 +45,7 @@ enum FunctionProcesses: Sendable {
     switch self {
     case .lines(let pool): await pool.shutdown()
     case .lambda(let pool): await pool.shutdown()
+    case .http(let pool): await pool.shutdown()
     }
   }
 
@@ -39,6 +53,7 @@ enum FunctionProcesses: Sendable {
     switch self {
     case .lines(let pool): await pool.retire()
     case .lambda(let pool): await pool.retire()
+    case .http(let pool): await pool.retire()
     }
   }
 }
@@ -47,7 +62,7 @@ extension FunctionConfiguration {
   /// Whether processes of the other may go on working for this one.
   func makesSameProcesses(as other: FunctionConfiguration) -> Bool {
     var (left, right) = (texts, other.texts)
-    // Only functions that speak the Runtime API watch their time themselves.
+    // Functions that read lines do not watch their time themselves.
     if handlerProtocol == .lines {
       left["timeout"] = nil
       right["timeout"] = nil

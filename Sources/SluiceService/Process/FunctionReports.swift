@@ -2,6 +2,26 @@ import LambdaRuntime
 import Sluice
 
 extension FunctionReport {
+  /// `nil` for processes that read lines, which nobody counts.
+  init?(_ processes: FunctionProcesses?) {
+    switch processes {
+    case .lambda(let pool): self.init(pool)
+    case .http(let pool): self.init(pool)
+    case .lines, nil: return nil
+    }
+  }
+
+  init(_ pool: HTTPFunctionPool) {
+    let snapshot = pool.statistics.snapshot
+    let settings = pool.settings
+    self.init(
+      name: settings.name, command: [settings.url], environments: pool.runningCount,
+      concurrency: settings.concurrency, invocations: snapshot.invocations, errors: snapshot.errors,
+      throttles: snapshot.throttles, coldStarts: 0, initFailures: 0, duration: Times(snapshot.durations),
+      initDuration: Times(snapshot.inits), timeoutMilliseconds: settings.timeout / .milliseconds(1), memoryMegabytes: 0,
+      largestMemoryMegabytes: 0)
+  }
+
   init(_ pool: FunctionPool) {
     let snapshot = pool.statistics.snapshot
     let settings = pool.settings

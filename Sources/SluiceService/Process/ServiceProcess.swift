@@ -174,7 +174,7 @@ extension EventSourceMapping {
     self.function = function.name
     tumblingWindow = mapping.tumblingWindow
     timeout = function.timeout
-    if function.handlerProtocol == .lambda, margin { timeout += FunctionLimits().invocationMargin }
+    if function.handlerProtocol != .lines, margin { timeout += FunctionLimits().invocationMargin }
     // A lane that waits for a process must not use up its handler's time.
     concurrency = function.concurrency
     unstoredBatchLimit = Self.unstoredBatchLimitOfProcesses

@@ -265,10 +265,7 @@ actor WorkerConfiguration {
 
   /// In the order of the file; those that read JSON lines are not counted.
   var functionReports: [FunctionReport] {
-    configuration.functions.compactMap { function in
-      guard case .lambda(let pool) = pools[function.name] else { return nil }
-      return FunctionReport(pool)
-    }
+    configuration.functions.compactMap { FunctionReport(pools[$0.name]) }
   }
 
   // MARK: Parts

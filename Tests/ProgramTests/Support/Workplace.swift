@@ -95,11 +95,14 @@ final class Workplace: Sendable {
   }
 
   /// Starts a command that goes on until the workplace is cleared, and gives the lines that it prints.
-  func follow(_ arguments: String...) throws -> OutputLines {
+  func follow(_ arguments: String...) throws -> OutputLines { try follow([Program.path] + arguments) }
+
+  /// The same for any program.
+  func follow(_ command: [String]) throws -> OutputLines {
     let pipe = Pipe()
     let lines = OutputLines(reading: pipe)
     let child = try Child(
-      [Program.path] + arguments, in: folder, environment: environment, output: pipe, errors: FileHandle.nullDevice)
+      command, in: folder, environment: environment, output: pipe, errors: FileHandle.nullDevice)
     try pipe.fileHandleForWriting.close()
     followers.withLock { $0.append(child) }
     Task { lines.end(await child.ended()) }

@@ -1,0 +1,215 @@
+import AsyncHTTPClient
+import Foundation
+import Locks
+public import Logging
+import NIOCore
+import NIOHTTP1
+public import StreamModel
+
+/// What a function behind a URL is.
+public struct HTTPFunctionSettings: Hashable, Sendable {
+  /// 1 … 128 characters.
+  public var name: String
+  /// `http://` or `https://`
+  public var url: String
+  /// How long an invocation may take, to the last byte of its answer; 1 ms … 15 min.
+  public var timeout = Duration.seconds(30)
+  /// Requests at once at most.
+  public var concurrency = 1
+  /// Signs each request.
+  public var signature: WebhookSignature?
+  public var logFormat = FunctionSettings.LogFormat.text
+  public var identity = EventIdentity()
+
+  public init(name: String, url: String) {
+    self.name = name
+    self.url = url
+  }
+}
+
+/// A function that is a service: each event is posted to a URL, as `application/json`, over connections that are kept.
+///
+/// | answer | meaning |
+/// | --- | --- |
+/// | 2xx | the response is its body |
+/// | 429, 503 | throttled: uses up no attempt |
+/// | no connection | unavailable: uses up no attempt |
+/// | none in time | `Sandbox.Timedout` |
+/// | anything else, also a redirect | an error; of an error object in its body the type, message and trace are taken |
+///
+/// When an invocation times out or is cancelled the connection is closed; what the service does then is its own business.
+public final class HTTPFunctionPool: Sendable {
+  public let settings: HTTPFunctionSettings
+  public let statistics: FunctionStatistics
+  private let limits: FunctionLimits
+  private let gate: TurnGate
+  private let lines: InvocationLines
+  private let log: Mutex<ErrorOutput>
+
+  /// Its connections are limited by `concurrency`, not by the host that they lead to.
+  private static let client: HTTPClient = {
+    var configuration = HTTPClient.Configuration(
+      redirectConfiguration: .disallow, timeout: .init(connect: .seconds(5)))
+    configuration.connectionPool.retryConnectionEstablishment = false
+    configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 1_000
+    return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+  }()
+
+  /// What of an answer's body goes into the message of a failure, in bytes.
+  static let excerptByteLimit = 500
+
+  /// `statistics` go on from those of a pool that this one takes the place of.
+  public init(
+    _ settings: HTTPFunctionSettings, limits: FunctionLimits = FunctionLimits(),
+    statistics: FunctionStatistics = FunctionStatistics(), logger: Logger
+  ) {
+    self.settings = settings
+    self.limits = limits
+    self.statistics = statistics
+    self.gate = TurnGate(permits: settings.concurrency, throttleAfter: limits.throttleAfter)
+    self.lines = InvocationLines(format: settings.logFormat)
+    self.log = Mutex(ErrorOutput(logger: logger, mask: SecretMask([])))
+  }
+
+  /// Posts the event that `encode` appends, and gives the body of the answer. Throws ``HandlerFailure``.
+  public func invoke(
+    _ requestID: String, for caller: ObjectIdentifier? = nil, _ encode: (inout EventBuffer) -> Void
+  ) async throws(HandlerFailure) -> [UInt8] {
+    switch await gate.enter(for: caller) {
+    case .granted: break
+    case .cancelled: throw FunctionFailures.cancelledEarly
+    case .shutDown: throw FunctionFailures.shutDown()
+    case .throttled:
+      statistics.noteThrottle()
+      throw FunctionFailures.throttled()
+    }
+    defer { gate.leave() }
+    var event = EventBuffer()
+    encode(&event)
+    let request = request(requestID, event)
+    let begunAt = SystemCall.now()
+    log(requestID) { [$0.start(requestID)] }
+    let result = await answer(to: request, requestID)
+    report(result, requestID, since: begunAt)
+    return try result.get()
+  }
+
+  /// Lets running invocations finish. Calls that wait, and later ones, fail as `unavailable`.
+  public func shutdown() async { await gate.shutDown() }
+
+  /// As ``shutdown()``, when all calls have ended that run or wait now.
+  public func retire() async {
+    await gate.waitUntilFree()
+    await gate.shutDown()
+  }
+
+  /// Requests that run now.
+  public var runningCount: Int { gate.takenCount }
+
+  // MARK: One request
+
+  private func request(_ requestID: String, _ event: EventBuffer) -> HTTPClientRequest {
+    let body = unsafe event.withUnsafeBytes { unsafe Array($0) }
+    var request = HTTPClientRequest(url: settings.url)
+    request.method = .POST
+    let wall = SystemCall.wallMilliseconds()
+    request.headers = [
+      "content-type": "application/json", "user-agent": "sluice", "sluice-function": settings.name,
+      "sluice-request-id": requestID,
+      "sluice-deadline-ms": "\(wall + settings.timeout.inNanoseconds / 1_000_000)",
+    ]
+    for (name, value) in settings.signature?.headers(id: requestID, second: wall / 1_000, body: body) ?? [] {
+      request.headers.add(name: name, value: value)
+    }
+    request.body = .bytes(ByteBuffer(bytes: body))
+    return request
+  }
+
+  /// What came of it by the deadline.
+  private func answer(to request: HTTPClientRequest, _ requestID: String) async -> Result<[UInt8], HandlerFailure> {
+    let (limits, timeout) = (limits, settings.timeout)
+    return await withTaskGroup(of: Result<[UInt8], HandlerFailure>?.self) { group in
+      group.addTask { await Self.exchange(request, limits, requestID, timeout) }
+      group.addTask {
+        do {
+          try await ContinuousClock().sleep(for: timeout)
+        } catch {
+          return nil
+        }
+        return .failure(FunctionFailures.timedOut(requestID, timeout: timeout, trace: []))
+      }
+      var first: Result<[UInt8], HandlerFailure>?
+      while first == nil, let next = await group.next() { first = next }
+      group.cancelAll()
+      return first ?? .failure(FunctionFailures.cancelled(requestID, trace: []))
+    }
+  }
+
+  private static func exchange(
+    _ request: HTTPClientRequest, _ limits: FunctionLimits, _ requestID: String, _ timeout: Duration
+  ) async -> Result<[UInt8], HandlerFailure> {
+    do {
+      let response = try await client.execute(
+        request, timeout: .nanoseconds(timeout.inNanoseconds + 1_000_000_000))
+      var body: [UInt8] = []
+      for try await part in response.body {
+        body.append(contentsOf: part.readableBytesView)
+        guard body.count <= limits.responseByteCount else {
+          return .failure(FunctionFailures.responseTooLarge(limits.responseByteCount))
+        }
+      }
+      if (200..<300).contains(response.status.code) { return .success(body) }
+      return .failure(failure(response.status, body))
+    } catch is CancellationError {
+      return .failure(FunctionFailures.cancelled(requestID, trace: []))
+    } catch {
+      return .failure(failure(error))
+    }
+  }
+
+  private static func failure(_ status: HTTPResponseStatus, _ body: [UInt8]) -> HandlerFailure {
+    let excerpt = String(decoding: body.prefix(excerptByteLimit), as: UTF8.self)
+    let said = "The service answered \(status.code)\(excerpt.isEmpty ? "" : ": \(excerpt)")"
+    if status.code == 429 || status.code == 503 {
+      return HandlerFailure(kind: .throttled, type: "TooManyRequestsException", message: said)
+    }
+    let reported = FunctionFailures.reported(.init(type: nil, body: body), fallback: "")
+    if !reported.type.isEmpty { return reported }
+    return HandlerFailure(kind: .error, type: "HTTP.\(status.code)", message: said)
+  }
+
+  /// Only when there never was a connection it is certain that the service has not seen the event.
+  private static func failure(_ error: any Error) -> HandlerFailure {
+    let known = error as? HTTPClientError
+    if known == .cancelled { return FunctionFailures.cancelled("", trace: []) }
+    if error is NIOConnectionError || known == .connectTimeout {
+      return HandlerFailure(kind: .unavailable, type: "HTTP.NoConnection", message: "\(error)")
+    }
+    return HandlerFailure(
+      kind: .error, type: "HTTP.NoAnswer", message: "The connection ended without an answer: \(error)")
+  }
+
+  // MARK: What is told
+
+  private func report(_ result: Result<[UInt8], HandlerFailure>, _ requestID: String, since begunAt: Int64) {
+    let now = SystemCall.now()
+    var status = InvocationLines.Report.Status.success
+    var kind: FailureKind?
+    if case .failure(let failure) = result {
+      kind = failure.kind
+      status = failure.type == "Sandbox.Timedout" ? .timeout : .error(type: failure.type)
+    }
+    let report = InvocationLines.Report(
+      requestID: requestID, durationNanoseconds: now - begunAt, memorySize: 0, largestMemoryBytes: 0, status: status)
+    if kind == .throttled { statistics.noteThrottle() } else { statistics.note(report) }
+    log(requestID) { $0.end(report, timeout: self.settings.timeout) }
+  }
+
+  private func log(_ requestID: String, _ make: (InvocationLines) -> [String]) {
+    let made = make(lines)
+    log.withLock { log in
+      log.requestID = requestID
+      log.logOwn(made.count, at: SystemCall.now()) { made }
+    }
+  }
+}
