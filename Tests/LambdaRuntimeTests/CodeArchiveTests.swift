@@ -6,7 +6,7 @@ import Testing
 @Suite("Code in a zip archive")
 struct CodeArchiveTests {
   /// Runs `body` with a folder in which a program of Python has made `code.zip`, with `zip` open for it.
-  private func with(_ lines: String, _ body: (String, CodeArchive) throws -> Void) throws {
+  private func with(_ lines: String, _ body: (String, CodeArchive) throws -> Void) async throws {
     let folder = FileManager.default.temporaryDirectory.appending(path: "sluice-\(UUID())").path
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     defer {
@@ -35,15 +35,22 @@ struct CodeArchiveTests {
     process.executableURL = URL(filePath: "/usr/bin/env")
     process.arguments = ["python3", "-c", program]
     process.currentDirectoryURL = URL(filePath: folder)
-    try process.run()
-    process.waitUntilExit()
-    try #require(process.terminationStatus == 0)
+    // Waiting for it on this thread would keep it from all other tests.
+    let status = try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Int32, any Error>) in
+      process.terminationHandler = { continuation.resume(returning: $0.terminationStatus) }
+      do {
+        try process.run()
+      } catch {
+        continuation.resume(throwing: error)
+      }
+    }
+    try #require(status == 0)
     try body(folder, try #require(CodeArchive(at: folder + "/code.zip")))
   }
 
-  private func problem(_ lines: String) throws -> String {
+  private func problem(_ lines: String) async throws -> String {
     var found = ""
-    try with(lines) { folder, archive in
+    try await with(lines) { folder, archive in
       do {
         let place = try archive.unpack(for: "orders", in: folder + "/code")
         Issue.record("it was unpacked to \(place)")
@@ -57,7 +64,7 @@ struct CodeArchiveTests {
   }
 
   @Test("files, folders, permissions and links are as they were packed, and the second time nothing is done")
-  func unpacked() throws {
+  func unpacked() async throws {
     let lines = """
       zip.writestr("orders.py", "x = 1\\n" * 10000)
       zip.writestr(member("bin/run", 0o100755), "#!/bin/sh\\n")
@@ -67,7 +74,7 @@ struct CodeArchiveTests {
       zip.writestr("stored", "as it is", compress_type=zipfile.ZIP_STORED)
       zip.comment = b"of a build"
       """
-    try with(lines) { folder, archive in
+    try await with(lines) { folder, archive in
       let place = try archive.unpack(for: "orders", in: folder + "/code")
       let files = FileManager.default
       #expect(place == folder + "/code/" + archive.folderName(for: "orders"))
@@ -119,13 +126,13 @@ struct CodeArchiveTests {
         "a: its checksum is wrong"
       ),
     ])
-  func refused(lines: String, reason: String) throws {
-    #expect(try problem(lines).hasSuffix("code.zip: \(reason)"))
+  func refused(lines: String, reason: String) async throws {
+    #expect(try await problem(lines).hasSuffix("code.zip: \(reason)"))
   }
 
   @Test("another file has another stamp, and none has none")
-  func stamps() throws {
-    try with(#"zip.writestr("a", "1")"#) { folder, archive in
+  func stamps() async throws {
+    try await with(#"zip.writestr("a", "1")"#) { folder, archive in
       try Data("larger than it was before, this time".utf8).write(to: URL(filePath: folder + "/code.zip"))
       let other = try #require(CodeArchive(at: folder + "/code.zip"))
       #expect(other.stamp != archive.stamp)

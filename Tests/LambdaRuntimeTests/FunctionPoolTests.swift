@@ -276,6 +276,35 @@ struct FunctionPoolTests {
     }
   }
 
+  @Test("an adaptive timeout comes down to what a function needs, and is what the function is told")
+  func adaptive() async throws {
+    let log = LogLines()
+    let body =
+      "if json.loads(event) == 'hang': time.sleep(1000)\nresult = float(head['Lambda-Runtime-Deadline-Ms']) - time.time() * 1000"
+    let settings = Self.settings(Self.python(body)) {
+      $0.adaptiveTimeout = AdaptiveTimeout(floor: .milliseconds(500), ceiling: .seconds(60))
+    }
+    try await with(settings, limits: { $0.warnedTimeoutShare = 0.8 }, logger: log.logger) { pool async throws in
+      for _ in 0..<100 { #expect(try #require(Double(try await invoke(pool))) > 30_000) }
+      let timeout = pool.currentTimeout
+      #expect(timeout >= .milliseconds(500) && timeout < .seconds(30))
+      #expect(try #require(Double(try await invoke(pool))) <= timeout / .milliseconds(1))
+      let failure = try await failure(pool, #""hang""#)
+      #expect((failure.kind, failure.type) == (.timedOut, "Sandbox.Timedout"))
+      #expect(!failure.message.contains("60.00 seconds"))
+    }
+  }
+
+  @Test("an invocation that needs most of its time is warned about, once in a while")
+  func warned() async throws {
+    let log = LogLines()
+    let settings = Self.settings(Self.python("result = 1"))
+    try await with(settings, limits: { $0.warnedTimeoutShare = 0 }, logger: log.logger) { pool async throws in
+      for _ in 0..<3 { #expect(try await invoke(pool) == "1") }
+    }
+    #expect(log.lines.count { $0.contains("% of its timeout") } == 1)
+  }
+
   @Test("more memory than the function has ends it, and what it used at most is known")
   func memory() async throws {
     let body = "hold = bytearray(json.loads(event) << 20)\nresult = len(hold)"

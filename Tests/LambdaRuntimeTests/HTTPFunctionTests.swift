@@ -51,17 +51,8 @@ struct HTTPFunctionTests {
     _ change: (inout HTTPFunctionSettings) -> Void = { _ in }, limits: FunctionLimits = FunctionLimits(),
     logger: Logger = .silent, _ body: (HTTPFunctionPool) async throws -> Void
   ) async throws {
-    let process = Process()
-    process.executableURL = URL(filePath: "/usr/bin/env")
-    process.arguments = ["python3", "-c", Self.program]
-    let output = Pipe()
-    process.standardOutput = output
-    try process.run()
-    var text = ""
-    while !text.hasSuffix("\n"), let data = try output.fileHandleForReading.read(upToCount: 1), !data.isEmpty {
-      text += String(decoding: data, as: UTF8.self)
-    }
-    let port = try #require(Int(text.trimmingCharacters(in: .whitespacesAndNewlines)))
+    let service = try await Service(Self.program)
+    let port = service.port
     var settings = HTTPFunctionSettings(name: "orders", url: "http://127.0.0.1:\(port)/events")
     change(&settings)
     let pool = HTTPFunctionPool(settings, limits: limits, logger: logger)
@@ -71,8 +62,7 @@ struct HTTPFunctionTests {
       Issue.record(error)
     }
     await pool.shutdown()
-    process.terminate()
-    process.waitUntilExit()
+    await service.end()
   }
 
   private func invoke(_ pool: HTTPFunctionPool, _ event: String) async throws -> String {
@@ -156,7 +146,7 @@ struct HTTPFunctionTests {
   func nobody() async throws {
     try await with({ $0.url = "http://127.0.0.1:1/" }) { pool async throws in
       let failure = try await failure(pool, "{}")
-      #expect((failure.kind, failure.type) == (.unavailable, "HTTP.NoConnection"))
+      #expect((failure.kind, failure.type) == (.unavailable, "HTTP.NoConnection"), "\(failure.message)")
     }
   }
 
@@ -175,5 +165,42 @@ struct HTTPFunctionTests {
       #expect(try await invoke(pool, "{}") == "2")
       _ = await log.first { $0.hasPrefix("REPORT ") && !$0.contains("Memory") }
     }
+  }
+}
+
+/// A program of Python that says its port on its first line. Nothing here blocks a thread.
+private struct Service {
+  let port: Int
+  private let process = Process()
+  private let ended = AsyncStream<Void>.makeStream()
+
+  init(_ program: String) async throws {
+    process.executableURL = URL(filePath: "/usr/bin/env")
+    process.arguments = ["python3", "-c", program]
+    let output = Pipe()
+    process.standardOutput = output
+    let (bytes, said) = AsyncStream<Data>.makeStream()
+    output.fileHandleForReading.readabilityHandler = { handle in
+      let data = handle.availableData
+      if data.isEmpty { handle.readabilityHandler = nil }
+      said.yield(data)
+    }
+    let ended = ended.continuation
+    process.terminationHandler = { _ in
+      said.finish()
+      ended.finish()
+    }
+    try process.run()
+    var text = ""
+    for await data in bytes {
+      text += String(decoding: data, as: UTF8.self)
+      if text.hasSuffix("\n") { break }
+    }
+    port = try #require(Int(text.trimmingCharacters(in: .whitespacesAndNewlines)))
+  }
+
+  func end() async {
+    kill(process.processIdentifier, SIGKILL)
+    for await _ in ended.stream {}
   }
 }

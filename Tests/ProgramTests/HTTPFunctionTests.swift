@@ -69,7 +69,7 @@ struct HTTPFunctionTests {
       let report = try #require(try await place.ask([FunctionReport].self, "functions").first)
       #expect(report.errors == ["HTTP.500": 1] && report.throttles > 0)
       #expect(report.recommendedMemoryMegabytes == nil)
-      #expect(try await place.sluice("logs", "note").output.contains("Status: error\\tError Type: HTTP.500"))
+      #expect(try await place.sluice("logs", "note").output.contains("Status: error\tError Type: HTTP.500"))
       #expect(await worker.drain() == 0)
     }
   }

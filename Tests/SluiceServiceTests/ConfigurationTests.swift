@@ -397,8 +397,8 @@ struct ConfigurationTests {
         "1:13: functions[0].command: must be a list: the program and its arguments"
       ),
       (
-        "functions: [{name: f, command: [a], protocol: http}]",
-        #"1:47: functions[0].protocol: "http": must be one of lambda, lines"#
+        "functions: [{name: f, command: [a], protocol: smtp}]",
+        #"1:47: functions[0].protocol: "smtp": must be one of lambda, lines, http"#
       ),
       (
         "functions: [{name: f, command: [a], protocol: lines, memory: 1GiB}]",

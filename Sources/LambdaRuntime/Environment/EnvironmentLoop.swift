@@ -240,8 +240,10 @@ struct EnvironmentLoop {
     log.forget()
     log.requestID = current.call.requestID
     let requestID = current.call.requestID
-    log.logOwn(settings.logsEvents ? 2 : 1, at: now) { [lines, settings] in
-      [lines.start(requestID)] + (settings.logsEvents ? [eventLine(current.call)] : [])
+    let logged = settings.logsEvents ? current.call : nil
+    log.logOwn(logged == nil ? 1 : 2, at: now) { [lines, settings, limits, mask] in
+      guard let logged else { return [lines.start(requestID)] }
+      return [lines.start(requestID), Self.eventLine(logged, lines, settings, limits, mask)]
     }
     var event = EventBuffer()
     swap(&event, &current.call.event)
@@ -250,7 +252,10 @@ struct EnvironmentLoop {
     if let sent = server.takeSentEvent() { invocation?.call.event = sent }
   }
 
-  private func eventLine(_ call: ExecutionEnvironment.Call) -> String {
+  private static func eventLine(
+    _ call: ExecutionEnvironment.Call, _ lines: InvocationLines, _ settings: FunctionSettings, _ limits: FunctionLimits,
+    _ mask: SecretMask
+  ) -> String {
     let count = call.event.count - call.places.body
     guard count <= limits.loggedEventByteCount else {
       return lines.event(call.requestID, #"{"note":"an event of \#(count) bytes is too long for the log"}"#)
@@ -313,7 +318,20 @@ struct EnvironmentLoop {
     current.continuation.resume(returning: exchange)
     // What it wrote comes before what we say of it.
     readLog()
-    logEnd(report, at: now)
+    logEnd(report, timeout: .nanoseconds(current.call.timeout), at: now)
+    warn(of: report, timeout: current.call.timeout, at: now)
+  }
+
+  /// Of what would soon time out.
+  private func warn(of report: InvocationLines.Report, timeout: Int64, at now: Int64) {
+    guard Double(report.durationNanoseconds) > limits.warnedTimeoutShare * Double(timeout), statistics.mayWarn(at: now)
+    else { return }
+    logger.warning(
+      "an invocation took \(report.durationNanoseconds * 100 / timeout) % of its timeout",
+      metadata: [
+        "requestId": "\(report.requestID)", "timeoutMilliseconds": "\(timeout / 1_000_000)",
+        "durationMilliseconds": "\(report.durationNanoseconds / 1_000_000)",
+      ])
   }
 
   private mutating func report(
@@ -328,8 +346,8 @@ struct EnvironmentLoop {
     return report
   }
 
-  private mutating func logEnd(_ report: InvocationLines.Report, at now: Int64) {
-    log.logOwn(3, at: now) { [lines, settings] in lines.end(report, timeout: settings.timeout) }
+  private mutating func logEnd(_ report: InvocationLines.Report, timeout: Duration, at now: Int64) {
+    log.logOwn(3, at: now) { [lines] in lines.end(report, timeout: timeout) }
   }
 
   private mutating func readLog() {
@@ -411,7 +429,8 @@ struct EnvironmentLoop {
     let exit = process.reap()
     close(processEnd)
     let requestID = invocation?.call.requestID ?? ""
-    let failure = failure(exit, requestID)
+    let timeout = invocation.map { Duration.nanoseconds($0.call.timeout) } ?? settings.timeout
+    let failure = failure(exit, requestID, timeout)
     logger.debug("an environment ended", metadata: ["ending": "\(exit)"])
     if !wasInitialized, let failure {
       statistics.noteInitFailure()
@@ -431,7 +450,7 @@ struct EnvironmentLoop {
         failure.type == "Sandbox.Timedout" ? .timeout : .error(type: failure.type)
       let report = report(current, from: begunAt, to: now, status: status)
       current.continuation.resume(returning: .failed(failure))
-      logEnd(report, at: now)
+      logEnd(report, timeout: .nanoseconds(current.call.timeout), at: now)
     } else {
       current.continuation.resume(returning: wasInitialized ? .notSent : .initFailed(failure))
     }
@@ -439,11 +458,11 @@ struct EnvironmentLoop {
   }
 
   /// Why the process ended; `nil` if it was told to.
-  private func failure(_ exit: ProcessEnding, _ requestID: String) -> HandlerFailure? {
+  private func failure(_ exit: ProcessEnding, _ requestID: String, _ timeout: Duration) -> HandlerFailure? {
     switch ending?.cause {
     case .stopped: nil
     case .timedOut, .initTimedOut:
-      FunctionFailures.timedOut(requestID, timeout: settings.timeout, trace: log.tail)
+      FunctionFailures.timedOut(requestID, timeout: timeout, trace: log.tail)
     case .outOfMemory: FunctionFailures.outOfMemory(requestID, trace: log.tail)
     case .cancelled: FunctionFailures.cancelled(requestID, trace: log.tail)
     case .initError(let failure): failure

@@ -82,6 +82,7 @@ public final class FunctionPool: Sendable {
   ) async throws(HandlerFailure) -> [UInt8] {
     var idle = try await acquire(for: caller)
     var failedInits = 0
+    let timeout = currentTimeout
     while true {
       let current: ExecutionEnvironment
       if let found = idle {
@@ -97,7 +98,7 @@ public final class FunctionPool: Sendable {
       }
       let exchange = await current.exchange { call in
         call.requestID = requestID
-        call.timeout = settings.timeout.inNanoseconds
+        call.timeout = timeout.inNanoseconds
         call.includesInit = failedInits > 0
         let traceID = TraceID.make(for: requestID, atSecond: SystemCall.wallMilliseconds() / 1_000)
         call.places = head.write(requestID, traceID: traceID, into: &call.event, event: encode)
@@ -173,6 +174,9 @@ public final class FunctionPool: Sendable {
     }
     await shutdown()
   }
+
+  /// How long the next invocation may take.
+  public var currentTimeout: Duration { settings.adaptiveTimeout.map { statistics.timeout($0) } ?? settings.timeout }
 
   /// Environments that run, or are being started.
   public var environmentCount: Int { state.withLock { $0.environments.count } }

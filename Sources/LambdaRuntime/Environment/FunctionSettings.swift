@@ -9,6 +9,8 @@ public struct FunctionSettings: Hashable, Sendable {
   public var runtime = ""
   /// How long an invocation may take, 1 ms … 15 min.
   public var timeout = Duration.seconds(3)
+  /// Where this is set, the timeout follows what invocations need, and `timeout` is its ceiling.
+  public var adaptiveTimeout: AdaptiveTimeout?
   /// The memory that an environment may use, in MiB: 1 or more. What uses more is killed.
   public var memorySize = 128
   /// Execution environments at once at most: reserved concurrency.
@@ -58,6 +60,8 @@ public struct FunctionLimits: Hashable, Sendable {
   public var longestRestartWait = Duration.seconds(10)
   /// The bytes of an event that go to the log at most. A longer one is only counted.
   public var loggedEventByteCount = 8_000
+  /// The share of its timeout above which an invocation is warned about.
+  public var warnedTimeoutShare = 0.8
   /// Between two looks at the memory of an environment at work.
   public var memorySampleInterval = Duration.milliseconds(10)
 

@@ -15,6 +15,22 @@ public final class FunctionStatistics: Sendable {
     var durations = DurationHistogram()
     var inits = DurationHistogram()
     var largestMemoryBytes: Int64 = 0
+    var recent = RecentDurations()
+    var warnedAt: Int64?
+  }
+
+  /// From the times of recent invocations.
+  func timeout(_ adaptive: AdaptiveTimeout) -> Duration {
+    adaptive.timeout(after: counts.withLock { $0.recent.all })
+  }
+
+  /// Whether a warning is due, in nanoseconds of the monotonic clock: one a minute says it as well as a thousand.
+  func mayWarn(at now: Int64) -> Bool {
+    counts.withLock { counts in
+      if let last = counts.warnedAt, now - last < 60_000_000_000 { return false }
+      counts.warnedAt = now
+      return true
+    }
   }
 
   func noteStart() { counts.withLock { $0.starts += 1 } }
@@ -26,6 +42,7 @@ public final class FunctionStatistics: Sendable {
     counts.withLock { counts in
       counts.invocations += 1
       counts.durations.add(report.durationNanoseconds)
+      counts.recent.add(report.durationNanoseconds)
       counts.largestMemoryBytes = max(counts.largestMemoryBytes, report.largestMemoryBytes)
       switch report.status {
       case .success: break
@@ -83,6 +100,15 @@ public struct DurationHistogram: Hashable, Sendable {
     counts[Self.step(nanoseconds)] += 1
     count += 1
     largestNanoseconds = max(largestNanoseconds, nanoseconds)
+  }
+
+  /// Adds all of another.
+  mutating func add(_ other: DurationHistogram) {
+    guard other.count > 0 else { return }
+    if counts.isEmpty { counts = [Int](repeating: 0, count: Self.stepCount) }
+    for step in counts.indices { counts[step] += other.counts[step] }
+    count += other.count
+    largestNanoseconds = max(largestNanoseconds, other.largestNanoseconds)
   }
 
   /// The time that `share` of them did not exceed, 0 … 1: exact to an eighth. `nil` if there were none.

@@ -4,6 +4,7 @@ import Locks
 public import Logging
 import NIOCore
 import NIOHTTP1
+import NIOPosix
 public import StreamModel
 
 /// What a function behind a URL is.
@@ -182,7 +183,9 @@ public final class HTTPFunctionPool: Sendable {
   private static func failure(_ error: any Error) -> HandlerFailure {
     let known = error as? HTTPClientError
     if known == .cancelled { return FunctionFailures.cancelled("", trace: []) }
-    if error is NIOConnectionError || known == .connectTimeout {
+    let refusals = [ECONNREFUSED, EHOSTUNREACH, ENETUNREACH]
+    let isRefused = (error as? IOError).map { refusals.contains($0.errnoCode) } ?? (error is NIOConnectionError)
+    if isRefused || known == .connectTimeout || known == .getConnectionFromPoolTimeout {
       return HandlerFailure(kind: .unavailable, type: "HTTP.NoConnection", message: "\(error)")
     }
     return HandlerFailure(

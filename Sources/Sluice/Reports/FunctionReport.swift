@@ -18,12 +18,22 @@ public struct FunctionReport: Codable, Hashable, Sendable {
   public var duration: Times
   public var initDuration: Times
   public var timeoutMilliseconds: Double
+  /// The timeout follows what invocations need, between these.
+  public var timeoutBounds: TimeoutBounds?
   /// What would be enough, with room to spare; `nil` until there are ``enoughInvocations``.
   public var recommendedTimeoutMilliseconds: Double?
   /// 0 for a service behind a URL.
   public var memoryMegabytes: Int
   public var largestMemoryMegabytes: Int
   public var recommendedMemoryMegabytes: Int?
+
+  /// In milliseconds.
+  public struct TimeoutBounds: Codable, Hashable, Sendable {
+    public var floor: Double
+    public var ceiling: Double
+
+    public init(floor: Double, ceiling: Double) { (self.floor, self.ceiling) = (floor, ceiling) }
+  }
 
   /// In milliseconds; `nil` if there were none. Quantiles are exact to an eighth.
   public struct Times: Codable, Hashable, Sendable {
@@ -43,8 +53,9 @@ public struct FunctionReport: Codable, Hashable, Sendable {
   public init(
     name: String, command: [String], environments: Int, concurrency: Int, invocations: Int, errors: [String: Int],
     throttles: Int, coldStarts: Int, initFailures: Int, duration: Times, initDuration: Times,
-    timeoutMilliseconds: Double, memoryMegabytes: Int, largestMemoryMegabytes: Int
+    timeoutMilliseconds: Double, timeoutBounds: TimeoutBounds? = nil, memoryMegabytes: Int, largestMemoryMegabytes: Int
   ) {
+    self.timeoutBounds = timeoutBounds
     self.name = name
     self.command = command
     self.environments = environments
@@ -61,7 +72,7 @@ public struct FunctionReport: Codable, Hashable, Sendable {
     self.largestMemoryMegabytes = largestMemoryMegabytes
     guard invocations >= Self.enoughInvocations, let p99 = duration.p99 else { return }
     // Three times what all but the slowest take, in whole seconds.
-    recommendedTimeoutMilliseconds = max(1_000, (p99 * 3 / 1_000).rounded(.up) * 1_000)
+    if timeoutBounds == nil { recommendedTimeoutMilliseconds = max(1_000, (p99 * 3 / 1_000).rounded(.up) * 1_000) }
     // Of a service behind a URL nobody knows it.
     guard memoryMegabytes > 0 else { return }
     // A quarter more than was ever used, in steps of 64 MiB; Lambda's least is two of them.

@@ -49,13 +49,18 @@ enum FunctionsText {
     var lines = report.errors.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
       .map { "\(report.name): \($0.value) × \($0.key)" }
     if report.initFailures > 0 { lines.append("\(report.name): \(report.initFailures) failed to initialize") }
-    if let timeout = report.recommendedTimeoutMilliseconds {
-      let memory = report.recommendedMemoryMegabytes.map {
-        "; memory \(report.memoryMegabytes) MB, \($0) MB would do"
-      }
-      lines.append(
-        "\(report.name): timeout \(time(report.timeoutMilliseconds)), \(time(timeout)) would do\(memory ?? "")")
+    var advice: [String] = []
+    if let bounds = report.timeoutBounds {
+      advice.append(
+        "timeout \(time(report.timeoutMilliseconds)) now, adaptive from \(time(bounds.floor)) to \(time(bounds.ceiling))"
+      )
+    } else if let timeout = report.recommendedTimeoutMilliseconds {
+      advice.append("timeout \(time(report.timeoutMilliseconds)), \(time(timeout)) would do")
     }
+    if let memory = report.recommendedMemoryMegabytes {
+      advice.append("memory \(report.memoryMegabytes) MB, \(memory) MB would do")
+    }
+    if !advice.isEmpty { lines.append("\(report.name): \(advice.joined(separator: "; "))") }
     return lines
   }
 

@@ -21,8 +21,10 @@ public struct FunctionConfiguration: Hashable, Sendable {
   public var code: CodeArchive?
   /// Set on top of the environment of this process.
   public var environment: [String: String] = [:]
-  /// How long a call may take, 1 ms … 15 min.
+  /// How long a call may take, 1 ms … 15 min; where it adapts, at most.
   public var timeout: Duration
+  /// `timeout: adaptive`: not shorter than this; `nil` where it does not adapt.
+  public var timeoutFloor: Duration?
   /// Processes at once at most, 1 … 1,000.
   public var concurrency = 1
   /// The bytes of memory that a process and its own may use, 1 MiB … 1 TiB, in whole MiB.
@@ -43,6 +45,9 @@ public struct FunctionConfiguration: Hashable, Sendable {
     self.handlerProtocol = handlerProtocol
     self.timeout = handlerProtocol.standardTimeout
   }
+
+  /// Between these, unless the configuration says other ones.
+  static let adaptiveTimeouts = Duration.seconds(1) ... .seconds(60)
 
   /// How events reach the program.
   public enum HandlerProtocol: String, Hashable, Sendable, CaseIterable {
@@ -105,6 +110,7 @@ public struct FunctionConfiguration: Hashable, Sendable {
   /// What a pool of environments is made from.
   package var functionSettings: FunctionSettings {
     var settings = FunctionSettings(name: name, command: handlerCommand)
+    settings.adaptiveTimeout = timeoutFloor.map { AdaptiveTimeout(floor: $0, ceiling: timeout) }
     settings.handler = handler
     settings.runtime = runtime
     settings.timeout = timeout

@@ -23,8 +23,7 @@ struct FunctionReader {
       readProgram(&section, &function)
       function.environment = readEnvironment(section.section("environment"), handlerProtocol)
     }
-    function.timeout = section.duration(
-      "timeout", default: function.timeout, in: .milliseconds(1)...(.seconds(900)))
+    readTimeout(&section, &function)
     function.concurrency = section.integer(
       "concurrency", default: function.concurrency, in: 1...1_000, unit: "processes")
     if handlerProtocol == .lambda { readEnvironments(&section, &function) }
@@ -82,6 +81,33 @@ struct FunctionReader {
     function.code = CodeArchive(at: resolve(path))
     if function.code == nil {
       findings.report(node, section.path("code"), value: node.shortText, "there is no such file")
+    }
+  }
+
+  /// A duration, or `adaptive` and the bounds of that.
+  private func readTimeout(_ section: inout ConfigurationSection, _ function: inout FunctionConfiguration) {
+    let range = Duration.milliseconds(1) ... .seconds(900)
+    let bounds = ["timeoutFloor", "timeoutCeiling"]
+    guard section.value("timeout")?.scalar?.string == "adaptive" else {
+      function.timeout = section.duration("timeout", default: function.timeout, in: range)
+      for key in bounds {
+        guard let node = section.value(key) else { continue }
+        findings.report(node, section.path(key), value: node.shortText, "needs timeout: adaptive")
+      }
+      return
+    }
+    guard function.handlerProtocol == .lambda else {
+      if let node = section.value("timeout") {
+        findings.report(node, section.path("timeout"), value: node.shortText, "needs protocol: lambda")
+      }
+      return
+    }
+    let standard = FunctionConfiguration.adaptiveTimeouts
+    let floor = section.duration(bounds[0], default: standard.lowerBound, in: range)
+    function.timeout = section.duration(bounds[1], default: max(standard.upperBound, floor), in: range)
+    function.timeoutFloor = min(floor, function.timeout)
+    if floor > function.timeout, let node = section.value(bounds[1]) {
+      findings.report(node, section.path(bounds[1]), value: node.shortText, "must not be shorter than timeoutFloor")
     }
   }
 

@@ -82,7 +82,9 @@ extension FunctionConfiguration {
   /// What its processes are made from, and how long and how many.
   var texts: [String: String] {
     var texts = [
-      "timeout": Quantity.text(timeout), "concurrency": "\(concurrency)", "protocol": handlerProtocol.rawValue,
+      "timeout": timeoutFloor.map { "adaptive, \(Quantity.text($0)) to \(Quantity.text(timeout))" }
+        ?? Quantity.text(timeout),
+      "concurrency": "\(concurrency)", "protocol": handlerProtocol.rawValue,
     ]
     if handlerProtocol == .http {
       texts["url"] = url

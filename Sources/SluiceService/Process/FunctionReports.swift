@@ -30,7 +30,10 @@ extension FunctionReport {
       concurrency: settings.concurrency, invocations: snapshot.invocations, errors: snapshot.errors,
       throttles: snapshot.throttles, coldStarts: snapshot.starts, initFailures: snapshot.initFailures,
       duration: Times(snapshot.durations), initDuration: Times(snapshot.inits),
-      timeoutMilliseconds: settings.timeout / .milliseconds(1), memoryMegabytes: settings.memorySize,
+      timeoutMilliseconds: pool.currentTimeout / .milliseconds(1),
+      timeoutBounds: settings.adaptiveTimeout.map {
+        TimeoutBounds(floor: $0.floor / .milliseconds(1), ceiling: $0.ceiling / .milliseconds(1))
+      }, memoryMegabytes: settings.memorySize,
       largestMemoryMegabytes: Int((snapshot.largestMemoryBytes + (1 << 20) - 1) >> 20))
   }
 }
