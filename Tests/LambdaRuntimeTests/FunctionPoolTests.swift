@@ -305,6 +305,25 @@ struct FunctionPoolTests {
     #expect(log.lines.count { $0.contains("% of its timeout") } == 1)
   }
 
+  @Test("processes run as another user, and one that is not there is said so", .enabled(if: geteuid() == 0))
+  func user() async throws {
+    // A Python of root's own would be out of reach.
+    var command = HandlerCommand(["/bin/sh", "-c", "echo user $(id -u) group $(id -g) groups $(id -G); exit 3"])
+    command.user = "nobody"
+    let account = try #require(getpwnam("nobody"))
+    let (id, group) = (account.pointee.pw_uid, account.pointee.pw_gid)
+    try await with(Self.settings(command)) { pool async throws in
+      let failure = try await failure(pool)
+      #expect(failure.type == "Runtime.ExitError")
+      #expect(failure.trace == ["user \(id) group \(group) groups \(group)"])
+    }
+    command.user = "nobody-of-this-name"
+    try await with(Self.settings(command)) { pool async throws in
+      let failure = try await failure(pool)
+      #expect((failure.kind, failure.message) == (.unavailable, "there is no user nobody-of-this-name"))
+    }
+  }
+
   @Test("more memory than the function has ends it, and what it used at most is known")
   func memory() async throws {
     let body = "hold = bytearray(json.loads(event) << 20)\nresult = len(hold)"

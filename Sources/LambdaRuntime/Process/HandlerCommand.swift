@@ -10,6 +10,8 @@ public struct HandlerCommand: Hashable, Sendable {
   public var directory: String?
   /// Variables set on top of those of this process.
   public var environment: [String: String]
+  /// Who the process runs as, by name; `nil`: as this process. Anybody else needs a process of root, and `setpriv`.
+  public var user: String?
 
   public init(_ arguments: [String], directory: String? = nil, environment: [String: String] = [:]) {
     precondition(!arguments.isEmpty, "a command names its program")
@@ -24,6 +26,21 @@ public struct HandlerCommand: Hashable, Sendable {
     var arguments: [String]
     var directory: String
     var environment: [String]
+    var user: User?
+  }
+
+  /// An account of the machine.
+  struct User: Hashable, Sendable {
+    var id: uid_t
+    var group: gid_t
+
+    init?(named name: String) {
+      var entry = unsafe passwd()
+      var found: UnsafeMutablePointer<passwd>?
+      var texts = [CChar](repeating: 0, count: 16_384)
+      guard unsafe getpwnam_r(name, &entry, &texts, texts.count, &found) == 0, unsafe found != nil else { return nil }
+      (id, group) = unsafe (entry.pw_uid, entry.pw_gid)
+    }
   }
 
   /// Finds the program and joins the environments. Throws ``HandlerFailure`` of kind `unavailable` when the program or
@@ -52,7 +69,18 @@ public struct HandlerCommand: Hashable, Sendable {
     }
     return Resolved(
       program: program, arguments: arguments, directory: directory,
-      environment: environment.map { "\($0.key)=\($0.value)" }.sorted())
+      environment: environment.map { "\($0.key)=\($0.value)" }.sorted(), user: try account())
+  }
+
+  private func account() throws(HandlerFailure) -> User? {
+    guard let user else { return nil }
+    guard let account = User(named: user) else { throw Self.unavailable("there is no user \(user)") }
+    if account.id == geteuid() { return nil }
+    guard geteuid() == 0 else { throw Self.unavailable("only root may run it as \(user)") }
+    guard SpawnedProcess.setpriv != nil else {
+      throw Self.unavailable("setpriv of util-linux is needed to run it as \(user)")
+    }
+    return account
   }
 
   static func unavailable(_ message: String) -> HandlerFailure {

@@ -110,10 +110,13 @@ struct SpawnedProcess {
   /// The command behind `setpriv`, where there is one, so that it dies when we are killed.
   private static func guarded(_ command: HandlerCommand.Resolved) -> (program: String, arguments: [String]) {
     guard let setpriv else { return (command.program, command.arguments) }
-    return (setpriv, ["setpriv", "--pdeathsig", "KILL", "--", command.program] + command.arguments.dropFirst())
+    var options = ["setpriv", "--pdeathsig", "KILL"]
+    // It sets the signal last: a change of user would take it away.
+    if let user = command.user { options += ["--reuid", "\(user.id)", "--regid", "\(user.group)", "--init-groups"] }
+    return (setpriv, options + ["--", command.program] + command.arguments.dropFirst())
   }
 
-  private static let setpriv: String? = ["/usr/bin/setpriv", "/bin/setpriv"]
+  static let setpriv: String? = ["/usr/bin/setpriv", "/bin/setpriv"]
     .first { FileManager.default.isExecutableFile(atPath: $0) }
 
   /// `POSIX_SPAWN_SETSID`, which Swift does not import.

@@ -19,6 +19,8 @@ public struct FunctionConfiguration: Hashable, Sendable {
   public var directory: String?
   /// A zip archive whose unpacked code is the directory, once it is unpacked.
   public var code: CodeArchive?
+  /// Who the program runs as; `nil`: as this process.
+  public var user: String?
   /// Set on top of the environment of this process.
   public var environment: [String: String] = [:]
   /// How long a call may take, 1 ms … 15 min; where it adapts, at most.
@@ -84,7 +86,9 @@ public struct FunctionConfiguration: Hashable, Sendable {
         FileManager.default.isExecutableFile(atPath: path) ? own : "python3", "-m", "awslambdaric", handler,
       ]
     }
-    return HandlerCommand(arguments, directory: directory, environment: environment)
+    var made = HandlerCommand(arguments, directory: directory, environment: environment)
+    made.user = user
+    return made
   }
 
   /// The same with its archive unpacked below `store`, the directory of the store. Throws ``CodeProblem``.

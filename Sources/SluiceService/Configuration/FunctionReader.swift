@@ -21,6 +21,9 @@ struct FunctionReader {
       }
       readPlace(&section, &function)
       readProgram(&section, &function)
+      if section.value("user") != nil {
+        function.user = section.requiredText("user", rule: "must be the name of a user of this machine")
+      }
       function.environment = readEnvironment(section.section("environment"), handlerProtocol)
     }
     readTimeout(&section, &function)
@@ -33,7 +36,7 @@ struct FunctionReader {
   /// Where events are posted to, and what signs them.
   private func readService(_ section: inout ConfigurationSection, _ function: inout FunctionConfiguration) {
     for key in [
-      "command", "Handler", "Runtime", "directory", "code", "environment", "memory", "provisioned", "idleTime",
+      "command", "Handler", "Runtime", "directory", "code", "user", "environment", "memory", "provisioned", "idleTime",
       "logEvent", "redact",
     ] {
       guard let node = section.value(key) else { continue }

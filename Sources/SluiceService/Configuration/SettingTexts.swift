@@ -94,6 +94,7 @@ extension FunctionConfiguration {
     }
     texts["command"] = handlerCommand.arguments.joined(separator: " ")
     texts["environment"] = environmentText
+    if let user { texts["user"] = user }
     if let code {
       texts["code"] = "\(URL(filePath: code.path).standardizedFileURL.path) #\(code.stamp)"
     } else {
