@@ -33,7 +33,7 @@ public struct StoreOptions: Sendable {
   /// The wall clock.
   public var now: @Sendable () -> WallTime = WallTime.current
 
-  /// Called on the writer's thread after each step of background work. For tests.
+  /// Called on the writer's thread after each step of background work, also of one that failed. For tests.
   var afterBackgroundStep: (@Sendable () -> Void)?
 
   public init() {}

@@ -146,6 +146,9 @@ final class StoreWriter: @unchecked Sendable {
     var draft = WriterDraft(
       now: options.now(), catalog: catalog, counters: counters, inbox: inbox, isSmall: isSmall)
     try refuseForWantOfRoom(byteCount)
+    // What is asked for must not fail because of what is not urgent.
+    var mergesOverdue = smallBlocks.isOverdue
+    if mergesOverdue { mergesOverdue = try hasRoom(for: options.blockByteLimit) }
     try environment.write { transaction throws(LMDBError) in
       if !isSmall { try emptyInbox(of: &draft, in: &transaction) }
       for entry in group {
@@ -159,7 +162,7 @@ final class StoreWriter: @unchecked Sendable {
       try putOpenBlocks(of: &draft, in: &transaction)
       try putLanes(of: draft, in: &transaction)
       try putCounters(of: draft, in: &transaction)
-      if smallBlocks.isOverdue { try mergeSmallBlocks(in: &transaction) }
+      if mergesOverdue { try mergeSmallBlocks(in: &transaction) }
     }
     return draft
   }
@@ -203,22 +206,25 @@ final class StoreWriter: @unchecked Sendable {
           tell(CommitNotice(shards: [], changesCatalog: true))
         }
       } else if isInboxWorthEmptying {
+        try refuseForWantOfRoom(Inbox.byteLimit)
         let small = try environment.write { transaction throws(LMDBError) in try emptyInbox(in: &transaction) }
         inboxWasEmptied(leaving: small)
       } else if let mapping = tableDeletions.first, let table = layout.tables {
         if try removeSomeEntries(of: mapping, in: table) { tableDeletions.removeFirst() }
       } else if smallBlocks.isWorthMerging {
+        // The old blocks make room only when the transactions after this one may have it.
+        try refuseForWantOfRoom(options.blockByteLimit)
         try environment.write { transaction throws(LMDBError) in try mergeSmallBlocks(in: &transaction) }
       }
       if options.durability != .commit, syncDue == nil { syncDue = nextSync() }
       if idleRetry != nil { face.backgroundFailure.withLock { $0 = nil } }
       idleRetry = nil
-      options.afterBackgroundStep?()
     } catch {
       // Nothing was lost: the step is tried again. A pile of small blocks that was taken stays as it is.
       idleRetry = monotonicNanoseconds() + Self.idleRetryNanoseconds
       face.backgroundFailure.withLock { $0 = StoreError(error) }
     }
+    options.afterBackgroundStep?()
   }
 
   private var isInboxWorthEmptying: Bool { options.mergesSmallBlocks && inbox.isWorthEmptying }
@@ -253,19 +259,22 @@ final class StoreWriter: @unchecked Sendable {
   /// Room that appends leave for checkpoints and failure entries.
   private var reservedBytes: Int { min(4 << 20, environment.greatestBytes / 16) }
 
-  /// Refuses appends before the last page is gone. Near the end it counts the free pages, which costs a walk.
+  /// Refuses appends, and work in the background that takes room, before the last page is gone. Near the end it counts
+  /// the free pages, which costs a walk.
   private func refuseForWantOfRoom(_ byteCount: Int) throws(LMDBError) {
-    guard byteCount > 0 else { return }
+    guard try !hasRoom(for: byteCount) else { return }
+    throw environment.greatestBytes < options.mapBytes ? .diskFull : .mapFull
+  }
+
+  private func hasRoom(for byteCount: Int) throws(LMDBError) -> Bool {
+    guard byteCount > 0 else { return true }
     // A page of each table and its way down, besides the records, and what may have to leave the inbox.
     let bytes = byteCount + inbox.byteCount
     let needed = bytes + bytes / 8 + (64 << 10)
     let used = environment.usedBytes
-    guard used + needed + reservedBytes > environment.greatestBytes else { return }
+    guard used + needed + reservedBytes > environment.greatestBytes else { return true }
     environment.makeRoom(for: needed + reservedBytes)
-    let limit = environment.greatestBytes
-    let free = try environment.freeBytes()
-    guard used - free + needed + reservedBytes > limit else { return }
-    throw limit < options.mapBytes ? .diskFull : .mapFull
+    return try used - environment.freeBytes() + needed + reservedBytes <= environment.greatestBytes
   }
 }
 
