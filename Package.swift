@@ -84,6 +84,8 @@ let package = Package(
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ],
       swiftSettings: common),
+    .target(
+      name: "Recordings", dependencies: ["StreamModel", "EventPattern", "CXXHash"], swiftSettings: strict),
     .target(name: "SluiceTesting", dependencies: ["Sluice", "StreamModel", "ShardCore"], swiftSettings: common),
     .target(name: "ShardPlan", dependencies: ["ShardCore", "StreamModel"], swiftSettings: common),
     .target(name: "ShardSimulation", dependencies: ["ShardCore", "StreamModel"], swiftSettings: common),
@@ -102,7 +104,8 @@ let package = Package(
     .executableTarget(
       name: "SluiceCommand",
       dependencies: [
-        "SluiceService", "Sluice", "ShardSimulation", "ShardPlan", "EventPattern", "LambdaRuntime", "StreamRuntime",
+        "SluiceService", "Sluice", "Recordings", "ShardSimulation", "ShardPlan", "EventPattern", "LambdaRuntime",
+        "StreamRuntime",
         "StreamModel", "TableChanges",
         "StreamStore", "Locks",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -121,6 +124,7 @@ let package = Package(
     .testTarget(name: "StreamModelTests", dependencies: ["StreamModel"], swiftSettings: common),
     .testTarget(name: "TableChangesTests", dependencies: ["TableChanges", "StreamModel"], swiftSettings: common),
     .testTarget(name: "EventPatternTests", dependencies: ["EventPattern", "StreamModel"], swiftSettings: common),
+    .testTarget(name: "RecordingsTests", dependencies: ["Recordings", "StreamModel"], swiftSettings: common),
     .testTarget(
       name: "LambdaRuntimeTests",
       dependencies: [
@@ -161,7 +165,7 @@ let package = Package(
     // Runs the built program, which lies beside the tests because they depend on it.
     .testTarget(
       name: "ProgramTests",
-      dependencies: ["SluiceCommand", "CountingWorker", "Sluice", "StreamModel", "StreamStore", "LMDB"],
+      dependencies: ["SluiceCommand", "CountingWorker", "Sluice", "Recordings", "StreamModel", "StreamStore", "LMDB"],
       swiftSettings: common),
     // A runtime for functions, as small as can be.
     .executableTarget(name: "RuntimeClient", path: "Tests/RuntimeClient"),

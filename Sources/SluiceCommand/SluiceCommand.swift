@@ -21,7 +21,7 @@ struct SluiceCommand: AsyncParsableCommand {
     groupedSubcommands: [
       CommandGroup(name: "Run", subcommands: [Demo.self, Run.self, Check.self, Apply.self, Invoke.self]),
 
-      CommandGroup(name: "Records", subcommands: [Put.self, Tail.self, Streams.self]),
+      CommandGroup(name: "Records", subcommands: [Put.self, Tail.self, Streams.self, RecordCommand.self]),
       CommandGroup(
         name: "See",
         subcommands: [

@@ -21,6 +21,7 @@ struct RoomTests {
       "LambdaRuntime", "Destinations",
       "Locks",
     ],
+    "Recordings": ["StreamModel", "EventPattern", "CXXHash"],
     "SluiceTesting": ["Sluice", "StreamModel", "ShardCore", "StreamRuntime"],
     "ShardPlan": ["ShardCore", "StreamModel"],
     "ShardSimulation": ["ShardCore", "StreamModel"],
@@ -28,8 +29,8 @@ struct RoomTests {
       "Sluice", "StreamModel", "ShardCore", "EventPattern", "StreamStore", "StreamRuntime", "LambdaRuntime", "Locks",
     ],
     "SluiceCommand": [
-      "SluiceService", "Sluice", "ShardSimulation", "ShardPlan", "ShardCore", "EventPattern", "StreamModel",
-      "TableChanges",
+      "SluiceService", "Sluice", "Recordings", "ShardSimulation", "ShardPlan", "ShardCore", "EventPattern",
+      "StreamModel", "TableChanges",
       "StreamStore",
       "StreamRuntime", "LambdaRuntime", "Locks",
     ],
@@ -49,6 +50,7 @@ struct RoomTests {
     "Locks": ["Foundation", "Dispatch", "Synchronization"],
     "LMDB": ["Foundation", "Dispatch"],
     "StreamStore": ["Foundation", "Dispatch"],
+    "Recordings": ["Foundation", "Dispatch", "Logging", "Metrics"],
   ]
 
   @Test("each room imports only the rooms that the map allows", arguments: allowed.keys.sorted())

@@ -1,0 +1,145 @@
+internal import EventPattern
+internal import Glibc
+internal import StreamModel
+
+/// Where the parts of a record stand in its line.
+struct RecordLine {
+  var shard = ShardNumber(0)
+  var index = RecordIndex.zero
+  var arrival = WallTime.zero
+  var hashKey: HashKey?
+  var key: Range<Int> = 0..<0
+  var data: Range<Int> = 0..<0
+  var isBase64 = false
+  /// The key, where it does not stand in the line as it is.
+  var decodedKey: [UInt8] = []
+  /// The sequence number of a line that is read with care; those that the writer made are what its check says.
+  var sequenceNumber: [UInt8] = []
+
+  init() {}
+
+  /// Reads a line as ``RecordingWriter`` writes it, whose check is right. `false` if it is another one: then it is read
+  /// with care.
+  @inline(__always)
+  mutating func read(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    var scanner = unsafe LineScanner(bytes)
+    guard scanner.pass(#"{"shard":"#), let shard = scanner.number(), shard <= UInt64(UInt32.max),
+      scanner.pass(#","index":"#), let index = scanner.number(), index <= SequenceNumber.greatestIndex,
+      scanner.pass(#","sequenceNumber":""#), scanner.skip(SequenceNumber.digitCount), scanner.pass(#"","arrival":"#)
+    else { return false }
+    let isNegative = scanner.pass("-")
+    guard let arrival = scanner.number(), arrival <= UInt64(Int64.max), scanner.pass(#","key":""#),
+      let key = scanner.plainText()
+    else { return false }
+    hashKey = nil
+    if scanner.pass(#","hashKey":""#) {
+      guard let digits = scanner.plainText(),
+        let value = unsafe HashKey(decimal: String(decoding: bytes[digits], as: UTF8.self))
+      else { return false }
+      hashKey = value
+    }
+    let end = bytes.count - LineCheck.suffixByteCount
+    if scanner.pass(#","json":"#) {
+      guard scanner.position < end else { return false }
+      data = scanner.position..<end
+      isBase64 = false
+    } else if scanner.pass(#","base64":""#) {
+      guard scanner.position < end else { return false }
+      data = scanner.position..<end - 1
+      isBase64 = true
+    } else {
+      return false
+    }
+    self.shard = ShardNumber(UInt32(shard))
+    self.index = RecordIndex(index)
+    self.arrival = WallTime(milliseconds: isNegative ? -Int64(arrival) : Int64(arrival))
+    self.key = key
+    decodedKey.removeAll(keepingCapacity: true)
+    sequenceNumber.removeAll(keepingCapacity: true)
+    return true
+  }
+
+  /// Of a line that is read with care.
+  mutating func read(_ members: LineMembers) throws(LineFault) {
+    shard = try members.shard("shard")
+    index = try members.index("index")
+    arrival = try members.moment("arrival")
+    hashKey = try members.hashKey("hashKey")
+    decodedKey = try members.text("key")
+    guard !decodedKey.isEmpty, decodedKey.count <= Int(UInt16.max) else {
+      throw LineFault("key has \(decodedKey.count) bytes: allowed are 1 to \(UInt16.max)")
+    }
+    sequenceNumber = try members.text(ifThere: "sequenceNumber") ?? []
+    switch (members.range("json"), members.range("base64")) {
+    case (let json?, nil):
+      (data, isBase64) = (json, false)
+    case (nil, let text?):
+      _ = try members.text("base64")
+      (data, isBase64) = (text.lowerBound + 1..<text.upperBound - 1, true)
+    case (nil, nil): throw LineFault("the payload is missing: json or base64")
+    case (.some, .some): throw LineFault("there are two payloads, json and base64")
+    }
+  }
+}
+
+/// Passes through the line of a record.
+@safe
+private struct LineScanner {
+  let bytes: UnsafeRawBufferPointer
+  var position = 0
+
+  init(_ bytes: UnsafeRawBufferPointer) { unsafe self.bytes = bytes }
+
+  @inline(__always)
+  private var address: UnsafeRawPointer { unsafe bytes.baseAddress.unsafelyUnwrapped + position }
+
+  @inline(__always)
+  mutating func pass(_ text: StaticString) -> Bool {
+    let count = text.utf8CodeUnitCount
+    guard unsafe bytes.count &- position >= count, unsafe memcmp(address, text.utf8Start, count) == 0 else {
+      return false
+    }
+    position &+= count
+    return true
+  }
+
+  @inline(__always)
+  mutating func skip(_ count: Int) -> Bool {
+    guard unsafe bytes.count &- position >= count else { return false }
+    position &+= count
+    return true
+  }
+
+  /// Digits, up to nineteen of them: no leading zero.
+  @inline(__always)
+  mutating func number() -> UInt64? {
+    let start = position
+    var number: UInt64 = 0
+    while unsafe position < bytes.count {
+      let digit = unsafe bytes[position] &- 48
+      guard digit < 10 else { break }
+      number = number &* 10 &+ UInt64(digit)
+      position &+= 1
+    }
+    let count = position &- start
+    guard count > 0, count <= 19 else { return nil }
+    if count > 1, unsafe bytes[start] == 48 { return nil }
+    return number
+  }
+
+  /// The text up to the next quote, which is passed; `nil` if anything in it is escaped, or it is empty.
+  @inline(__always)
+  mutating func plainText() -> Range<Int>? {
+    let start = position
+    while unsafe position < bytes.count {
+      let byte = unsafe bytes[position]
+      if byte == 0x22 {
+        position &+= 1
+        return position &- 1 > start ? start..<(position &- 1) : nil
+      }
+      if byte == 0x5c || byte < 0x20 { return nil }
+      position &+= 1
+    }
+    return nil
+  }
+}

@@ -1,0 +1,368 @@
+internal import CXXHash
+public import StreamModel
+
+/// What stands in a line of a recording.
+public enum RecordingLine: Hashable, Sendable {
+  /// ``RecordingReader/shard`` and its neighbours say which; ``RecordingReader/appendRecord(to:)`` takes it.
+  case record
+  case shardOpened(RecordedShard)
+  case shardClosed(RecordedClosing)
+  /// Records that were there and could not be recorded.
+  case missing(RecordRange, ShardNumber)
+}
+
+/// Why a recording cannot be read on.
+public enum RecordingError: Error, Hashable, Sendable, CustomStringConvertible {
+  case problem(RecordingProblem)
+  case file(RecordingFileError)
+
+  public var description: String {
+    switch self {
+    case .problem(let problem): "\(problem)"
+    case .file(let error): "\(error)"
+    }
+  }
+}
+
+/// How a recording ended.
+public enum RecordingEnding: Hashable, Sendable {
+  /// With its last line, and everything was there.
+  case complete
+  /// Without: it was interrupted, or cut. Whoever goes on from here has everything up to this place.
+  case interrupted(RecordingProblem)
+}
+
+/// Reads a recording line by line: checks each, and that records are those that follow. Nothing is allocated for a
+/// record that ``RecordingWriter`` wrote.
+@safe
+public struct RecordingReader: ~Copyable {
+  public let header: RecordingHeader
+  /// Behind the last line: how it ended. `nil` before.
+  public private(set) var ending: RecordingEnding?
+  /// Lines that were left out.
+  public private(set) var skipped: [RecordingProblem] = []
+  /// Records so far.
+  public private(set) var recordCount: UInt64 = 0
+
+  private var source: LineSource
+  private let badLineLimit: Int
+  private var lineCount: UInt64 = 0
+  private var digest: UInt64 = 0
+  /// Every line has its check, or none has.
+  private let hasChecks: Bool
+  /// There are checks, and no line was left out.
+  private var digestCounts = true
+  private var line = RecordLine()
+  private var lineStart = 0
+  private var shards: [ShardNumber: Shard] = [:]
+  /// The shard of the last record: most have the same as the one before.
+  private var latest: Shard?
+
+  private struct Shard {
+    let shard: RecordedShard
+    var next: RecordIndex
+    var lastArrival: WallTime
+    var isClosed = false
+  }
+
+  /// Reads the first line. `read` fills the front of the memory that it is given and says how much of it; 0 at the end.
+  /// Up to `badLineLimit` lines that cannot be used are left out.
+  public init(
+    badLineLimit: Int = 0, _ read: @escaping (UnsafeMutableRawBufferPointer) throws(RecordingFileError) -> Int
+  ) throws(RecordingError) {
+    var source = unsafe LineSource(read)
+    let found: LineSource.Line?
+    do throws(RecordingFileError) { found = try source.next() } catch { throw .file(error) }
+    guard let found else {
+      throw .problem(RecordingProblem(byte: 0, line: 1, record: 1, reason: "the file is empty"))
+    }
+    do throws(LineFault) {
+      let bytes = unsafe UnsafeRawBufferPointer(start: source.memory + found.start, count: found.count)
+      let check = unsafe try Self.check(of: bytes)
+      header = try RecordingHeader(LineMembers(unsafe RawSpan(_unsafeBytes: bytes)))
+      digest = UInt64(check ?? 0)
+      hasChecks = check != nil
+      digestCounts = hasChecks
+    } catch {
+      throw .problem(
+        RecordingProblem(
+          byte: found.byte + UInt64(error.offset), line: 1, record: 1,
+          reason: "this is not a recording: \(error.reason)"))
+    }
+    self.source = source
+    self.badLineLimit = badLineLimit
+    lineCount = 1
+  }
+
+  // MARK: The record
+
+  /// The shard of the record that was read last.
+  public var shard: ShardNumber { line.shard }
+  public var index: RecordIndex { line.index }
+  public var arrival: WallTime { line.arrival }
+
+  /// Appends the record that was read last, which ``PackedRecords/takes(_:arrival:)``.
+  public func appendRecord(to records: PackedRecords) {
+    let start = unsafe source.memory + lineStart
+    let data = unsafe UnsafeRawBufferPointer(start: start + line.data.lowerBound, count: line.data.count)
+    let count = unsafe line.isBase64 ? Base64Reading.byteCount(of: data) ?? 0 : data.count
+    func append(_ key: UnsafeRawBufferPointer) {
+      unsafe records.append(arrival: line.arrival, key: key, hashKey: line.hashKey, dataByteCount: count) { target in
+        if line.isBase64 {
+          _ = unsafe Base64Reading.decode(data, to: target)
+        } else if let source = data.baseAddress {
+          unsafe target.copyMemory(from: source, byteCount: count)
+        }
+      }
+    }
+    if line.decodedKey.isEmpty {
+      unsafe append(UnsafeRawBufferPointer(start: start + line.key.lowerBound, count: line.key.count))
+    } else {
+      unsafe line.decodedKey.withUnsafeBytes { unsafe append($0) }
+    }
+  }
+
+  // MARK: Lines
+
+  /// The next line; `nil` behind the last, of which ``ending`` tells.
+  public mutating func next() throws(RecordingError) -> RecordingLine? {
+    while ending == nil {
+      let found: LineSource.Line?
+      do throws(RecordingFileError) { found = try source.next() } catch { throw .file(error) }
+      guard let found else {
+        ending = .interrupted(problem("the recording has no end: it was interrupted, or cut", source.position))
+        return nil
+      }
+      lineCount += 1
+      do throws(LineFault) {
+        if let line = try read(found) { return line }
+      } catch {
+        let problem = problem(error.reason, found.byte + UInt64(error.offset))
+        guard found.isWhole || found.count >= LineSource.lineByteLimit else {
+          ending = .interrupted(
+            self.problem(
+              "the recording ends within this line: it was interrupted, or cut (\(error.reason))", found.byte))
+          return nil
+        }
+        guard skipped.count < badLineLimit else { throw .problem(problem) }
+        skipped.append(problem)
+        digestCounts = false
+      }
+    }
+    return nil
+  }
+
+  private func problem(_ reason: String, _ byte: UInt64) -> RecordingProblem {
+    RecordingProblem(byte: byte, line: lineCount, record: recordCount + 1, reason: reason)
+  }
+
+  /// `nil` if it is the last line.
+  private mutating func read(_ found: LineSource.Line) throws(LineFault) -> RecordingLine? {
+    guard found.count < LineSource.lineByteLimit else {
+      throw LineFault("the line is longer than \(LineSource.lineByteLimit >> 20) MiB")
+    }
+    let bytes = unsafe UnsafeRawBufferPointer(start: source.memory + found.start, count: found.count)
+    let check = unsafe try Self.check(of: bytes)
+    guard hasChecks == (check != nil) else {
+      throw LineFault(
+        "the line has \(check == nil ? "no check, and the header has one" : "a check, and the header has none")")
+    }
+    if check != nil, unsafe line.read(bytes) {
+      lineStart = found.start
+      unsafe try takeRecord(bytes)
+      digest = digest &* LineCheck.factor &+ UInt64(check ?? 0)
+      return .record
+    }
+    let members = try LineMembers(unsafe RawSpan(_unsafeBytes: bytes))
+    let result: RecordingLine?
+    switch members.first {
+    case Array("shard".utf8):
+      try line.read(members)
+      lineStart = found.start
+      unsafe try takeRecord(bytes)
+      result = .record
+    case Array("shardOpened".utf8): result = .shardOpened(try open(members))
+    case Array("shardClosed".utf8): result = .shardClosed(try close(members))
+    case Array("missing".utf8): result = try miss(members)
+    case Array("records".utf8):
+      try end(members)
+      return nil
+    case Array("recording".utf8): throw LineFault("another recording begins here: one file holds one recording")
+    default:
+      throw LineFault(
+        "the line is none of a recording: its first member is \(JSONLine.quoted(String(decoding: members.first, as: UTF8.self)))"
+      )
+    }
+    digest = digest &* LineCheck.factor &+ UInt64(check ?? 0)
+    return result
+  }
+
+  /// The check of a line, which is right; `nil` if it has none.
+  private static func check(of bytes: UnsafeRawBufferPointer) throws(LineFault) -> UInt32? {
+    let end = bytes.count - LineCheck.suffixByteCount
+    guard end > 0, unsafe bytes[bytes.count - 1] == UInt8(ascii: "}"),
+      unsafe bytes[bytes.count - 2] == UInt8(ascii: "\"")
+    else { return nil }
+    for (place, byte) in LineCheck.prefix.enumerated() where unsafe bytes[end + place] != byte { return nil }
+    var check: UInt32 = 0
+    for place in end + LineCheck.prefix.count..<bytes.count - 2 {
+      let byte = unsafe bytes[place]
+      let digit: UInt8
+      switch byte {
+      case 48...57: digit = byte - 48
+      case 97...102: digit = byte - 87
+      default: throw LineFault("the check of the line is not eight hexadecimal digits", at: place)
+      }
+      check = check << 4 | UInt32(digit)
+    }
+    let own = unsafe UInt32(truncatingIfNeeded: sluice_xxh3(bytes.baseAddress.unsafelyUnwrapped, end, 0))
+    guard own == check else {
+      throw LineFault(
+        "the line was changed since it was written: its check is \(LineCheck.text(check)), and its bytes give "
+          + LineCheck.text(own))
+    }
+    return check
+  }
+
+  // MARK: What lines say
+
+  private mutating func takeRecord(_ bytes: UnsafeRawBufferPointer) throws(LineFault) {
+    if latest?.shard.shard != line.shard {
+      if let latest { shards[latest.shard.shard] = latest }
+      latest = shards[line.shard]
+    }
+    guard var known = latest else { throw LineFault("\(line.shard) was not opened before its record") }
+    guard !known.isClosed else { throw LineFault("\(line.shard) was closed before its record") }
+    guard line.index >= known.next else {
+      throw LineFault(
+        "record \(line.index.rawValue) of \(line.shard) is out of order: \(known.next.rawValue) or a later one follows")
+    }
+    guard line.index == known.next else {
+      // What follows is taken as it is: if this line may be left out, the ones behind it are those that follow.
+      let reason =
+        "records \(known.next.rawValue) to \(line.index.rawValue - 1) of \(line.shard) are missing before record "
+        + "\(line.index.rawValue)"
+      guard skipped.count < badLineLimit else { throw LineFault(reason) }
+      skipped.append(problem(reason, source.position))
+      digestCounts = false
+      return unsafe try accept(&known, bytes)
+    }
+    unsafe try accept(&known, bytes)
+  }
+
+  private mutating func accept(_ known: inout Shard, _ bytes: UnsafeRawBufferPointer) throws(LineFault) {
+    guard line.arrival >= known.lastArrival else {
+      throw LineFault(
+        "arrival is \(line.arrival.milliseconds): it steps back behind \(known.lastArrival.milliseconds) of the record "
+          + "before it in \(line.shard)")
+    }
+    if !line.sequenceNumber.isEmpty {
+      let own = known.shard.sequenceNumber(of: line.index).description
+      guard line.sequenceNumber == Array(own.utf8) else {
+        throw LineFault("sequenceNumber is not that of record \(line.index.rawValue) of \(line.shard), which is \(own)")
+      }
+    }
+    if line.isBase64 {
+      let text = unsafe UnsafeRawBufferPointer(rebasing: bytes[line.data])
+      let isRight = unsafe Base64Reading.accepts(text)
+      guard isRight else { throw LineFault("base64 is not base64", at: line.data.lowerBound) }
+    }
+    known.next = line.index.advanced(by: 1)
+    known.lastArrival = line.arrival
+    latest = known
+    recordCount += 1
+  }
+
+  private mutating func open(_ members: LineMembers) throws(LineFault) -> RecordedShard {
+    let number = try members.shard("shardOpened")
+    guard shards[number] == nil, latest?.shard.shard != number else { throw LineFault("\(number) is opened twice") }
+    let keys = try members.list("hashKeys").map { HashKey(decimal: $0) }
+    guard keys.count == 2, let first = keys[0], let last = keys[1], first <= last else {
+      throw LineFault("hashKeys must be the first and the last hash key of the shard, as texts")
+    }
+    var parents: [ShardNumber] = []
+    for text in try members.list("parents") {
+      guard let parent = ShardNumber(text), shards[parent] != nil || latest?.shard.shard == parent else {
+        throw LineFault("parents of \(number) holds \(text), which is no shard that was opened before")
+      }
+      parents.append(parent)
+    }
+    guard parents.count <= 2 else { throw LineFault("\(number) has \(parents.count) parents: allowed are up to 2") }
+    let shard = RecordedShard(
+      shard: number, createdAt: try members.moment("at"),
+      createdAtSeconds: UInt64(try members.number("createdAtSeconds", in: 0...(1 << 36 - 1))),
+      hashKeys: HashKeyRange(first: first, last: last), parents: parents, first: try members.index("first"))
+    shards[number] = Shard(shard: shard, next: shard.first, lastArrival: WallTime(milliseconds: .min))
+    return shard
+  }
+
+  private mutating func known(_ number: ShardNumber) throws(LineFault) -> Shard {
+    if let latest { shards[latest.shard.shard] = latest }
+    latest = nil
+    guard let shard = shards[number] else { throw LineFault("\(number) was not opened") }
+    return shard
+  }
+
+  private mutating func close(_ members: LineMembers) throws(LineFault) -> RecordedClosing {
+    let closing = RecordedClosing(
+      shard: try members.shard("shardClosed"), closedAt: try members.moment("at"), end: try members.index("end"))
+    var shard = try known(closing.shard)
+    guard !shard.isClosed else { throw LineFault("\(closing.shard) is closed twice") }
+    guard closing.end >= shard.next else {
+      throw LineFault("end of \(closing.shard) is \(closing.end.rawValue), and a record stands behind it")
+    }
+    shard.isClosed = true
+    shards[closing.shard] = shard
+    return closing
+  }
+
+  private mutating func miss(_ members: LineMembers) throws(LineFault) -> RecordingLine {
+    let number = try members.shard("missing")
+    var shard = try known(number)
+    let first = try members.index("first")
+    let count = UInt64(try members.number("count", in: 1...(.max)))
+    guard first == shard.next, count <= SequenceNumber.greatestIndex - first.rawValue else {
+      throw LineFault("the missing records of \(number) are not those that follow: \(shard.next.rawValue) does")
+    }
+    let range = RecordRange(first: first, count: count)
+    shard.next = range.end
+    shards[number] = shard
+    return .missing(range, number)
+  }
+
+  private mutating func end(_ members: LineMembers) throws(LineFault) {
+    if digestCounts {
+      let count = try members.number("records", in: 0...(.max))
+      guard UInt64(count) == recordCount else {
+        throw LineFault("the recording says that it holds \(count) records, and there are \(recordCount)")
+      }
+      if let text = try members.text(ifThere: "digest"), text != Array(digest.sixteenDigits.utf8) {
+        throw LineFault("lines are missing, doubled or exchanged: the digest of the recording is another one")
+      }
+    }
+    let trailing: LineSource.Line?
+    do throws(RecordingFileError) { trailing = try source.next() } catch { throw LineFault("\(error)") }
+    guard trailing == nil else { throw LineFault("something follows the end of the recording") }
+    ending = .complete
+  }
+}
+
+extension RecordingHeader {
+  fileprivate init(_ members: LineMembers) throws(LineFault) {
+    guard members.first == Array("recording".utf8) else { throw LineFault("its first line is no header") }
+    let version = try members.number("recording", in: 1...(.max))
+    guard version == Self.version else {
+      throw LineFault("it is of format \(version), and this program reads format \(Self.version): use a newer one")
+    }
+    let name = try members.string("kind")
+    guard let kind = StreamKind(rawValue: name) else {
+      throw LineFault("kind is \(name): allowed are kinesis and dynamodb")
+    }
+    self.init(
+      stream: try members.string("stream"), kind: kind, streamCreatedAt: try members.moment("streamCreatedAt"),
+      madeAt: try members.moment("madeAt"))
+    from = try members.number(ifThere: "from").map { WallTime(milliseconds: $0) }
+    to = try members.number(ifThere: "to").map { WallTime(milliseconds: $0) }
+    redacted = try members.list("redacted")
+  }
+}

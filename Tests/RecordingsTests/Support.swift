@@ -1,0 +1,131 @@
+import StreamModel
+
+@testable import Recordings
+
+/// A recording in memory.
+struct Written {
+  var bytes: [UInt8]
+  var lines: [[UInt8]] { bytes.split(separator: 10).map { Array($0) } }
+}
+
+struct Put: Hashable {
+  var shard: UInt32 = 0
+  var index: UInt64
+  var arrival: Int64
+  var key = "key"
+  var data: [UInt8]
+  var hashKey: HashKey?
+
+  /// As a run of one record.
+  var run: RecordRun {
+    var packed: [UInt8] = []
+    var key = key
+    key.withUTF8 { key in
+      data.withUnsafeBytes { data in
+        RecordLayout.append(
+          partitionKey: UnsafeRawBufferPointer(key), data: data, explicitHashKey: hashKey, to: &packed)
+      }
+    }
+    var builder = RecordRunBuilder(firstIndex: RecordIndex(index))
+    let isWhole = packed.withUnsafeBytes {
+      builder.append(packed: $0, recordCount: 1, firstArrival: WallTime(milliseconds: arrival))
+    }
+    precondition(isWhole)
+    return builder.finish()
+  }
+}
+
+enum Sample {
+  static let header = RecordingHeader(
+    stream: "flights", kind: .kinesis, streamCreatedAt: WallTime(milliseconds: 1_700_000_000_000),
+    madeAt: WallTime(milliseconds: 1_700_000_100_000))
+
+  static func shard(_ number: UInt32, parents: [UInt32] = [], first: UInt64 = 0) -> RecordedShard {
+    RecordedShard(
+      shard: ShardNumber(number), createdAt: WallTime(milliseconds: 1_700_000_000_000),
+      createdAtSeconds: 1_700_000_000, hashKeys: .all, parents: parents.map { ShardNumber($0) },
+      first: RecordIndex(first))
+  }
+
+  /// Of every kind: JSON and other bytes, escaped keys, hash keys, two shards.
+  static let puts = [
+    Put(index: 0, arrival: 1_700_000_000_001, key: "N14228", data: Array(#"{"a":[1,2,{"b":null}]}"#.utf8)),
+    Put(shard: 1, index: 0, arrival: 1_700_000_000_001, key: "quote \" and \\ and \u{1}", data: [0, 1, 2, 255]),
+    Put(index: 1, arrival: 1_700_000_000_005, key: "Zürich", data: [], hashKey: HashKey(.max)),
+    Put(index: 2, arrival: 1_700_000_000_005, data: Array("plain text".utf8)),
+    Put(shard: 1, index: 1, arrival: 1_700_000_000_006, data: Array(" {}".utf8), hashKey: HashKey(7)),
+    Put(shard: 1, index: 2, arrival: 1_700_000_000_006, data: Array("{\n}".utf8)),
+    Put(shard: 1, index: 3, arrival: 1_700_000_000_007, data: Array(#""check\":""#.utf8)),
+  ]
+
+  static func write(
+    _ puts: [Put] = puts, header: RecordingHeader = header, isEnded: Bool = true
+  ) -> Written {
+    var writer = RecordingWriter(header)
+    for shard in Set(puts.map(\.shard)).sorted() { writer.shardOpened(self.shard(shard)) }
+    for put in puts {
+      writer.record(at: 0, of: put.run, arrival: WallTime(milliseconds: put.arrival), shard: ShardNumber(put.shard))
+    }
+    if isEnded { writer.end() }
+    var bytes: [UInt8] = []
+    writer.take { bytes = Array($0) }
+    return Written(bytes: bytes)
+  }
+}
+
+/// All of a recording, or what is wrong with it.
+struct Read {
+  var puts: [Put] = []
+  var lines: [RecordingLine] = []
+  var ending: RecordingEnding?
+  var skipped: [RecordingProblem] = []
+  var error: RecordingError?
+
+  init(_ bytes: [UInt8], badLineLimit: Int = 0, piece: Int = .max) {
+    var position = 0
+    do throws(RecordingError) {
+      var reader = try RecordingReader(badLineLimit: badLineLimit) { memory throws(RecordingFileError) in
+        let count = min(memory.count, bytes.count - position, piece)
+        memory.copyBytes(from: bytes[position..<position + count])
+        position += count
+        return count
+      }
+      while let line = try reader.next() {
+        guard line == .record else {
+          lines.append(line)
+          continue
+        }
+        let packed = PackedRecords(shard: reader.shard, first: reader.index, firstArrival: reader.arrival)
+        reader.appendRecord(to: packed)
+        puts.append(Put(packed))
+      }
+      ending = reader.ending
+      skipped = reader.skipped
+    } catch {
+      self.error = error
+    }
+  }
+
+  var problem: RecordingProblem? {
+    if case .problem(let problem)? = error { return problem }
+    if case .interrupted(let problem)? = ending { return problem }
+    return nil
+  }
+}
+
+extension Put {
+  init(_ packed: PackedRecords) {
+    let bytes = Array(packed.bytes)
+    let header = bytes.withUnsafeBytes { RecordHeader(at: $0.baseAddress.unsafelyUnwrapped) }
+    precondition(header.byteCount == bytes.count)
+    let hashKey =
+      header.hasExplicitHashKey
+      ? HashKey(bytes.withUnsafeBytes { UInt128(littleEndian: $0.loadUnaligned(fromByteOffset: 12, as: UInt128.self)) })
+      : nil
+    self.init(
+      shard: packed.shard.rawValue, index: packed.first.rawValue,
+      arrival: packed.firstArrival.milliseconds,
+      key: String(decoding: bytes[header.keyOffset..<header.dataOffset], as: UTF8.self),
+      data: Array(bytes[header.dataOffset...]), hashKey: hashKey)
+  }
+}
