@@ -86,6 +86,13 @@ let package = Package(
       swiftSettings: common),
     .target(
       name: "Recordings", dependencies: ["StreamModel", "EventPattern", "CXXHash"], swiftSettings: strict),
+    .target(
+      name: "Replays",
+      dependencies: [
+        "StreamModel", "ShardCore", "StreamStore", "StreamRuntime", "LambdaRuntime", "Recordings", "Locks",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
     .target(name: "SluiceTesting", dependencies: ["Sluice", "StreamModel", "ShardCore"], swiftSettings: common),
     .target(name: "ShardPlan", dependencies: ["ShardCore", "StreamModel"], swiftSettings: common),
     .target(name: "ShardSimulation", dependencies: ["ShardCore", "StreamModel"], swiftSettings: common),
@@ -104,7 +111,8 @@ let package = Package(
     .executableTarget(
       name: "SluiceCommand",
       dependencies: [
-        "SluiceService", "Sluice", "Recordings", "ShardSimulation", "ShardPlan", "EventPattern", "LambdaRuntime",
+        "SluiceService", "Sluice", "Recordings", "Replays", "ShardSimulation", "ShardPlan", "EventPattern",
+        "LambdaRuntime",
         "StreamRuntime",
         "StreamModel", "TableChanges",
         "StreamStore", "Locks",
@@ -124,6 +132,13 @@ let package = Package(
     .testTarget(name: "StreamModelTests", dependencies: ["StreamModel"], swiftSettings: common),
     .testTarget(name: "TableChangesTests", dependencies: ["TableChanges", "StreamModel"], swiftSettings: common),
     .testTarget(name: "EventPatternTests", dependencies: ["EventPattern", "StreamModel"], swiftSettings: common),
+    .testTarget(
+      name: "ReplaysTests",
+      dependencies: [
+        "Replays", "Recordings", "StreamRuntime", "StreamStore", "ShardCore", "StreamModel", "Locks",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: common),
     .testTarget(name: "RecordingsTests", dependencies: ["Recordings", "StreamModel"], swiftSettings: common),
     .testTarget(
       name: "LambdaRuntimeTests",
@@ -165,7 +180,9 @@ let package = Package(
     // Runs the built program, which lies beside the tests because they depend on it.
     .testTarget(
       name: "ProgramTests",
-      dependencies: ["SluiceCommand", "CountingWorker", "Sluice", "Recordings", "StreamModel", "StreamStore", "LMDB"],
+      dependencies: [
+        "SluiceCommand", "CountingWorker", "Sluice", "Recordings", "Replays", "StreamModel", "StreamStore", "LMDB",
+      ],
       swiftSettings: common),
     // A runtime for functions, as small as can be.
     .executableTarget(name: "RuntimeClient", path: "Tests/RuntimeClient"),

@@ -122,6 +122,9 @@ public struct RecordingReader: ~Copyable {
     }
   }
 
+  /// The bytes of the file so far.
+  public var byteCount: UInt64 { source.position }
+
   // MARK: Lines
 
   /// The next line; `nil` behind the last, of which ``ending`` tells.

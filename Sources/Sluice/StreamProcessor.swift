@@ -1,4 +1,4 @@
-import EventPattern
+package import EventPattern
 import LambdaRuntime
 public import Logging
 public import ServiceLifecycle
@@ -153,7 +153,8 @@ public struct MappingProblems: Error, Hashable, Sendable, CustomStringConvertibl
 }
 
 extension EventSourceMapping {
-  func plan(_ handler: any BatchHandler, on info: StreamInfo?) throws(PatternError) -> MappingPlan {
+  /// As a poller runs it. `info` is the stream, if it is there.
+  package func plan(_ handler: any BatchHandler, on info: StreamInfo?) throws(PatternError) -> MappingPlan {
     let source = MappedStream(info, name: stream)
     var plan = MappingPlan(
       name: name, stream: stream, start: startingPosition, policy: policy(for: source), handler: handler,

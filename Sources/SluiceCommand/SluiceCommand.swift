@@ -30,7 +30,11 @@ struct SluiceCommand: AsyncParsableCommand {
         ]),
       CommandGroup(name: "Act", subcommands: [Pause.self, Resume.self, Retry.self, Skip.self, Failures.self]),
       CommandGroup(
-        name: "Prove", subcommands: [PlanCommand.self, Filter.self, Simulate.self, Bench.self, CheckStore.self]),
+        name: "Prove",
+        subcommands: [
+          ReplayCommand.self, DiffCommand.self, PlanCommand.self, Filter.self, Simulate.self, Bench.self,
+          CheckStore.self,
+        ]),
     ])
 
   static func main() async {

@@ -6,7 +6,7 @@ import StreamStore
 ///
 /// What is read ahead holds the records of all keys. They are told apart when a batch is cut out of it, without a copy: so
 /// a key that is parked, or is not any more, costs no read.
-extension StoreLaneSource {
+extension LaneReader {
   func readByKey(
     _ shard: ShardAddress, _ request: ReadRequest, _ parking: ReadRequest.Parking, into buffer: inout LaneBuffer
   ) -> ReadAnswer {
@@ -134,7 +134,7 @@ extension StoreLaneSource {
   func readParked(_ shard: ShardAddress, _ request: ReadRequest, into buffer: inout LaneBuffer) -> ReadAnswer {
     let read: RangesRead
     do {
-      read = try store.read(
+      read = try log.read(
         shard, at: request.ranges, scanByteLimit: request.isFrozen ? .max : Self.scanByteLimit,
         recycling: buffer.takeRun())
     } catch {

@@ -7,7 +7,7 @@ import StreamStore
 /// Blocks are read as they are and judged record by record; what is taken is copied together, so that a batch is as
 /// dense in memory as any other. A read goes on until the batch is full, the shard ends, or it has looked at
 /// `scanByteLimit`: a lane that takes one record of a million gives others their turn.
-extension StoreLaneSource {
+extension LaneReader {
   /// What one read looks at, at most.
   static let scanByteLimit = 4 << 20
 
@@ -21,9 +21,9 @@ extension StoreLaneSource {
     scan.takeLimit = takeLimit
     while scan.byteCount < scanByteLimit {
       do {
-        let read = try store.read(
+        let read = try log.read(
           shard, from: scan.end, countLimit: 1, payloadByteLimit: 1, recordOverheadBytes: recordOverhead,
-          readAheadBytes: readAhead.bytesPerLane, recycling: buffer.takeRaw())
+          expiredBefore: nil, cut: .none, readAheadBytes: readAhead.bytesPerLane, recycling: buffer.takeRaw())
         switch read {
         case .caughtUp:
           return found(by: scan, request, &buffer) ?? .caughtUp

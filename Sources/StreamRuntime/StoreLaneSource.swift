@@ -8,10 +8,7 @@ struct StoreLaneSource: LaneSource {
   let store: StreamStore
   let mapping: MappingInfo
   let stream: StreamInfo
-  /// How large a record is in the encoded event.
-  let recordOverhead: RecordSizing
-  /// Records beyond the batch that a read brings along: a busy lane then cuts some batches out of memory.
-  let readAhead: ReadAheadBudget
+  let reader: LaneReader
   /// Which records are taken; `nil`: all are.
   let makeSelection: (@Sendable () -> any RecordSelecting)?
   /// Whether stored progress may wait a moment for others.
@@ -25,70 +22,7 @@ struct StoreLaneSource: LaneSource {
   // MARK: - Reading
 
   func read(_ shard: ShardAddress, _ request: ReadRequest, into buffer: inout LaneBuffer) -> ReadAnswer {
-    buffer.forgetPicked()
-    if !request.ranges.isEmpty { return readParked(shard, request, into: &buffer) }
-    if let view = buffer.view { return readUnsettled(shard, request, view, into: &buffer) }
-    if let parking = request.parking { return readByKey(shard, request, parking, into: &buffer) }
-    return readOwn(shard, request, into: &buffer)
-  }
-
-  /// Of all the lane's records.
-  func readOwn(_ shard: ShardAddress, _ request: ReadRequest, into buffer: inout LaneBuffer) -> ReadAnswer {
-    if var selection = buffer.selection.take() {
-      defer { buffer.selection = selection }
-      return readSelected(shard, request, selecting: &selection, into: &buffer)
-    }
-    if request.purpose == .deliver, request.through == nil, let run = buffer.run, let (start, batch) = cut(run, request)
-    {
-      buffer.range = start..<(start + batch.count)
-      return .records(ReadResult(batch, first: request.from))
-    }
-    var countLimit = request.countLimit
-    if let through = request.through {
-      let wanted = request.from > through ? 0 : request.from.distance(to: through) + 1
-      countLimit = Int(min(UInt64(countLimit), max(1, wanted)))
-    }
-    do {
-      let isForDelivery = request.purpose == .deliver
-      let read = try store.read(
-        shard, from: request.from, countLimit: countLimit, payloadByteLimit: request.payloadByteLimit,
-        recordOverheadBytes: recordOverhead, expiredBefore: request.expiredBefore, cut: request.cut,
-        readAheadBytes: isForDelivery ? readAhead.bytesPerLane : 0, recycling: isForDelivery ? buffer.takeRun() : nil)
-      switch read {
-      case .caughtUp: return .caughtUp
-      case .shardEnd(let end): return .shardEnd(end: end)
-      case .records(let found):
-        if let through = request.through, found.run.firstIndex > through {
-          return .nothingSelected(begin: found.run.firstIndex, end: found.run.firstIndex)
-        }
-        if isForDelivery {
-          buffer.run = found.run
-          buffer.range = 0..<found.batch.count
-        }
-        return .records(ReadResult(found.batch, first: found.run.firstIndex))
-      }
-    } catch {
-      return answer(to: error, shard)
-    }
-  }
-
-  /// A full batch out of what was read ahead; `nil` if there is not enough of it.
-  private func cut(_ run: RecordRun, _ request: ReadRequest) -> (Int, BatchMeasure)? {
-    guard request.from >= run.firstIndex, request.from < run.endIndex else { return nil }
-    let start = Int(run.firstIndex.distance(to: request.from))
-    let batch = BatchMeasure.measure(
-      run, from: start, countLimit: request.countLimit, payloadByteLimit: request.payloadByteLimit,
-      recordOverheadBytes: recordOverhead, expiredBefore: request.expiredBefore, cut: request.cut)
-    return batch.isFull ? (start, batch) : nil
-  }
-
-  func answer(to error: StoreError, _ shard: ShardAddress) -> ReadAnswer {
-    if case .corruptedBlock(_, let first) = error {
-      logger.critical("\(error)", metadata: ["shard": "\(shard.shard)"])
-      return .corrupted(block: first)
-    }
-    logger.error("the store could not be read", metadata: ["shard": "\(shard.shard)", "error": "\(error)"])
-    return .unavailable
+    reader.read(shard, request, into: &buffer)
   }
 
   func records(ofFailureEntry entry: UInt64) throws -> RecordRun? {
@@ -179,7 +113,7 @@ struct StoreLaneSource: LaneSource {
       let request = ReadRequest(
         from: extent.first, countLimit: extent.count, payloadByteLimit: .max, expiredBefore: nil, purpose: .deliver,
         ranges: failure.ranges, isFrozen: true)
-      _ = readParked(shard, request, into: &buffer)
+      _ = reader.readParked(shard, request, into: &buffer)
       return buffer.run.map { ($0, buffer.range) }
     }
     var chosen = lane.selection(makeSelection)
@@ -193,7 +127,7 @@ struct StoreLaneSource: LaneSource {
       let request = ReadRequest(
         from: extent.first, through: extent.last, countLimit: extent.count, payloadByteLimit: .max, expiredBefore: nil,
         purpose: .deliver)
-      _ = readSelected(shard, request, selecting: &selection, into: &buffer, scanByteLimit: .max)
+      _ = reader.readSelected(shard, request, selecting: &selection, into: &buffer, scanByteLimit: .max)
       return buffer.run.map { ($0, buffer.range) }
     }
     let read = try store.read(
@@ -234,15 +168,5 @@ struct StoreLaneSource: LaneSource {
     if case .failure(let error) = result {
       logger.error("a redriven entry could not be settled", metadata: ["entry": "\(entry)", "error": "\(error)"])
     }
-  }
-}
-
-extension ReadResult {
-  fileprivate init(_ batch: BatchMeasure, first: RecordIndex) {
-    self.init(
-      extent: BatchExtent(
-        first: first, count: batch.count, firstArrival: batch.firstArrival, lastArrival: batch.lastArrival,
-        payloadBytes: batch.payloadBytes),
-      isFull: batch.isFull, expiredCount: batch.expiredCount, lastExpiredArrival: batch.lastExpiredArrival)
   }
 }

@@ -191,8 +191,10 @@ public final class StreamPoller: Sendable {
     let runner = MappingRunner(
       name: plan.name, stream: stream, handling: plan.handling,
       source: StoreLaneSource(
-        store: store, mapping: info, stream: stream, recordOverhead: plan.recordOverhead,
-        readAhead: readAhead, makeSelection: plan.makeSelection, progressIsPatient: plan.policy.progressIsPatient,
+        store: store, mapping: info, stream: stream,
+        reader: LaneReader(
+          log: store, recordOverhead: plan.recordOverhead, readAhead: readAhead, clock: clock, logger: logger),
+        makeSelection: plan.makeSelection, progressIsPatient: plan.policy.progressIsPatient,
         entriesAreDelivered: courier != nil, clock: clock, logger: logger),
       unstoredWrites: unstoredWrites, retryRules: plan.retryRules, makeSelection: plan.makeSelection, metrics: metrics,
       courier: courier, lastResult: settings.lastResult, filterExamples: settings.filterExamples,

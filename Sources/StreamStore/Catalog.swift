@@ -17,6 +17,15 @@ public struct StreamInfo: Hashable, Sendable {
   public var kind = StreamKind.kinesis
 }
 
+extension StreamInfo {
+  /// A stream that stands nowhere but in a recording.
+  public init(number: StreamNumber, name: String, kind: StreamKind, createdAt: WallTime) {
+    self.init(
+      number: number, name: name, retentionMilliseconds: .max, createdAt: createdAt, recordByteLimit: .max,
+      nextShard: ShardNumber(0), isBeingDeleted: false, kind: kind)
+  }
+}
+
 /// A shard, open or closed.
 public struct ShardInfo: Hashable, Sendable {
   public var address: ShardAddress
@@ -34,6 +43,30 @@ public struct ShardInfo: Hashable, Sendable {
   public var trimmedThrough: WallTime
 
   public var isOpen: Bool { closing == nil }
+
+  /// A shard that stands nowhere but in a recording.
+  public init(
+    address: ShardAddress, hashKeys: HashKeyRange, parents: [ShardNumber], createdAtSeconds: UInt64,
+    createdAt: WallTime, firstAvailable: RecordIndex
+  ) {
+    self.init(
+      address: address, hashKeys: hashKeys, parents: parents, createdAtSeconds: createdAtSeconds, createdAt: createdAt,
+      closing: nil, firstAvailable: firstAvailable, trimmedThrough: .zero)
+  }
+
+  init(
+    address: ShardAddress, hashKeys: HashKeyRange, parents: [ShardNumber], createdAtSeconds: UInt64,
+    createdAt: WallTime, closing: ShardClosing?, firstAvailable: RecordIndex, trimmedThrough: WallTime
+  ) {
+    self.address = address
+    self.hashKeys = hashKeys
+    self.parents = parents
+    self.createdAtSeconds = createdAtSeconds
+    self.createdAt = createdAt
+    self.closing = closing
+    self.firstAvailable = firstAvailable
+    self.trimmedThrough = trimmedThrough
+  }
 
   public func sequenceNumber(of index: RecordIndex) -> SequenceNumber {
     SequenceNumber(shardCreatedAtSeconds: createdAtSeconds, shard: address.shard, index: index)

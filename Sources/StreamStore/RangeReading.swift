@@ -7,6 +7,11 @@ public struct RangesRead: Sendable {
   public var run: RecordRun
   /// Where the first of them stands; where there is none, the index before which retention has removed everything.
   public var begin: RecordIndex
+
+  public init(run: RecordRun, begin: RecordIndex) {
+    self.run = run
+    self.begin = begin
+  }
 }
 
 extension StreamStore {

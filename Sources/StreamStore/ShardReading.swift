@@ -17,6 +17,11 @@ public struct RecordsRead: Sendable {
   public var run: RecordRun
   /// The batch: so many records from the beginning of the run.
   public var batch: BatchMeasure
+
+  public init(run: RecordRun, batch: BatchMeasure) {
+    self.run = run
+    self.batch = batch
+  }
 }
 
 extension StreamStore {

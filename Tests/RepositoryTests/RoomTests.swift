@@ -22,6 +22,9 @@ struct RoomTests {
       "Locks",
     ],
     "Recordings": ["StreamModel", "EventPattern", "CXXHash"],
+    "Replays": [
+      "StreamModel", "ShardCore", "StreamStore", "StreamRuntime", "LambdaRuntime", "Recordings", "Locks",
+    ],
     "SluiceTesting": ["Sluice", "StreamModel", "ShardCore", "StreamRuntime"],
     "ShardPlan": ["ShardCore", "StreamModel"],
     "ShardSimulation": ["ShardCore", "StreamModel"],
@@ -29,7 +32,8 @@ struct RoomTests {
       "Sluice", "StreamModel", "ShardCore", "EventPattern", "StreamStore", "StreamRuntime", "LambdaRuntime", "Locks",
     ],
     "SluiceCommand": [
-      "SluiceService", "Sluice", "Recordings", "ShardSimulation", "ShardPlan", "ShardCore", "EventPattern",
+      "SluiceService", "Sluice", "Recordings", "Replays", "ShardSimulation", "ShardPlan", "ShardCore",
+      "EventPattern",
       "StreamModel", "TableChanges",
       "StreamStore",
       "StreamRuntime", "LambdaRuntime", "Locks",

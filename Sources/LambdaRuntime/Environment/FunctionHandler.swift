@@ -49,6 +49,7 @@ public final class FunctionHandler: BatchHandler, WindowedBatchHandler {
     let response = try await pool.invoke(batch.origin.requestID, for: ObjectIdentifier(self)) {
       writer.write(batch, into: &$0)
     }
+    InvocationWatch.answered?(response)
     return try reader.outcome(of: response, for: batch)
   }
 
@@ -57,6 +58,7 @@ public final class FunctionHandler: BatchHandler, WindowedBatchHandler {
     let response = try await pool.invoke(batch.origin.requestID, for: ObjectIdentifier(self)) {
       writer.write(batch, into: &$0)
     }
+    InvocationWatch.answered?(response)
     return try reader.outcome(of: response, for: batch)
   }
 

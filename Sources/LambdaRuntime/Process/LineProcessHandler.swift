@@ -23,12 +23,14 @@ public final class LineProcessHandler: BatchHandler, WindowedBatchHandler {
   public func handle(_ batch: RecordBatch) async throws -> HandlerOutcome {
     let writer = self.writer(for: batch.origin)
     let answer = try await pool.invoke(for: ObjectIdentifier(self)) { writer.write(batch, into: &$0) }
+    InvocationWatch.answered?(answer)
     return try reader.outcome(of: answer, for: batch)
   }
 
   public func handle(_ batch: WindowedBatch) async throws -> WindowedOutcome {
     let writer = self.writer(for: batch.origin)
     let answer = try await pool.invoke(for: ObjectIdentifier(self)) { writer.write(batch, into: &$0) }
+    InvocationWatch.answered?(answer)
     return try reader.outcome(of: answer, for: batch)
   }
 

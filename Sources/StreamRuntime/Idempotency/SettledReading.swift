@@ -10,7 +10,7 @@ struct SettledView: Sendable {
 }
 
 /// Reads of such a lane: records that are done are passed, and two records with one key are never in one batch.
-extension StoreLaneSource {
+extension LaneReader {
   func readUnsettled(
     _ shard: ShardAddress, _ request: ReadRequest, _ view: SettledView, into buffer: inout LaneBuffer
   ) -> ReadAnswer {

@@ -1,0 +1,90 @@
+/// What one run made otherwise than another.
+public struct RunDifference: Codable, Hashable, Sendable {
+  /// Records whose outcome is another one.
+  public struct Record: Codable, Hashable, Sendable {
+    public var shard: UInt32
+    public var first: UInt64
+    public var last: UInt64
+    public var before: String
+    public var after: String
+
+    public var count: UInt64 { last - first + 1 }
+  }
+
+  /// A batch that succeeded in both runs, and was answered otherwise.
+  public struct Answer: Codable, Hashable, Sendable {
+    public var shard: UInt32
+    public var records: [[UInt64]]
+    public var before: String
+    public var after: String
+  }
+
+  /// Succeeded before, and does not any more.
+  public var newlyFailing: [Record] = []
+  public var newlySucceeding: [Record] = []
+  /// Succeed in neither, and for another reason.
+  public var failingOtherwise: [Record] = []
+  public var answers: [Answer] = []
+  /// Batches that succeeded in both runs, whose answers were compared.
+  public var comparedAnswers = 0
+  /// Settings with another value, before and after.
+  public var settings: [String: [String]] = [:]
+  /// Before and after.
+  public var invocations: [UInt64]
+  public var failures: [UInt64]
+  /// Virtual time.
+  public var milliseconds: [Int64]
+
+  /// Nothing that a record came to, or that was answered, is another one.
+  public var isSame: Bool {
+    newlyFailing.isEmpty && newlySucceeding.isEmpty && failingOtherwise.isEmpty && answers.isEmpty
+  }
+
+  public init(_ before: RunFile, _ after: RunFile) {
+    invocations = [before.end.invocations, after.end.invocations]
+    failures = [before.end.failures, after.end.failures]
+    milliseconds = [before.end.milliseconds, after.end.milliseconds]
+    for shard in Set(before.outcomes.keys).union(after.outcomes.keys).sorted() {
+      compare(before.outcomes[shard] ?? [], after.outcomes[shard] ?? [], of: shard)
+    }
+    for (delivered, answer) in before.answers.sorted(by: { $0.key < $1.key }) {
+      guard let other = after.answers[delivered] else { continue }
+      comparedAnswers += 1
+      guard other != answer else { continue }
+      answers.append(Answer(shard: delivered.shard, records: delivered.records, before: answer, after: other))
+    }
+    for name in Set(before.header.settings.keys).union(after.header.settings.keys) {
+      let values = [before.header.settings[name] ?? "", after.header.settings[name] ?? ""]
+      if values[0] != values[1] { settings[name] = values }
+    }
+  }
+
+  /// Walks through both, from each place at which one of them changes to the next.
+  private mutating func compare(_ before: [RunFile.Stretch], _ after: [RunFile.Stretch], of shard: UInt32) {
+    var ends: Set<UInt64> = []
+    for stretch in before + after {
+      ends.insert(stretch.records.lowerBound)
+      ends.insert(stretch.records.upperBound + 1)
+    }
+    let places = ends.sorted()
+    var (left, right) = (0, 0)
+    for (first, end) in zip(places, places.dropFirst()) {
+      while left < before.count, before[left].records.upperBound < first { left += 1 }
+      while right < after.count, after[right].records.upperBound < first { right += 1 }
+      let former = Self.outcome(before, left, at: first)
+      let latter = Self.outcome(after, right, at: first)
+      guard former != latter else { continue }
+      let record = Record(shard: shard, first: first, last: end - 1, before: former.text, after: latter.text)
+      switch (former, latter) {
+      case (.succeeded, _): newlyFailing.append(record)
+      case (_, .succeeded): newlySucceeding.append(record)
+      default: failingOtherwise.append(record)
+      }
+    }
+  }
+
+  private static func outcome(_ stretches: [RunFile.Stretch], _ place: Int, at index: UInt64) -> RunOutcome {
+    guard place < stretches.count, stretches[place].records.contains(index) else { return .unsettled }
+    return stretches[place].outcome
+  }
+}

@@ -1,0 +1,267 @@
+import ArgumentParser
+import Foundation
+import Logging
+import Recordings
+import Replays
+import Sluice
+import SluiceService
+import StreamModel
+import StreamRuntime
+import StreamStore
+
+struct ReplayCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "replay",
+    abstract: "Run a recording through a handler, in virtual time and without a store.",
+    discussion: """
+      Batches, retries, waits, windows and expiries are those of a worker, decided by the same code; time goes from one \
+      moment at which something happens to the next. The result is a run file: each invocation with its records, its \
+      result and its answer. The same recording, handler answers and seed give the same bytes. See docs/recordings.md.
+
+      The mapping and its function are those of a configuration. Its function can be replaced: by another one of the \
+      configuration with --function, by a command with --command.
+
+      Exit code 0 if every lane came to its end, whatever failed on the way; 1 if something fails for ever.
+
+      Examples:
+        sluice replay flights.recording --config sluice.yaml -o old.run
+        sluice replay flights.recording --config sluice.yaml --command 'python3 delays_fixed.py' -o new.run
+        sluice replay flights.recording --config sluice.yaml --mapping flights-delays --from 2026-11-21T08:00:00Z
+      """)
+
+  @Argument(help: "The recording, or - for standard input.") var file: String
+  @Option(help: "The configuration file.") var config: String
+  @Option(help: "The mapping. Not needed if the configuration has one of the recording's stream.")
+  var mapping: String?
+  @Option(help: "Another function of the configuration.") var function: String?
+  @Option(help: "A command for the shell instead of the function's, with its protocol and limits.")
+  var command: String?
+  @Option(
+    name: .shortAndLong,
+    help: "The run file, or - for standard output. Default: none, only the sums.")
+  var output: String?
+  @Option(help: "Records that arrived at this moment or later.") var from: String?
+  @Option(help: "Records that arrived before this moment.") var to: String?
+  @Option(help: "Shards, by comma, such as 0,3.") var shards: String?
+  @Option(
+    help:
+      "1: records come when they came. max: all are there from the beginning, and batches are full."
+  )
+  var speed = "1"
+  @Option(help: "Decides the jitter of waits.") var seed: UInt64 = 1
+  @Option(help: "How long a delivery takes in virtual time.") var takes = "0ms"
+  @Option(help: "Leave out up to so many lines of the recording that cannot be used.") var skipBad =
+    0
+  @Flag(help: "Replace the run file if it is there.") var overwrite = false
+  @OptionGroup var format: FormatOption
+
+  func validate() throws {
+    guard speed == "1" || speed == "max" else {
+      throw ValidationError("--speed is \(speed): allowed are 1 and max.")
+    }
+    guard skipBad >= 0 else {
+      throw ValidationError("--skip-bad is \(skipBad): allowed is 0 or more.")
+    }
+    if function != nil, command != nil {
+      throw ValidationError("Give either --function or --command.")
+    }
+  }
+
+  func run() async throws {
+    let input: RecordingInput
+    let reader: RecordingReader
+    do {
+      input = try RecordingInput(path: file)
+      reader = try RecordingReader(badLineLimit: skipBad) { memory throws(RecordingFileError) in
+        try input.read(into: memory)
+      }
+    } catch let error as RecordingError {
+      throw Problem(Exit.badInput, "\(file): \(error)")
+    } catch {
+      throw Problem(Exit.badInput, "\(error)")
+    }
+    try await replay(reader, input)
+  }
+
+  private func replay(_ reader: consuming RecordingReader, _ input: RecordingInput) async throws {
+    let header = reader.header
+    let configuration = try ConfigurationOptions.read(
+      file: config, ConfigurationOverrides(environment: ProcessInfo.processInfo.environment)
+    ).configuration
+    let (wanted, handler) = try choose(in: configuration, stream: header.stream)
+    let stream = StreamInfo(
+      number: StreamNumber(1), name: header.stream, kind: header.kind,
+      createdAt: header.streamCreatedAt)
+    // What a failing handler says is in the run file.
+    let logger = Logger(label: "replay") { _ in SwiftLogNoOpLogHandler() }
+    let replayed: ReplayedMapping
+    do {
+      replayed = try ReplayedMapping(
+        wanted, handler, on: stream, storePath: configuration.store.path, logger: logger)
+    } catch {
+      throw Problem(Exit.badInput, "mapping \(wanted.name): \(error)")
+    }
+    do {
+      let end = try await run(
+        reader, input, replayed, options(of: handler),
+        RunHeader(
+          stream: header.stream, mapping: wanted.name, handler: command ?? handler.name,
+          settings: replayed.settings,
+          seed: seed, speed: speed), logger)
+      await replayed.shutdown()
+      try tell(end)
+    } catch {
+      await replayed.shutdown()
+      throw error
+    }
+  }
+
+  private func run(
+    _ reader: consuming RecordingReader, _ input: RecordingInput, _ replayed: ReplayedMapping,
+    _ options: ReplayOptions, _ head: RunHeader, _ logger: Logger
+  ) async throws -> RunEnd {
+    var head = head
+    head.from = options.from?.milliseconds
+    head.to = options.to?.milliseconds
+    head.shards = options.shards?.map(\.rawValue).sorted()
+    let result = try RunOutput(path: output, isReplacing: overwrite)
+    let recorder = RecorderBox(try RunRecorder(head) { try result.write($0) })
+    let replay = Replay(reader, through: replayed.plan, options, logger: logger) { event, note in
+      try recorder.recorder.take(event, note)
+    }
+    var progress = ProgressLine(isQuiet: format.isJSON)
+    let begun = ContinuousClock.now
+    do {
+      try await replay.run {
+        let seconds = max((ContinuousClock.now - begun).inSeconds, 0.001)
+        let (count, failures) = (replay.recordCount, recorder.recorder.failures)
+        let read = replay.byteCount
+        progress.show(
+          "\(Text.records(count)), \(Text.count(Int(Double(count) / seconds))) a second, \(Text.count(failures)) failures"
+            + left(read, of: input.byteCount, seconds))
+      }
+    } catch let error as ReplayError {
+      progress.clear()
+      throw Problem(Exit.badInput, "\(file): \(error)")
+    } catch let error as RecordingFileError {
+      progress.clear()
+      throw Problem(Exit.failed, "\(error) (--overwrite replaces a file)")
+    }
+    progress.clear()
+    for problem in replay.skipped { warn("left out: \(problem)") }
+    if case .interrupted(let problem)? = replay.ending { warn("\(problem)") }
+    return try recorder.recorder.end(
+      records: replay.recordCount, milliseconds: replay.elapsedMilliseconds,
+      unsettled: replay.unsettled)
+  }
+
+  private func left(_ read: UInt64, of size: UInt64?, _ seconds: Double) -> String {
+    guard let size, read > 0, size > read else { return "" }
+    return ", \(Text.duration(Int64(Double(size - read) / Double(read) * seconds * 1_000))) left"
+  }
+
+  private func warn(_ text: String) {
+    FileHandle.standardError.write(Data("sluice: \(file): \(text)\n".utf8))
+  }
+
+  private func tell(_ end: RunEnd) throws {
+    if output != "-" {
+      if format.isJSON {
+        try printJSON(end)
+      } else {
+        print(
+          "\(Text.records(end.records)), \(Text.count(end.invocations)) invocations, \(Text.count(end.failures)) of them failed, "
+            + "in \(Text.duration(end.milliseconds)) of virtual time")
+        print(
+          end.leftRecords == 0
+            ? "every record succeeded"
+            : "\(Text.records(end.leftRecords)) left in \(Text.count(end.departures)) failure entries"
+        )
+      }
+    }
+    guard end.unsettledLanes.isEmpty else {
+      throw Problem(
+        Exit.failed,
+        "not settled a day after the last record: \(end.unsettledLanes.joined(separator: ", "))")
+    }
+  }
+
+  // MARK: What is replayed
+
+  private func choose(
+    in configuration: Configuration, stream: String
+  ) throws -> (MappingConfiguration, FunctionConfiguration) {
+    let candidates = configuration.mappings.filter { known in
+      mapping.map { known.name == $0 } ?? (known.stream == stream)
+    }
+    guard let first = candidates.first else {
+      let names = configuration.mappings.map(\.name).joined(separator: ", ")
+      throw Problem(
+        Exit.badInput,
+        mapping.map { "\(config) has no mapping \($0); there are: \(names)" }
+          ?? "\(config) has no mapping of stream \(stream): name one with --mapping (\(names))")
+    }
+    guard candidates.count == 1 else {
+      throw Problem(
+        Exit.wrongUsage,
+        "\(config) has several mappings of stream \(stream): name one with --mapping "
+          + "(\(candidates.map(\.name).joined(separator: ", ")))")
+    }
+    guard var handler = configuration.function(named: function ?? first.function) else {
+      throw Problem(Exit.badInput, "\(config) has no function \(function ?? first.function)")
+    }
+    if let command {
+      handler.command = ["/bin/sh", "-c", "exec \(command)"]
+      handler.directory = nil
+    }
+    return (first, handler)
+  }
+
+  private func options(of handler: FunctionConfiguration) throws -> ReplayOptions {
+    var options = ReplayOptions(timeoutMilliseconds: handler.timeout.wholeMilliseconds)
+    options.from = try from.map { try MomentText.parse($0, "--from") }
+    options.to = try to.map { try MomentText.parse($0, "--to") }
+    options.shards = try shards.map { text in
+      Set(
+        try text.split(separator: ",").map { part in
+          guard let shard = ShardNumber(part) else {
+            throw Problem(
+              Exit.wrongUsage,
+              "--shards \(text): \(part) is not a shard: write 3 or shardId-000000000003")
+          }
+          return shard
+        })
+    }
+    options.seed = seed
+    options.isAtOnce = speed == "max"
+    options.deliveryMilliseconds = try PlanRequest.milliseconds(takes, "--takes")
+    options.concurrency = handler.concurrency
+    return options
+  }
+}
+
+/// The recorder of a run, which the replay and the command share.
+private final class RecorderBox {
+  var recorder: RunRecorder
+  init(_ recorder: RunRecorder) { self.recorder = recorder }
+}
+
+/// Where a run file goes, if anywhere.
+private final class RunOutput {
+  private var file: RecordingOutput?
+
+  init(path: String?, isReplacing: Bool) throws {
+    guard let path else { return }
+    do {
+      file = try RecordingOutput(path: path, isReplacing: isReplacing)
+    } catch {
+      throw Problem(
+        Exit.failed, "\(error)\(isReplacing || path == "-" ? "" : " (--overwrite replaces a file)")"
+      )
+    }
+  }
+
+  func write(_ bytes: [UInt8]) throws {
+    try bytes.withUnsafeBytes { (bytes) throws(RecordingFileError) in try file?.write(bytes) }
+  }
+}

@@ -1,0 +1,106 @@
+import Foundation
+import Replays
+import Testing
+
+/// The story of a fixed handler: record, replay with the old one and the new one.
+@Suite("Replays of recordings", .timeLimit(.minutes(3)))
+struct ReplayTests {
+  private static let flights = Program.root.appending(path: "Examples/flights")
+
+  private static let configuration = """
+    streams:
+      - { name: flights, shards: 4 }
+    functions:
+      - { name: delays, command: ["python3", "delays.py"], protocol: lines, directory: "\(flights.path)", concurrency: 4 }
+      - { name: fixed, command: ["python3", "delays_fixed.py"], protocol: lines, directory: "\(flights.path)", concurrency: 4 }
+    mappings:
+      - stream: flights
+        function: delays
+        StartingPosition: TRIM_HORIZON
+        BatchSize: 20
+        MaximumRetryAttempts: 7
+        BisectBatchOnFunctionError: true
+
+    """
+
+  @Test(
+    "the old handler gives up the cancelled flights, the new one none; the same seed gives the same bytes"
+  )
+  func flights() async throws {
+    try await Workplace.with { place in
+      try place.write(Self.configuration, to: "flights.yaml")
+      let sample = Self.flights.appending(path: "flights-sample.ndjson")
+      let lines = try String(contentsOf: sample, encoding: .utf8).split(separator: "\n")
+      let cancelled = lines.count { $0.contains(#""dep_time":null"#) }
+      for arguments in [
+        [
+          "put", "flights", sample.path, "--key-field", "tailnum", "--missing-key", "none",
+          "--create-shards", "4",
+        ],
+        ["record", "flights", "-o", "flights.recording"],
+      ] {
+        let ended = try await place.sluice(arguments)
+        #expect(ended.code == 0, "\(ended)")
+      }
+      // From here on nothing needs the store.
+      try FileManager.default.removeItem(at: place.data)
+      let replay = [
+        "replay", "flights.recording", "--config", "flights.yaml", "--format", "json", "-o",
+      ]
+      func end(_ arguments: [String]) async throws -> RunEnd {
+        let ended = try await place.sluice(replay + arguments)
+        guard ended.code == 0 else { throw NotHappened(description: "\(ended)") }
+        return try JSONDecoder().decode(RunEnd.self, from: Data(ended.output.utf8))
+      }
+      func bytes(_ name: String) throws -> Data {
+        try Data(contentsOf: place.folder.appending(path: name))
+      }
+      let old = try await end(["old.run"])
+      #expect(
+        old.records == UInt64(lines.count) && old.leftRecords == UInt64(cancelled) && cancelled > 0,
+        "\(old)")
+      #expect(old.failures > UInt64(8 * cancelled) && old.milliseconds > 30_000, "\(old)")
+      _ = try await end(["again.run"])
+      #expect(try bytes("old.run") == bytes("again.run"))
+      let new = try await end(["new.run", "--function", "fixed"])
+      #expect(new.records == old.records && new.leftRecords == 0 && new.failures == 0, "\(new)")
+      let command = try await end([
+        "command.run", "--command", "python3 \(Self.flights.path)/delays_fixed.py",
+      ])
+      #expect(command == new)
+      #expect(!FileManager.default.fileExists(atPath: place.data.path))
+
+      // Exactly the cancelled flights are what the new handler makes better.
+      let same = try await place.sluice("diff", "old.run", "again.run")
+      #expect(same.code == 0 && same.output.contains("every record came to the same"), "\(same)")
+      let ended = try await place.sluice("diff", "old.run", "new.run", "--format", "json")
+      let difference = try JSONDecoder().decode(RunDifference.self, from: Data(ended.output.utf8))
+      #expect(ended.code == 1 && difference.newlyFailing.isEmpty && difference.failingOtherwise.isEmpty)
+      #expect(difference.newlySucceeding.reduce(0) { $0 + $1.count } == UInt64(cancelled))
+      #expect(difference.newlySucceeding.allSatisfy { $0.before.contains("TypeError") && $0.after == "succeeded" })
+      let text = try await place.sluice("diff", "new.run", "old.run")
+      #expect(text.code == 1 && text.output.contains("\(cancelled) records no longer succeed"), "\(text)")
+      let broken = try await place.sluice("diff", "flights.recording", "old.run")
+      #expect(broken.code == 65 && broken.errors.contains("line 1: this is not a run file"), "\(broken)")
+    }
+  }
+
+  @Test("what cannot be replayed is refused with its reason")
+  func refusals() async throws {
+    try await Workplace.with { place in
+      try place.write(Self.configuration, to: "flights.yaml")
+      try place.write("{\"recording\":9}\n", to: "newer")
+      try place.write("not a recording\n", to: "other")
+      let cases: [([String], Int32, String)] = [
+        (["newer"], 65, "it is of format 9, and this program reads format 1"),
+        (["other"], 65, "byte 0, line 1, record 1: this is not a recording"),
+        (["missing"], 65, "missing: No such file"),
+        (["other", "--speed", "2"], 64, "--speed is 2"),
+      ]
+      for (arguments, code, text) in cases {
+        let ended = try await place.sluice(["replay"] + arguments + ["--config", "flights.yaml"])
+        #expect(ended.code == code && ended.errors.contains(text), "\(arguments): \(ended)")
+      }
+    }
+  }
+}

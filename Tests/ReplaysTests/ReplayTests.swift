@@ -1,0 +1,222 @@
+import Locks
+import Logging
+import Recordings
+import Replays
+import ShardCore
+import StreamModel
+import StreamRuntime
+import StreamStore
+import Testing
+
+@Suite("Replays")
+struct ReplayTests {
+  /// A handler that fails at some records, each so often.
+  private final class Failing: BatchHandler {
+    private let left: Mutex<[UInt64: Int]>
+    let batches = Mutex<[[UInt64]]>([])
+
+    init(_ failures: [UInt64: Int] = [:]) { left = Mutex(failures) }
+
+    func handle(_ batch: RecordBatch) async throws -> HandlerOutcome {
+      let indexes = (0..<batch.count).map { batch.index(at: $0).rawValue }
+      batches.withLock { $0.append(indexes) }
+      for index in indexes {
+        let fails = left.withLock { left in
+          guard let times = left[index], times > 0 else { return false }
+          left[index] = times - 1
+          return true
+        }
+        if fails { throw HandlerFailure(kind: .error, type: "Poison", message: "record \(index)") }
+      }
+      return .succeeded
+    }
+  }
+
+  private static let begin: Int64 = 1_700_000_000_000
+
+  /// A recording of shards with records at these milliseconds, of which some are closed.
+  private func recording(_ shards: [(arrivals: [Int64], parents: [UInt32], isClosed: Bool)])
+    -> [UInt8]
+  {
+    var writer = RecordingWriter(
+      RecordingHeader(
+        stream: "s", kind: .kinesis, streamCreatedAt: WallTime(milliseconds: Self.begin),
+        madeAt: WallTime(milliseconds: Self.begin)))
+    for (number, shard) in shards.enumerated() {
+      let address = ShardNumber(UInt32(number))
+      writer.shardOpened(
+        RecordedShard(
+          shard: address, createdAt: WallTime(milliseconds: Self.begin),
+          createdAtSeconds: 1_700_000_000,
+          hashKeys: .all, parents: shard.parents.map { ShardNumber($0) }, first: .zero))
+    }
+    let all = shards.enumerated().flatMap { number, shard in
+      shard.arrivals.enumerated().map { (at: $0.element, shard: UInt32(number), index: $0.offset) }
+    }
+    for record in all.sorted(by: { ($0.at, $0.shard, $0.index) < ($1.at, $1.shard, $1.index) }) {
+      var packed: [UInt8] = []
+      Array("key \(record.index)".utf8).withUnsafeBytes { key in
+        RecordLayout.append(
+          partitionKey: key, data: UnsafeRawBufferPointer(start: nil, count: 0),
+          explicitHashKey: nil, to: &packed)
+      }
+      var builder = RecordRunBuilder(firstIndex: RecordIndex(UInt64(record.index)))
+      let arrival = WallTime(milliseconds: Self.begin + record.at)
+      let isWhole = packed.withUnsafeBytes {
+        builder.append(packed: $0, recordCount: 1, firstArrival: arrival)
+      }
+      precondition(isWhole)
+      writer.record(at: 0, of: builder.finish(), arrival: arrival, shard: ShardNumber(record.shard))
+    }
+    for (number, shard) in shards.enumerated() where shard.isClosed {
+      writer.shardClosed(
+        RecordedClosing(
+          shard: ShardNumber(UInt32(number)), closedAt: WallTime(milliseconds: Self.begin + 10_000),
+          end: RecordIndex(UInt64(shard.arrivals.count))))
+    }
+    writer.end()
+    var bytes: [UInt8] = []
+    writer.take { bytes = Array($0) }
+    return bytes
+  }
+
+  private struct Outcome {
+    var run: [UInt8]
+    var end: RunEnd
+    var lines: [String] {
+      String(decoding: run, as: UTF8.self).split(separator: "\n").map(String.init)
+    }
+  }
+
+  private func replay(
+    _ recording: [UInt8], through handler: any BatchHandler,
+    policy: LanePolicy = LanePolicy(batchSize: 10),
+    factor: Int = 1, _ change: (inout ReplayOptions) -> Void = { _ in }
+  ) async throws -> Outcome {
+    var position = 0
+    let reader = try RecordingReader { memory throws(RecordingFileError) in
+      let count = min(memory.count, recording.count - position)
+      memory.copyBytes(from: recording[position..<position + count])
+      position += count
+      return count
+    }
+    var plan = MappingPlan(
+      name: "m", stream: "s", start: .trimHorizon, policy: policy, handler: handler,
+      recordOverhead: 100)
+    plan.parallelizationFactor = factor
+    var options = ReplayOptions(timeoutMilliseconds: 60_000)
+    change(&options)
+    var bytes: [UInt8] = []
+    var recorder = try RunRecorder(
+      RunHeader(
+        stream: "s", mapping: "m", handler: "h", settings: [:], seed: options.seed, speed: "1")
+    ) { bytes += $0 }
+    let replay = Replay(
+      reader, through: plan, options,
+      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    ) { try recorder.take($0, $1) }
+    try await replay.run {}
+    let end = try recorder.end(
+      records: replay.recordCount, milliseconds: replay.elapsedMilliseconds,
+      unsettled: replay.unsettled)
+    return Outcome(run: bytes, end: end)
+  }
+
+  @Test("records come when they came, and batches are what a worker would have made of them")
+  func batches() async throws {
+    let handler = Failing()
+    let outcome = try await replay(
+      recording([([0, 0, 0, 5, 5, 100], [], false)]), through: handler)
+    #expect(handler.batches.withLock { $0 } == [[0, 1, 2], [3, 4], [5]])
+    #expect(
+      outcome.end.records == 6 && outcome.end.invocations == 3 && outcome.end.unsettledLanes == [])
+    #expect(outcome.end.milliseconds == 100)
+  }
+
+  @Test("a window waits in virtual time; everything at once makes full batches")
+  func windows() async throws {
+    let shard: [Int64] = (0..<25).map { Int64($0) * 100 }
+    let waiting = Failing()
+    _ = try await replay(
+      recording([(shard, [], false)]), through: waiting,
+      policy: LanePolicy(batchSize: 10, windowMilliseconds: 450))
+    #expect(waiting.batches.withLock { $0.map(\.count) } == [5, 5, 5, 5, 5])
+    let atOnce = Failing()
+    _ = try await replay(recording([(shard, [], false)]), through: atOnce) { $0.isAtOnce = true }
+    #expect(atOnce.batches.withLock { $0.map(\.count) } == [10, 10, 5])
+  }
+
+  @Test(
+    "a poisoned record takes its retries and waits in virtual time, and then leaves; seed and bytes go together"
+  )
+  func poison() async throws {
+    var policy = LanePolicy(batchSize: 10)
+    policy.maximumRetryAttempts = 100
+    let bytes = recording([
+      ((0..<30).map { _ in 0 }, [], false), ((0..<5).map { _ in 0 }, [], false),
+    ])
+    var runs: [Outcome] = []
+    for seed in [1, 1, 2] as [UInt64] {
+      runs.append(
+        try await replay(bytes, through: Failing([12: 1_000]), policy: policy) {
+          $0.seed = seed
+          $0.concurrency = 4
+        })
+    }
+    #expect(runs[0].run == runs[1].run)
+    #expect(runs[0].run != runs[2].run)
+    let end = runs[0].end
+    #expect(end.leftRecords == 10 && end.departures == 1 && end.unsettledLanes == [])
+    #expect(end.failures == 101 && end.invocations == 101 + 3)
+    // A hundred waits of up to a minute.
+    #expect(end.milliseconds > 3_600_000)
+    let left = try #require(runs[0].lines.first { $0.contains(#""left":10"#) })
+    #expect(
+      left.contains(#""condition":"RetryAttemptsExhausted""#)
+        && left.contains(#""records":[[10,19]]"#))
+    #expect(runs[0].lines.contains { $0.contains(#""errorType":"Poison""#) })
+  }
+
+  @Test("what fails for ever is told, a day after the last record")
+  func endless() async throws {
+    let outcome = try await replay(recording([([0, 0], [], false)]), through: Failing([1: .max]))
+    #expect(outcome.end.unsettledLanes == ["shardId-000000000000"])
+    #expect((86_340_000...86_460_000).contains(outcome.end.milliseconds))
+  }
+
+  @Test(
+    "children begin when their parents are drained; lanes of a shard share its keys",
+    arguments: [1, 3])
+  func family(factor: Int) async throws {
+    let handler = Failing([0: 2])
+    let bytes = recording([([0, 1, 2], [], true), ([3, 4], [0], false)])
+    let outcome = try await replay(
+      bytes, through: handler, policy: LanePolicy(batchSize: 1), factor: factor)
+    #expect(
+      outcome.end.records == 5 && outcome.end.invocations == 7 && outcome.end.unsettledLanes == [])
+    let shards = outcome.lines.filter { $0.contains(#""invocation":"#) }.map {
+      $0.contains(#""shard":1"#)
+    }
+    #expect(shards == [false, false, false, false, false, true, true])
+  }
+
+  @Test("a part by time and shard is replayed alone")
+  func part() async throws {
+    let handler = Failing()
+    let bytes = recording([([0, 10, 20, 30], [], false), ([10, 20], [], false)])
+    let outcome = try await replay(bytes, through: handler) {
+      $0.from = WallTime(milliseconds: Self.begin + 10)
+      $0.to = WallTime(milliseconds: Self.begin + 30)
+      $0.shards = [ShardNumber(0)]
+    }
+    #expect(handler.batches.withLock { $0 } == [[1], [2]])
+    #expect(outcome.end.records == 2 && !outcome.lines.contains { $0.contains("lost") })
+  }
+
+  @Test("a recording that is not as it should be ends the replay with its place")
+  func corrupt() async throws {
+    var bytes = recording([([0, 10, 20], [], false)])
+    bytes[bytes.count - 200] ^= 1
+    await #expect(throws: ReplayError.self) { try await replay(bytes, through: Failing()) }
+  }
+}
