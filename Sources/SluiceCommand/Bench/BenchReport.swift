@@ -20,6 +20,10 @@ struct BenchReport: Encodable {
   var batchesPerSecond: Double?
   var greatestInFlight: Int?
   var cpuPercent: Double?
+  /// Where a filter held some back: those that it let through.
+  var deliveredRecords: Int?
+  /// Records for each second of processor time that the process used.
+  var recordsPerCoreSecond: Double?
   var firstDeliveryMilliseconds: Double?
 
   init(name: String, records: Int, recordBytes: Int, seconds: Double, durability: BenchDurability) {
@@ -35,6 +39,8 @@ struct BenchReport: Encodable {
   func print(isJSON: Bool) throws {
     if isJSON { return try printJSON(self) }
     var parts = ["\(name):", "\(Text.count(Int(recordsPerSecond))) records/s", "\(megabytesPerSecond) MB/s"]
+    if let recordsPerCoreSecond { parts.append("\(Text.count(Int(recordsPerCoreSecond))) per second of a core") }
+    if let deliveredRecords { parts.append("\(Text.count(deliveredRecords)) of \(Text.count(records)) let through") }
     if let batchesPerSecond { parts.append("\(Text.count(Int(batchesPerSecond))) batches/s") }
     if let greatestInFlight { parts.append("\(Text.count(greatestInFlight)) in flight") }
     if let p50Milliseconds, let p99Milliseconds {

@@ -44,11 +44,29 @@ struct BenchStore {
     }
   }
 
+  /// The same with lines of a file as data.
+  func fill(
+    records: Int, lines: LineBacklog, keys keyCount: Int, progress: inout ProgressLine
+  ) async throws {
+    try await fill(records: records, progress: &progress) { place in
+      keyCount == 1 ? "key" : "key \(place % keyCount)"
+    } data: { position in
+      lines.data(at: position)
+    }
+  }
+
   /// `key` names the partition key of a record by its place in its shard, from 0 on.
   func fill(
     records: Int, recordBytes: Int, progress: inout ProgressLine, key: (Int) -> String
   ) async throws {
     let data = [UInt8](repeating: 0x61, count: recordBytes)
+    try await fill(records: records, progress: &progress, key: key) { _ in data }
+  }
+
+  /// `data` tells the data of a record by its place in the whole backlog.
+  private func fill(
+    records: Int, progress: inout ProgressLine, key: (Int) -> String, data: (Int) -> [UInt8]
+  ) async throws {
     // An explicit hash key for each shard: the same number of records everywhere.
     let keys = routing.shards.map(\.hashKeys.first)
     var put = 0
@@ -57,7 +75,7 @@ struct BenchStore {
       var request = AppendRequest(to: routing)
       for position in put..<(put + count) {
         try request.add(
-          partitionKey: key(position / keys.count), data: data.span.bytes,
+          partitionKey: key(position / keys.count), data: data(position).span.bytes,
           explicitHashKey: keys[position % keys.count])
       }
       _ = try await store.append(request)

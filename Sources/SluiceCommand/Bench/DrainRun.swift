@@ -1,3 +1,4 @@
+import EventPattern
 import Logging
 import Sluice
 import StreamModel
@@ -29,6 +30,11 @@ struct DrainRun {
   var batchSize: Int
   var factor: Int
   var handlerMilliseconds: Int
+  /// `FilterCriteria`, and how many of the records they let through.
+  var filter: EventFilter?
+  var passingRecords: Int?
+  /// The handler counts its batches in a table of its own: one entry for each lane.
+  var countsBatches = false
   /// So many shards, from the first on, are troubled.
   var troubledShards: Int
   var trouble: ShardTrouble
@@ -40,6 +46,8 @@ struct DrainRun {
     /// Over the shards that are not among the troubled ones, whether or not there was a trouble.
     var others: DrainMeter
     var begun: ContinuousClock.Instant
+    /// Processor time of the process until everything was delivered, in seconds.
+    var processorSeconds: Double
 
     /// Records a second until the meter had all that it waited for.
     func rate(of meter: DrainMeter) -> Double { Double(meter.records) / seconds(of: meter) }
@@ -49,8 +57,9 @@ struct DrainRun {
 
   /// Delivers until all records that can be delivered were, then drains.
   func measure(on place: BenchStore) async throws -> Result {
-    let all = DrainMeter(goal: records)
-    let others = DrainMeter(goal: records - troubledRecords)
+    let all = DrainMeter(goal: passingRecords ?? records)
+    let others = DrainMeter(goal: (passingRecords ?? records) - troubledRecords)
+    let used = ProcessTime.seconds()
     let begun = ContinuousClock.now
     let running = processor(on: place, all: all, others: others)
     let task = Task { try await running.run() }
@@ -62,10 +71,11 @@ struct DrainRun {
     }
     if trouble == .none { await all.wait() }
     await others.wait()
+    let processorSeconds = ProcessTime.seconds() - used
     task.cancel()
     try await task.value
     await watcher.value
-    return Result(all: all, others: others, begun: begun)
+    return Result(all: all, others: others, begun: begun, processorSeconds: processorSeconds)
   }
 
   /// The first shards have one record more when the records cannot be spread evenly.
@@ -76,10 +86,24 @@ struct DrainRun {
     source.batch = .init(upTo: batchSize)
     source.parallelizationFactor = factor
     source.concurrency = max(1_000, shards * factor)
+    source.filters = filter?.patterns ?? []
     var processor = StreamProcessor(store: place.store)
     // Every failure of a blocked shard is a warning.
     processor.logger.logLevel = .error
     let (troubledShards, trouble, wait) = (UInt32(troubledShards), trouble, handlerMilliseconds)
+    guard !countsBatches else {
+      processor.map(
+        source,
+        transactionally: { batch, scope in
+          all.begin()
+          if wait > 0 { try await Task.sleep(for: .milliseconds(wait)) }
+          try scope.countBatch()
+          others.end(records: batch.count)
+          all.end(records: batch.count)
+          return .succeeded
+        })
+      return processor
+    }
     processor.map(source) { batch in
       let isTroubled = batch.origin.shard.rawValue < troubledShards
       if isTroubled {
@@ -99,5 +123,15 @@ struct DrainRun {
       return .succeeded
     }
     return processor
+  }
+}
+
+extension TableScope {
+  /// One batch more of this lane.
+  fileprivate mutating func countBatch() throws {
+    let key = Array("batches".utf8)
+    let former = try get(key, from: "counts", of: .lane)
+    let count = former?.reduce(UInt64(0)) { $0 << 8 | UInt64($1) } ?? 0
+    try put(key, (0..<8).map { UInt8(truncatingIfNeeded: (count + 1) >> (56 - 8 * $0)) }, into: "counts", of: .lane)
   }
 }

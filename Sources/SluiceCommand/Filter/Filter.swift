@@ -34,7 +34,7 @@ struct Filter: ParsableCommand {
     }
 
     func run() throws {
-      let filter = try compiled()
+      let filter = try InlineOrFile.filter(pattern, source: source.source)
       let event = try FilteredEvent(
         try InlineOrFile.read(self.event, "event"), source: source.source, partitionKey: partitionKey)
       let explanation = filter.explanation(of: event.record, constants: event.constants)
@@ -44,19 +44,6 @@ struct Filter: ParsableCommand {
         print(FilterText.describe(explanation, filter.advice))
       }
       if !explanation.verdict.passes { throw Exit.failed }
-    }
-
-    private func compiled() throws -> EventFilter {
-      let bytes = try InlineOrFile.read(pattern, "pattern")
-      guard let text = String(validating: bytes, as: UTF8.self) else {
-        throw Problem(Exit.badInput, "the pattern is not UTF-8")
-      }
-      do {
-        return try EventFilter([text], source: source.source)
-      } catch {
-        let lines = error.problems.map { [$0.path, $0.value, $0.rule].filter { !$0.isEmpty }.joined(separator: ": ") }
-        throw Problem(Exit.badInput, "this is no filter pattern:\n  " + lines.joined(separator: "\n  "))
-      }
     }
   }
 }
@@ -85,6 +72,19 @@ enum InlineOrFile {
     } catch {
       throw Problem(
         Exit.badInput, "the \(name) is neither a JSON object nor a file that can be read: \(argument)")
+    }
+  }
+
+  /// A filter pattern, compiled.
+  static func filter(_ argument: String, source: FilterSource) throws -> EventFilter {
+    guard let text = String(validating: try read(argument, "pattern"), as: UTF8.self) else {
+      throw Problem(Exit.badInput, "the pattern is not UTF-8")
+    }
+    do {
+      return try EventFilter([text], source: source)
+    } catch {
+      let lines = error.problems.map { [$0.path, $0.value, $0.rule].filter { !$0.isEmpty }.joined(separator: ": ") }
+      throw Problem(Exit.badInput, "this is no filter pattern:\n  " + lines.joined(separator: "\n  "))
     }
   }
 }
