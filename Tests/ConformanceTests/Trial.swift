@@ -86,9 +86,9 @@ final class Trial {
         continue
       }
       guard handler.invocations < invocationLimit,
-        let due = lanes.compactMap(\.snapshot.due).min()
+        let due = (lanes.compactMap(\.snapshot.due) + lanes.flatMap(\.parkedKeys).compactMap(\.snapshot.due)).min()
       else { break }
-      if let milliseconds = lanes.compactMap(backoff).min() { handler.note("wait \(milliseconds) ms") }
+      if let milliseconds = lanes.flatMap(backoffs).min() { handler.note("wait \(milliseconds) ms") }
       clock.advance(to: due)
     }
     invocationLimit = .max
@@ -96,10 +96,11 @@ final class Trial {
     return notes.isEmpty ? ["nothing"] : notes
   }
 
-  /// How long a lane backs off from now.
-  private func backoff(_ lane: LaneLook) -> Int64? {
-    guard case .backingOff = lane.snapshot.state, let due = lane.snapshot.due else { return nil }
-    return (due.nanoseconds - clock.now.monotonic.nanoseconds) / 1_000_000
+  /// How long a lane, and each of its parked keys that fails, backs off from now.
+  private func backoffs(_ lane: LaneLook) -> [Int64] {
+    var dues = lane.parkedKeys.compactMap { $0.snapshot.failing == nil ? nil : $0.snapshot.due }
+    if case .backingOff = lane.snapshot.state, let due = lane.snapshot.due { dues.append(due) }
+    return dues.map { ($0.nanoseconds - clock.now.monotonic.nanoseconds) / 1_000_000 }
   }
 
   /// Whether only time, or somebody's doing, can move the lane.
@@ -107,9 +108,13 @@ final class Trial {
     guard lane.snapshot.unstoredBatchCount == 0 else { return false }
     // The timer has not come round to it yet.
     if let due = lane.snapshot.due, due <= clock.now.monotonic { return false }
+    let now = clock.now.monotonic
+    guard lane.parkedKeys.allSatisfy({ !$0.snapshot.isDelivering && $0.snapshot.due.map { $0 > now } ?? true }) else {
+      return handler.isHanging
+    }
     switch lane.snapshot.state {
     case .idle: return try lane.snapshot.next >= store.shardBounds(lane.place.shard).end
-    case .backingOff, .windowing, .waitingForParents, .finished, .paused: return true
+    case .backingOff, .windowing, .waitingForParents, .holdingForKeys, .finished, .paused: return true
     case .delivering: return handler.isHanging
     default: return false
     }

@@ -48,12 +48,48 @@ struct BenchTests {
     }
   }
 
+  @Test("of the keys that fail some records are parked, and the others come to their end")
+  func keys() async throws {
+    try await Workplace.with { place in
+      for answer in ["names", "throws"] {
+        let reports = try await place.reports(
+          KeysLine.self, "bench", "keys", "--records", "4000", "--shards", "2", "--keys", "20", "--pairs", "1",
+          "--batch-size", "50", "--answer", answer)
+        #expect(reports.map(\.name) == ["keys, 10 % failing, no-op handler", "keys, 10 % failing, 1 ms handler"])
+        for report in reports {
+          #expect(report.ratio.count == 1 && report.ratio.least > 0)
+          #expect(report.failingKeysPerShard == 2 && report.failedDeliveries >= 4 && report.parkedRecords > 0)
+        }
+      }
+    }
+  }
+
+  @Test("a drain of lines through a filter tells how many were let through, and one by a transactional handler ends")
+  func drains() async throws {
+    try await Workplace.with { place in
+      try place.write(#"{"carrier":"UA"}\#n{"carrier":"B6"}\#n{"carrier":"AA"}\#n"#, to: "flights")
+      let filtered = try await place.reports(
+        DrainLine.self, "bench", "drain", "--records", "1000", "--shards", "2", "--runs", "1", "--lines", "flights",
+        "--filter", #"{"data":{"carrier":["UA"]}}"#)
+      #expect(filtered.map(\.name) == ["drain, filtered"])
+      #expect(filtered.first?.records == 1_000 && filtered.first?.deliveredRecords == 334)
+      #expect(filtered.first?.recordBytes == 16)
+      let counted = try await place.reports(
+        DrainLine.self, "bench", "drain", "--records", "1000", "--runs", "1", "--count-batches", "--batch-size", "7")
+      #expect(counted.map(\.name) == ["drain, transactional handler"] && counted.first?.records == 1_000)
+      let nothing = try await place.sluice(
+        "bench", "drain", "--lines", "flights", "--filter", #"{"data":{"carrier":["XX"]}}"#)
+      #expect(nothing.code == 65 && nothing.errors.contains("lets no line through"), "\(nothing)")
+    }
+  }
+
   @Test(
     "what cannot be measured is wrong usage",
     arguments: [
       ["drain", "--shards", "4", "--slow-shards", "4"], ["drain", "--compare"],
       ["drain", "--records", "3", "--shards", "4"], ["start", "--gigabytes", "0"],
-      ["start", "--store", "a", "--directory", "b"],
+      ["start", "--store", "a", "--directory", "b"], ["drain", "--filter", "{}"],
+      ["drain", "--slow-shards", "1", "--count-batches"], ["keys", "--keys", "9"], ["keys", "--failing-percent", "91"],
     ])
   func wrongUsage(arguments: [String]) async throws {
     try await Workplace.with { place in
@@ -75,6 +111,21 @@ private struct StartLine: Decodable {
   var storeBytes: Int
   var milliseconds: SpreadLine
   var openMilliseconds: SpreadLine
+}
+
+private struct KeysLine: Decodable {
+  var name: String
+  var ratio: SpreadLine
+  var failingKeysPerShard: Int
+  var failedDeliveries: Int
+  var parkedRecords: Int
+}
+
+private struct DrainLine: Decodable {
+  var name: String
+  var records: Int
+  var recordBytes: Int
+  var deliveredRecords: Int?
 }
 
 private struct ComparisonLine: Decodable {
