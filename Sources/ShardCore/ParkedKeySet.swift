@@ -4,7 +4,7 @@ public import StreamModel
 ///
 /// An open table that grows at half its size; the hashes of keys are their own places in it.
 public struct ParkedKeySet: Hashable, Sendable {
-  private var table: [UInt64] = []
+  @usableFromInline private(set) var table: [UInt64] = []
   public private(set) var count = 0
 
   public init() {}
@@ -12,8 +12,10 @@ public struct ParkedKeySet: Hashable, Sendable {
   public var isEmpty: Bool { count == 0 }
 
   /// Zero marks a free place. The hash that is zero stands as another, and so two hashes are one key.
-  private static func entry(of key: PartitionKeyHash) -> UInt64 { key.rawValue == 0 ? 1 : key.rawValue }
+  @usableFromInline
+  static func entry(of key: PartitionKeyHash) -> UInt64 { key.rawValue == 0 ? 1 : key.rawValue }
 
+  @inlinable
   public func contains(_ key: PartitionKeyHash) -> Bool {
     guard count > 0 else { return false }
     let entry = Self.entry(of: key)

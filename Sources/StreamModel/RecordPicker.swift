@@ -34,13 +34,15 @@ public struct RecordPicker: ~Copyable {
     if run.count == 0 { run.firstIndex = first }
     let count = run.count
     precondition(unsafe count + positions.count < run.offsets.count, "no more records are picked than was said")
-    for (place, position) in positions.enumerated() { unsafe run.offsets[count + place] = source.offsets[position] }
+    let offsets = unsafe run.offsets.baseAddress.unsafelyUnwrapped + count
+    unsafe offsets.update(
+      from: source.offsets.baseAddress.unsafelyUnwrapped + positions.lowerBound, count: positions.count)
     let distance = UInt32(run.firstIndex.distance(to: first))
     if source.isSparse {
       let before = source.distances[positions.lowerBound]
       for position in positions { run.distances.append(distance + (source.distances[position] - before)) }
     } else {
-      for place in 0..<UInt32(positions.count) { run.distances.append(distance + place) }
+      run.distances.append(contentsOf: distance...distance + UInt32(positions.count - 1))
     }
     run.appendSegments(of: positions, from: source.segments, startingAt: &segment, to: count)
     run.count = count + positions.count

@@ -48,7 +48,7 @@ public enum RedriveSettling: Hashable, Sendable {
 /// The records that a lane has read and not yet delivered.
 public struct LaneBuffer: Sendable {
   /// What the last read brought in. `nil` while the lane has nothing at hand.
-  public var run: RecordRun?
+  public var run: RecordRun? { didSet { keyHashes.removeAll(keepingCapacity: true) } }
   /// The records of it that are not parked, in a lane that blocks by key, while others are.
   var picked: RecordRun?
   /// Which records of `picked`, or else of `run`, the next delivery takes.
@@ -56,6 +56,8 @@ public struct LaneBuffer: Sendable {
 
   /// Memory for the next records that are picked, empty.
   var pickedMemory: RecordRun?
+  /// Of the partition keys of `run`, once somebody has asked for them.
+  private var keyHashes: [UInt64] = []
 
   /// Of a lane whose mapping remembers what is done.
   var view: SettledView?
@@ -102,6 +104,12 @@ public struct LaneBuffer: Sendable {
     pickedMemory = nil
     swap(&pickedMemory, &picked)
     RecordRun.release(&pickedMemory)
+  }
+
+  /// The hash of each partition key of `run`, by position. Many batches are cut out of one run, and each asks.
+  mutating func hashesOfKeys() -> [UInt64] {
+    if let run, keyHashes.count != run.count { run.partitionKeyHashes(into: &keyHashes) }
+    return keyHashes
   }
 
   /// The records that were looked at for `run`; `nil` if there is nothing to cut a batch from.

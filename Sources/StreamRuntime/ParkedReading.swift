@@ -87,13 +87,15 @@ extension LaneReader {
     let begin = run.position(atOrAfter: own.begin)
     let end = request.through.map { run.position(atOrAfter: $0.advanced(by: 1)) } ?? run.count
     var picker = RecordPicker(recycling: buffer.pickedMemory.take(), from: run, countLimit: request.countLimit)
+    let hashes = buffer.hashesOfKeys()
     var parked: [ParkedRecord] = []
     var parkingIsFull = false
     var position = begin
     // Neighbours are taken together.
     var start = position
-    while position < end, picker.count + (position - start) < request.countLimit {
-      let key = PartitionKeyHash(run.partitionKeyHash(at: position))
+    var room = request.countLimit
+    while position < end, position - start < room {
+      let key = PartitionKeyHash(hashes[position])
       if parking.keys.contains(key) {
         guard parked.count < limit else {
           parkingIsFull = true
@@ -101,6 +103,7 @@ extension LaneReader {
         }
         parked.append(ParkedRecord(key: key, index: run.index(at: position)))
         picker.pick(start..<position)
+        room -= position - start
         start = position + 1
       }
       position += 1
