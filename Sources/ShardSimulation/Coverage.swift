@@ -10,6 +10,7 @@ public struct Coverage: Hashable, Sendable, CustomStringConvertible {
     case progressCommitted, progressRefused, failureCommitted, failureRefused, storeFull, staleStoreAnswer
     case writesKept, writesDiscarded, effectsCommitted
     case namedFailures, doneBehind, keysStored, keysFound
+    case toldRetry, toldPartialFailure, toldBisect, toldRestart
     case bisected, exhausted, expired, expiredHeadOnly, skipped, lost
     case gaveUp, gaveUpFirst, givenUp, restoredGivenUp, uncounted
     case pause, resume, skip, skipDamage, retry, redrive, redriveSucceeded, redriveFailed

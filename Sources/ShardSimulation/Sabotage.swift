@@ -55,6 +55,10 @@ public enum Sabotage: CaseIterable, Sendable {
   case forgetsSettledKeys
   /// More is remembered as done than is.
   case inventsSettledKeys
+  /// What may have been in flight when a process ended is forgotten.
+  case forgetsCrashes
+  /// Every delivery is said to be another one.
+  case inventsRedeliveries
 
   /// The promise that is broken.
   public var promise: Promise {
@@ -75,6 +79,7 @@ public enum Sabotage: CaseIterable, Sendable {
     case .keepsFormerLimits: .expiry
     case .storesWritesApart: .exactlyOnce
     case .forgetsSettledKeys, .inventsSettledKeys: .idempotency
+    case .forgetsCrashes, .inventsRedeliveries: .redeliveries
     case .losesWindowState, .movesWindows, .endsWindowsTooEarly, .forgetsWindows: .windows
     }
   }

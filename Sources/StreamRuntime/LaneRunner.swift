@@ -43,6 +43,8 @@ final class LaneRunner: Sendable {
     var task: Task<Void, Never>?
     /// Which records were delivered before.
     var tracker: RedeliveryTracker
+    /// What was noted of the delivery under way.
+    var noted: RedeliveryLog.Noted?
     /// How many tasks were started.
     var taskCount = 0
     /// The delivery whose handler runs, in `task`.
@@ -236,11 +238,12 @@ final class LaneRunner: Sendable {
     }
     mapping.metrics.didInvoke(
       records: invocation.count, nanoseconds: ended.monotonic.nanoseconds - begun.monotonic.nanoseconds, of: verdict)
-    if case .success(.succeeded) = verdict {} else { noteCut(verdict) }
     switch verdict {
     case .success(let plain):
       mapping.lastResult.note(.succeeded)
       let answer = named(plain, of: delivery, in: invocation)
+      // Of one that succeeded as a whole there is nothing to know.
+      if answer != .succeeded { noteEnd(of: delivery, answer) }
       if case .recordFailed(let failed) = answer, cause != .stop {
         note(failed, of: delivery, begun: begun, ended: ended)
       }
@@ -252,6 +255,7 @@ final class LaneRunner: Sendable {
       }
       return (answer, isSpent: cause != nil)
     case .failure(let failure):
+      noteEnd(of: delivery, .failed(failure.kind))
       let rule = rule(for: failure, of: delivery)
       if cause != .stop {
         mapping.lastResult.note(failure.kind.usesAttempt ? .functionFailed : .functionUnavailable)
@@ -280,6 +284,7 @@ final class LaneRunner: Sendable {
       state.running = nil
       return state.cause(of: delivery.id)
     }
+    noteEnd(of: delivery, .failed(failure.kind))
     let rule = rule(for: failure, of: delivery)
     note(failure, rule, of: delivery, begun: begun, ended: begun)
     return (.failed(failure.kind, rule: rule), isSpent: cause != nil)
@@ -415,12 +420,19 @@ final class LaneRunner: Sendable {
       ])
   }
 
+  /// Some of the records that may have been in flight when a worker ended have not come again yet.
+  var isOwing: Bool { state.withLock { $0.tracker.isOwing } }
+
   /// Notes the records of the batch that were delivered before, if any were, with the invocation they come to; and says so
   /// on the batch, if handlers are told.
   private func marked(_ batch: RecordBatch?, _ delivery: Delivery, _ state: inout State) -> RecordBatch? {
-    guard let redelivery = state.tracker.begin(delivery, batch), var batch, let log = mapping.redeliveries else {
-      return batch
+    state.noted = nil
+    guard var batch, let log = mapping.redeliveries else { return batch }
+    let records = batch
+    let redelivery = state.tracker.begin(delivery, count: records.count) { end in
+      (0..<records.count).count { records.index(at: $0) < end }
     }
+    guard let redelivery else { return batch }
     let requestID: String
     if case .failureEntry = delivery.source {
       if state.redriveRequestID.isEmpty { state.redriveRequestID = RequestID.make() }
@@ -428,7 +440,7 @@ final class LaneRunner: Sendable {
     } else {
       requestID = state.takeRequestID()
     }
-    log.note(
+    state.noted = log.note(
       RedeliveryEntry(
         at: log.now, shard: shard.shard, slot: place.slot, first: batch.firstIndex,
         last: batch.index(at: redelivery.count - 1), redelivery: redelivery, attempt: delivery.attempt,
@@ -437,12 +449,12 @@ final class LaneRunner: Sendable {
     return batch
   }
 
-  private func noteCut(_ verdict: Result<DeliveryAnswer, HandlerFailure>) {
+  /// The delivery was not one that succeeded as a whole. If the handler was not called at all, nothing was delivered again.
+  private func noteEnd(of delivery: Delivery, _ answer: DeliveryAnswer) {
     state.withLock { state in
-      switch verdict {
-      case .success(let answer): state.tracker.end(with: answer)
-      case .failure(let failure): state.tracker.end(with: .failed(failure.kind))
-      }
+      let wasCalled = state.tracker.end(delivery, with: answer)
+      if !wasCalled, let noted = state.noted { mapping.redeliveries?.forget(noted) }
+      state.noted = nil
     }
   }
 

@@ -72,7 +72,7 @@ public final class StreamPoller: Sendable {
       throw PollerError.writesWithWindows(mapping: plan.name)
     }
     let (info, settings) = try await register(plan, stream)
-    try await changeFactor(of: plan, info, stream)
+    let hasOtherLanes = try await changeFactor(of: plan, info, stream)
     var logger = logger
     logger[metadataKey: "mapping"] = "\(plan.name)"
     let metrics = MappingMetrics(mapping: plan.name, countsEvents: plan.countsEvents)
@@ -82,7 +82,9 @@ public final class StreamPoller: Sendable {
     let settledKeys = try plan.idempotency.map { settings throws(StoreError) in
       try SettledKeys(settings, of: info.number, in: store, clock: clock)
     }
-    let redeliveries = try await RedeliveryLog(of: info.number, in: store, clock: clock, logger: logger)
+    let redeliveries = try await RedeliveryLog(
+      of: info.number, in: store, suspects: RedeliveryTracker.suspects(plan.policy), hasOtherLanes: hasOtherLanes,
+      clock: clock, logger: logger)
     let runner = MappingRunner(
       name: plan.name, stream: stream, handling: plan.handling,
       source: StoreLaneSource(
@@ -117,8 +119,13 @@ public final class StreamPoller: Sendable {
     for courier in couriers { await courier.drain(isStopping: isStopping) }
     await storeResults()
     // Of what was in flight when it was stopped nobody can say what became of it.
-    let ended = state.withLock { $0.isStopping ? [] : $0.mappings.map(\.runner) }
-    for runner in ended { await runner.redeliveries?.close() }
+    let ended = state.withLock { $0.isStopping ? [] : $0.mappings }
+    for mapping in ended where !isOwing(mapping) { await mapping.runner.redeliveries?.close() }
+  }
+
+  /// Whether a lane has something to redeliver that the worker before has left to it.
+  private func isOwing(_ mapping: OpenMapping) -> Bool {
+    driver.look { _, runners in mapping.lanes.values.joined().contains { runners[$0.rawValue].isOwing } }
   }
 
   // MARK: - Changing
@@ -145,6 +152,7 @@ public final class StreamPoller: Sendable {
     settings.parameters = plan.parameters
     settings.lastResult = known.runner.lastResult.result
     settings.filterExamples = known.runner.filterExamples.examples
+    await known.runner.redeliveries?.widen(to: RedeliveryTracker.suspects(plan.policy))
     // First what a restart would find: a process that ends between the two begins with the new settings.
     _ = try await store.perform(.storeMapping(name: plan.name, settings: settings.encoded()))
     let id = state.withLock { state -> MappingID? in
@@ -188,6 +196,7 @@ public final class StreamPoller: Sendable {
     await known.runner.courier?.drain(isStopping: false)
     deadline.cancel()
     let wasStopped = (try? await deadline.value) ?? false
+    let isOwing = state.withLock { $0.mappings.first { $0.runner.name == name } }.map(isOwing) ?? false
     await storeResults()
     state.withLock { state in
       guard let position = state.mappings.firstIndex(where: { $0.runner.name == name }) else { return }
@@ -195,7 +204,7 @@ public final class StreamPoller: Sendable {
       driver.retire(Set(lanes))
       for _ in lanes { readAhead.removeLane() }
     }
-    if !wasStopped { await known.runner.redeliveries?.close() }
+    if !wasStopped, !isOwing { await known.runner.redeliveries?.close() }
     known.runner.courier?.close()
     return true
   }
@@ -354,8 +363,10 @@ public final class StreamPoller: Sendable {
   }
 
   /// Where other lanes work on a shard than those that did, hands over what those had settled: see
-  /// ``ShardCore/LaneSharing``. Each shard is changed at once or not at all, and a shard that was changed stays so.
-  private func changeFactor(of plan: MappingPlan, _ info: MappingInfo, _ stream: StreamInfo) async throws {
+  /// ``ShardCore/LaneSharing``. Each shard is changed at once or not at all, and a shard that was changed stays so. Whether
+  /// any was.
+  private func changeFactor(of plan: MappingPlan, _ info: MappingInfo, _ stream: StreamInfo) async throws -> Bool {
+    var isChanged = false
     for shard in try store.catalog().shards(of: stream.number) {
       guard let share = try storedShare(of: info, shard) else { continue }
       if share.lanes.count != plan.parallelizationFactor, share.lanes.contains(where: \.progress.parksKeys) {
@@ -364,6 +375,7 @@ public final class StreamPoller: Sendable {
       let updates = share.changing(to: plan.parallelizationFactor, of: info.number, shard.address)
       guard !updates.isEmpty else { continue }
       _ = try await store.perform(.storeLanes(updates))
+      isChanged = true
       logger.info(
         "ParallelizationFactor changed",
         metadata: [
@@ -371,6 +383,7 @@ public final class StreamPoller: Sendable {
           "to": "\(plan.parallelizationFactor)",
         ])
     }
+    return isChanged
   }
 
   /// `nil` if the mapping has never worked on the shard.
@@ -410,13 +423,9 @@ public final class StreamPoller: Sendable {
         opening.progress.parked = parked.changes
         let blocksByKey = opening.trackCount(mapping.settings.policy) > 0
         let histories = blocksByKey ? ParkedHistories(parked.histories) : nil
-        let policy = mapping.settings.policy
-        let isUnclean = runner.redeliveries?.beganUnclean ?? false
         let tracker = RedeliveryTracker(
-          pieces: lane.progress.pieces,
-          suspects: isUnclean ? (policy.unstoredBatchLimit + 1) * policy.batchSize : 0,
-          before: try store.shardBounds(shard.address).end, bisects: policy.bisectsBatchOnError,
-          blocksByKey: blocksByKey)
+          lane.progress, suspects: runner.redeliveries?.formerSuspects ?? 0,
+          before: try store.shardBounds(shard.address).end, blocksByKey: blocksByKey)
         return driver.open(opening) { id in
           LaneRunner(
             id: id, place: LanePlace(shard: shard.address, slot: slot, sharing: lane.sharing),

@@ -1,3 +1,5 @@
+import Locks
+import Logging
 import ShardCore
 import StreamModel
 @testable import StreamRuntime
@@ -223,7 +225,7 @@ struct RedeliveryTests {
     #expect(all[5].requestID == all[4].requestID && Set(all.map(\.requestID)).count == 5)
     let mapping = try stage.store.catalog().mapping(named: "test").unwrapped.number
     #expect(
-      try RedeliveryLog.totals(of: mapping, in: stage.store).totals == [.partialFailure: 3, .bisect: 5, .retry: 1])
+      try RedeliveryLog.sums(of: mapping, in: stage.store).records == [.partialFailure: 3, .bisect: 5, .retry: 1])
   }
 
   @Test("a redrive is told, with the id of its failure")
@@ -272,6 +274,54 @@ struct RedeliveryTests {
     #expect(try entries(stage).count == 2)
   }
 
+  @Test("an invocation that did not come about is no redelivery")
+  func throttled() async throws {
+    let stage = try Stage()
+    try await stage.put(["bad"])
+    let calls = Mutex(0)
+    let poller = try await stage.poller(.quick.with { $0.maximumRetryAttempts = 3 }) { _, _ in
+      let call = calls.withLock { calls in
+        calls += 1
+        return calls
+      }
+      switch call {
+      case 1: throw Refused()
+      case 2, 3: throw HandlerFailure(kind: .throttled, type: "Full", message: "no capacity")
+      default: return .succeeded
+      }
+    }
+    try await until { try stage.stored()?.progress.next == RecordIndex(1) }
+    await poller.end()
+    #expect(calls.withLock { $0 } == 4)
+    #expect(try entries(stage).map(\.redelivery) == [Redelivery(count: 1, cause: .retry)])
+    let mapping = try stage.store.catalog().mapping(named: "test").unwrapped.number
+    let sums = try RedeliveryLog.sums(of: mapping, in: stage.store)
+    #expect(sums.records == [.retry: 1] && sums.deliveries == 1)
+  }
+
+  @Test("of workers that did not end well the greatest bound counts, until one ends well")
+  func bounds() async throws {
+    let stage = try Stage()
+    await (try await stage.poller()).end()
+    let mapping = try stage.store.catalog().mapping(named: "test").unwrapped.number
+    func log(_ suspects: Int, hasOtherLanes: Bool = false) async throws -> RedeliveryLog {
+      let clock = stage.clock
+      return try await RedeliveryLog(
+        of: mapping, in: stage.store, suspects: suspects, hasOtherLanes: hasOtherLanes, clock: { clock.now() },
+        logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    }
+    let first = try await log(10)
+    #expect(first.formerSuspects == 0)
+    await first.widen(to: 50)
+    await first.widen(to: 20)
+    #expect(try await log(5).formerSuspects == 50)
+    #expect(try await log(60).formerSuspects == 50)
+    let last = try await log(5, hasOtherLanes: true)
+    #expect(last.formerSuspects == .max)
+    await last.close()
+    #expect(try await log(5, hasOtherLanes: true).formerSuspects == 0)
+  }
+
   @Test(
     "a batch says which of its records came again if the mapping wants it, and only then", arguments: [true, false])
   func marks(isWanted: Bool) async throws {
@@ -307,6 +357,6 @@ struct RedeliveryTests {
     #expect(try entries(stage).count == RedeliveryLog.limit)
     #expect(try entries(stage).last?.attempt == count + 1)
     let mapping = try stage.store.catalog().mapping(named: "test").unwrapped.number
-    #expect(try RedeliveryLog.totals(of: mapping, in: stage.store).totals == [.retry: UInt64(count)])
+    #expect(try RedeliveryLog.sums(of: mapping, in: stage.store).records == [.retry: UInt64(count)])
   }
 }

@@ -35,6 +35,12 @@ struct RecordSet: Hashable {
     words.2 |= other.words.2
   }
 
+  mutating func subtract(_ other: RecordSet) {
+    words.0 &= ~other.words.0
+    words.1 &= ~other.words.1
+    words.2 &= ~other.words.2
+  }
+
   static func == (left: RecordSet, right: RecordSet) -> Bool { left.words == right.words }
 
   func hash(into hasher: inout Hasher) {

@@ -34,6 +34,8 @@ struct World {
 
   // By mapping.
   var doors: [Door] = []
+  /// Records of each of its lanes that may have been in flight when the last process ended; 0: it ended well.
+  var suspects: [Int] = []
   /// The limit before the last change, while more deliveries than the new one allows are in flight.
   var formerPermitLimits: [Int] = []
 
@@ -41,6 +43,8 @@ struct World {
   var changesMapping = false
   var isDraining = false
   var isDrained = false
+  /// Mappings that were told to stop in this life: what their handlers were at is in nobody's knowledge.
+  var stopped: Set<Int> = []
   /// Faults happen.
   var isFaulty = true
   var isStarting = false
@@ -97,6 +101,7 @@ struct World {
     fates = [UInt8](repeating: 0, count: Scenario.recordLimit)
     mappingLanes = [0]
     doors = [.open]
+    suspects = [0]
     formerPermitLimits = [policy.deliveriesInFlightLimit]
     isFaulty = false
     monotonic = 1_000_000_000
@@ -140,6 +145,7 @@ struct World {
     addLanes(from: 0)
     tell("a new world begins")
     lifeOfEpisode = life + 1
+    suspects = scenario.policies.map { _ in 0 }
     startPoller()
   }
 
@@ -173,6 +179,7 @@ struct World {
     armed = .max
     isDraining = false
     isDrained = false
+    stopped.removeAll(keepingCapacity: true)
     doors = scenario.policies.map { _ in .open }
     formerPermitLimits = scenario.policies.map(\.deliveriesInFlightLimit)
     poller = Poller(limits: scenario.limits)
@@ -202,6 +209,7 @@ struct World {
       if !store.lanes[index].effects.isEmpty { coverage.count(.keysFound) }
     }
     for index in lanes.indices where lanes[index].track == 0 { openLane(index) }
+    for mapping in scenario.policies.indices { noteSuspects(of: mapping) }
     isStarting = false
   }
 
@@ -218,6 +226,7 @@ struct World {
     let (first, second) = store.shards[lanes[index].shard].parents
     for parent in [first, second] where parent >= 0 { parents += lanesOf(shard: parent, lanes[index].mapping) }
     if sabotage == .forgetsParents { parents.removeAll() }
+    openTracker(of: index)
     send(
       .laneOpened(
         LaneOpening(
@@ -337,6 +346,7 @@ struct World {
         .liveness, LivenessChecker.checkDrained(lanes[index], store.lanes[index], of: store.shards[lanes[index].shard]),
         index)
     }
+    noteEnd()
     startPoller()
   }
 

@@ -35,6 +35,7 @@ extension World {
     var policy = scenario.policies[mapping]
     if sabotage == .forgetsRetryRules { policy.retryRules = nil }
     if sabotage == .keepsFormerLimits { policy.maximumRetryAttempts = former.maximumRetryAttempts }
+    noteSuspects(of: mapping)
     forEachLane(of: mapping) { lane in
       if policy.tumblingWindowMilliseconds == 0 { lane.endWindowEarly() }
       lane.attemptsAtChange = lane.attempts + (lane.isDelivering ? 1 : 0)
@@ -58,6 +59,7 @@ extension World {
     let isStopping = random.chance(500)
     if isStopping {
       coverage.count(.closeStopped)
+      stopped.insert(mapping)
       cause = .stop
     }
     sendChange(.mappingCloseRequested(MappingID(mapping), isStopping: isStopping))

@@ -213,6 +213,7 @@ extension World {
     isDraining = true
     if isFaulty, random.chance(500) {
       coverage.count(.stopped)
+      stopped.formUnion(scenario.policies.indices)
       cause = .stop
       send(.stopRequested)
       cause = .none

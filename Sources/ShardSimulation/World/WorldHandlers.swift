@@ -19,6 +19,7 @@ extension World {
     // The others had theirs when they read.
     if delivery.source != .shard { countTurn(of: lane) }
     coverage.count(delivery.attempt > 1 ? .redelivered : .delivered)
+    tellRedelivery(delivery, lane)
     lanes[lane].delivery = delivery
     lanes[lane].isDelivering = true
     lanes[lane].lastDelivery = delivery.id.rawValue
@@ -78,6 +79,7 @@ extension World {
     delivering &= ~bit(lane)
     permits &= ~bit(lane)
     offerWrites(of: delivery, answer, in: lane)
+    endRedelivery(delivery, answer, cancellation, lane)
     switch delivery.source {
     case .shard:
       if lanes[lane].blocksByKey {

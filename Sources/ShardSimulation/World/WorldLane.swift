@@ -66,6 +66,13 @@ struct WorldLane: Hashable {
   /// What was written by deliveries that count, and goes with the next progress.
   var kept = RecordSet()
 
+  // What came again.
+  var tracker = RedeliveryTracker(LaneProgress(), suspects: 0, before: .zero)
+  /// Every record that was ever delivered. Of a track: see its lane.
+  var delivered = RecordSet()
+  /// The records of the delivery under way that never were before.
+  var fresh = RecordSet()
+
   // Under way.
   var request = ReadRequest(
     from: .zero, countLimit: 1, payloadByteLimit: 0, expiredBefore: nil, purpose: .measure)

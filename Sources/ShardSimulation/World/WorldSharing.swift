@@ -75,6 +75,12 @@ extension World {
     // Keys are the mapping's: whichever lane comes to a record knows them.
     var keys = RecordSet()
     if scenario.settlesKeys.contains(mapping) { for lane in own { keys.formUnion(store.lanes[lane].effects) } }
+    // After a process that ended well a batch that was under retry is told as a new one.
+    var delivered = RecordSet()
+    if suspects[mapping] > 0 {
+      suspects[mapping] = .max
+      for lane in own { delivered.formUnion(lanes[lane].delivered) }
+    }
     for (slot, lane) in changed.enumerated() {
       newStore.append(ModelLane(beginningWith: lane.progress))
       newStore[newStore.count - 1].effects = keys
@@ -82,6 +88,7 @@ extension World {
       world.shard = shard
       world.mapping = mapping
       world.selection = selections[slot]
+      world.delivered = delivered
       newLanes.append(world)
     }
   }

@@ -9,14 +9,15 @@ extension StoreOperator {
     let wanted = try shard.map { try shardNumber($0) }
     let stream = try stream(of: mapping)
     let catalog = try store.catalog()
-    let entries = try RedeliveryLog.entries(of: mapping.number, in: store)
-      .filter { wanted == nil || $0.shard == wanted }.prefix(max(0, limit))
-    let totals = try RedeliveryLog.totals(of: mapping.number, in: store).totals
+    let sums = try RedeliveryLog.sums(of: mapping.number, in: store)
+    let kept = try RedeliveryLog.entries(of: mapping.number, in: store)
+    let shown = kept.lazy.filter { wanted == nil || $0.shard == wanted }.prefix(max(0, limit))
     return DuplicateReport(
-      mapping: name, records: Dictionary(uniqueKeysWithValues: totals.map { ($0.key.name, $0.value) }),
-      redeliveries: entries.map { entry in
+      mapping: name, records: Dictionary(uniqueKeysWithValues: sums.records.map { ($0.key.name, $0.value) }),
+      deliveries: sums.deliveries, kept: kept.count, keptAtMost: RedeliveryLog.limit,
+      redeliveries: shown.map { entry in
         let info = stream.flatMap { catalog.shard(ShardAddress(stream: $0.number, shard: entry.shard)) }
         return RedeliveryReport(entry, in: info)
-      }, kept: RedeliveryLog.limit)
+      })
   }
 }

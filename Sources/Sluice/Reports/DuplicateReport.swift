@@ -7,10 +7,16 @@ public struct DuplicateReport: Codable, Hashable, Sendable {
   public var mapping: String
   /// Records over all redeliveries since the mapping was made, by cause; a record counts each time.
   public var records: [String: UInt64]
-  /// The last redeliveries, the newest first.
-  public var redeliveries: [RedeliveryReport]
-  /// So many redeliveries are kept at most.
+  /// All redeliveries since the mapping was made.
+  public var deliveries: UInt64
+  /// How many of them are kept: the last ones.
   public var kept: Int
+  public var keptAtMost: Int
+  /// Those that were asked for of the ones that are kept, the newest first.
+  public var redeliveries: [RedeliveryReport]
+
+  /// Redeliveries of which only the sums are left.
+  public var forgotten: UInt64 { deliveries - min(deliveries, UInt64(kept)) }
 }
 
 /// One delivery of records that were, or may have been, delivered before.

@@ -34,7 +34,7 @@ struct Duplicates: AsyncParsableCommand {
     if store.output.isJSON { return try printJSON(report) }
     guard !report.records.isEmpty else { return print("no record of \(mapping) was delivered again") }
     let sums = report.records.sorted { $0.key < $1.key }.map { "\($0.key) \(Text.count($0.value))" }
-    print("records delivered again: \(sums.joined(separator: ", "))")
+    print("records delivered again, each time counted: \(sums.joined(separator: ", "))")
     let now = Int64(Date().timeIntervalSince1970 * 1_000)
     var table = TextTable(["when", "shard", "records", "first", "last", "cause", "attempt", "request"])
     for entry in report.redeliveries {
@@ -44,6 +44,14 @@ struct Duplicates: AsyncParsableCommand {
         "\(entry.attempt)", entry.requestID,
       ])
     }
-    print(table.text)
+    if !report.redeliveries.isEmpty { print(table.text) }
+    if report.redeliveries.count < report.kept {
+      print("\(Text.count(report.redeliveries.count)) of the \(Text.count(report.kept)) redeliveries that are kept")
+    }
+    if report.forgotten > 0 {
+      print(
+        "\(Text.count(report.forgotten)) earlier redeliveries are no longer kept (the last "
+          + "\(Text.count(report.keptAtMost)) are): their records are in the sums above, and nowhere else")
+    }
   }
 }

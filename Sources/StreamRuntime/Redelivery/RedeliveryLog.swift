@@ -42,27 +42,62 @@ public final class RedeliveryLog: Sendable {
   private let mapping: MappingNumber
   private let clock: @Sendable () -> Now
   private let logger: Logger
-  private let state: Mutex<(next: UInt64, totals: [Redelivery.Cause: UInt64])>
-  /// The last worker did not say that it ended.
-  let beganUnclean: Bool
+  private let state: Mutex<RedeliverySums>
+  /// Records of a lane that may have been in flight when the last worker ended; 0 if it said that it had ended.
+  let formerSuspects: Int
+  /// The same of this worker, and of those before it that did not end well.
+  private let suspects: Mutex<Int>
+
+  /// What was written of one delivery.
+  struct Noted {
+    fileprivate var number: UInt64
+    fileprivate var redelivery: Redelivery
+  }
 
   /// Reads what is there, and notes that a worker runs the mapping.
+  ///
+  /// - Parameters:
+  ///   - suspects: see ``ShardCore/RedeliveryTracker/suspects(_:)``.
+  ///   - hasOtherLanes: other lanes share the shards than with the last worker.
   init(
-    of mapping: MappingNumber, in store: StreamStore, clock: @escaping @Sendable () -> Now, logger: Logger
+    of mapping: MappingNumber, in store: StreamStore, suspects: Int, hasOtherLanes: Bool,
+    clock: @escaping @Sendable () -> Now, logger: Logger
   ) async throws {
     self.store = store
     self.mapping = mapping
     self.clock = clock
     self.logger = logger
-    let found = try Self.totals(of: mapping, in: store)
-    state = Mutex((found.next, found.totals))
-    beganUnclean = try store.tableValue(of: Self.runningPlace, mapping) != nil
-    do {
-      _ = try await store.perform(.writeTables(mapping, [Self.runningPlace: [1]], isVital: true))
-    } catch StoreError.mapFull, StoreError.diskFull {
-      logger.warning(
-        "there is no room to note that the mapping runs: what comes again after a crash will not be reported")
+    state = Mutex(try Self.sums(of: mapping, in: store))
+    let former = try store.tableValue(of: Self.runningPlace, mapping).map(Self.count) ?? 0
+    // What one lane had in flight may be anywhere in the others.
+    formerSuspects = former > 0 && hasOtherLanes ? .max : former
+    let all = max(formerSuspects, suspects)
+    self.suspects = Mutex(all)
+    await mark(all)
+  }
+
+  /// The mapping goes on with other settings: a lane may have so many records in flight from now on.
+  func widen(to more: Int) async {
+    let isMore = suspects.withLock { suspects in
+      defer { suspects = max(suspects, more) }
+      return more > suspects
     }
+    if isMore { await mark(more) }
+  }
+
+  private func mark(_ suspects: Int) async {
+    do {
+      let value = withUnsafeBytes(of: UInt64(clamping: suspects).bigEndian) { Array($0) }
+      _ = try await store.perform(.writeTables(mapping, [Self.runningPlace: value], isVital: true))
+    } catch {
+      logger.warning(
+        "it could not be noted that the mapping runs: what comes again after a crash may not be reported",
+        metadata: ["error": "\(error)"])
+    }
+  }
+
+  private static func count(_ bytes: [UInt8]) -> Int {
+    Int(clamping: bytes.prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) })
   }
 
   /// The worker has ended everything of the mapping, and all of it is stored.
@@ -78,16 +113,33 @@ public final class RedeliveryLog: Sendable {
 
   var now: WallTime { clock().wall }
 
-  func note(_ entry: RedeliveryEntry) {
-    var writes: TableWrites = [:]
+  func note(_ entry: RedeliveryEntry) -> Noted {
     state.withLock { state in
       let number = state.next
       state.next += 1
-      state.totals[entry.redelivery.cause, default: 0] += UInt64(entry.redelivery.count)
+      state.deliveries += 1
+      state.records[entry.redelivery.cause, default: 0] += UInt64(entry.redelivery.count)
+      var writes: TableWrites = [:]
       writes.updateValue(entry.encoded(), forKey: Self.place(number))
       if number > UInt64(Self.limit) { writes.updateValue(nil, forKey: Self.place(number - UInt64(Self.limit))) }
-      writes.updateValue(Self.encoded(state.next, state.totals), forKey: Self.totalsPlace)
+      write(writes, state)
+      return Noted(number: number, redelivery: entry.redelivery)
     }
+  }
+
+  /// The handler was not called after all.
+  func forget(_ noted: Noted) {
+    state.withLock { state in
+      state.deliveries -= 1
+      state.records[noted.redelivery.cause, default: 0] -= UInt64(noted.redelivery.count)
+      write([Self.place(noted.number): nil], state)
+    }
+  }
+
+  /// Under the lock: later sums must not be overtaken by earlier ones.
+  private func write(_ changes: TableWrites, _ sums: RedeliverySums) {
+    var writes = changes
+    writes.updateValue(sums.encoded, forKey: Self.totalsPlace)
     let logger = logger
     store.submit(.writeTables(mapping, writes, isVital: false), isPatient: true) { result in
       guard case .failure(let error) = result else { return }
@@ -97,17 +149,11 @@ public final class RedeliveryLog: Sendable {
 
   // MARK: Reading
 
-  /// Records that were delivered again, by cause, over all deliveries.
-  public static func totals(
-    of mapping: MappingNumber, in store: StreamStore
-  ) throws(StoreError) -> (next: UInt64, totals: [Redelivery.Cause: UInt64]) {
-    guard let value = try store.tableValue(of: totalsPlace, mapping) else { return (1, [:]) }
-    var reader = ByteReader(value)
+  /// The sums over all redeliveries.
+  public static func sums(of mapping: MappingNumber, in store: StreamStore) throws(StoreError) -> RedeliverySums {
+    guard let value = try store.tableValue(of: totalsPlace, mapping) else { return RedeliverySums() }
     do throws(LaneRecordError) {
-      let next: UInt64 = try reader.read()
-      var totals: [Redelivery.Cause: UInt64] = [:]
-      for cause in Redelivery.Cause.allCases { totals[cause] = try reader.read() }
-      return (next, totals.filter { $0.value > 0 })
+      return try RedeliverySums(decoding: value)
     } catch {
       throw .corrupted("the counts of redeliveries of mapping \(mapping.rawValue)")
     }
@@ -138,11 +184,33 @@ public final class RedeliveryLog: Sendable {
     TableEntryKey(
       bytes: prefix + withUnsafeBytes(of: number.bigEndian) { Array($0) } + [UInt8](repeating: 0, count: 8))
   }
+}
 
-  private static func encoded(_ next: UInt64, _ totals: [Redelivery.Cause: UInt64]) -> [UInt8] {
+/// The sums over all redeliveries of a mapping.
+public struct RedeliverySums: Hashable, Sendable {
+  /// The number of the next one.
+  var next: UInt64 = 1
+  public var deliveries: UInt64 = 0
+  /// Records that were delivered again, by cause; those of one that comes again twice count twice.
+  public var records: [Redelivery.Cause: UInt64] = [:]
+
+  init() {}
+
+  init(decoding bytes: [UInt8]) throws(LaneRecordError) {
+    var reader = ByteReader(bytes)
+    next = try reader.read()
+    deliveries = try reader.read()
+    for cause in Redelivery.Cause.allCases {
+      let count: UInt64 = try reader.read()
+      if count > 0 { records[cause] = count }
+    }
+  }
+
+  var encoded: [UInt8] {
     var writer = ByteWriter()
     writer.write(next)
-    for cause in Redelivery.Cause.allCases { writer.write(totals[cause] ?? 0) }
+    writer.write(deliveries)
+    for cause in Redelivery.Cause.allCases { writer.write(records[cause] ?? 0) }
     return writer.bytes
   }
 }

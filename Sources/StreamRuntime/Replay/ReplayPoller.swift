@@ -142,9 +142,7 @@ public final class ReplayPoller {
           failing: nil,
           hashKeys: shard.hashKeys,
           tracker: RedeliveryTracker(
-            pieces: [], suspects: 0, before: shard.firstAvailable,
-            bisects: policy.bisectsBatchOnError,
-            blocksByKey: histories != nil),
+            opening.progress, suspects: 0, before: shard.firstAvailable, blocksByKey: histories != nil),
           parkedHistories: histories)
       }
       let lane = makeRunner(id)
