@@ -27,8 +27,9 @@ public struct EventSourceMapping: Hashable, Sendable {
   /// after each batch then, whatever ``unstoredBatchLimit`` says.
   public var idempotency: Idempotency?
   /// Whether handlers are told which records were delivered before: a batch's origin says so, and in the event such a
-  /// record has a member of our own, `"sluice":{"redelivery":"retry"}`. Otherwise events are exactly those of AWS.
-  public var marksRedeliveries = false
+  /// record has a member of our own, `"sluice":{"redelivery":"retry"}`. Otherwise events are exactly those of AWS. `nil`: if
+  /// the mapping has an ``idempotency`` store.
+  public var marksRedeliveries: Bool?
   /// `FilterCriteria`: patterns, of which a record must match one to be delivered; the others are passed as done. Empty:
   /// every record is delivered. At most 5.
   public var filters: [String] = []

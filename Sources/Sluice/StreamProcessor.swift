@@ -162,8 +162,8 @@ extension EventSourceMapping {
     plan.parallelizationFactor = parallelizationFactor
     plan.countsEvents = countsEvents
     plan.idempotency = idempotency
-    plan.marksRedeliveries = marksRedeliveries
-    if marksRedeliveries { plan.recordOverhead.overhead += EventWriter.markByteCount }
+    plan.marksRedeliveries = marksRedeliveries ?? (idempotency != nil)
+    if plan.marksRedeliveries { plan.recordOverhead.overhead += EventWriter.markByteCount }
     plan.parameters = parameters
     guard !filters.isEmpty else { return plan }
     plan.makeSelection = source.selection(try EventFilter(filters, source: source.filterSource))

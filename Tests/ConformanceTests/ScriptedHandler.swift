@@ -93,7 +93,9 @@ final class ScriptedHandler: BatchHandler {
       let isThrottled = told.verb == .throttle && isMeant && state.throttled < told.times
       if isThrottled { state.throttled += 1 }
       state.invocations += 1
-      state.notes.append("\(batch.origin.attempt) \(texts.joined(separator: " "))\(isThrottled ? " (throttled)" : "")")
+      let again = batch.origin.redelivery.map { " (\($0.count) again: \($0.cause.name))" } ?? ""
+      state.notes.append(
+        "\(batch.origin.attempt) \(texts.joined(separator: " "))\(again)\(isThrottled ? " (throttled)" : "")")
       let hangs = told.verb == .hang && isMeant
       if hangs { state.hanging += 1 }
       return (isThrottled, hangs)

@@ -61,7 +61,8 @@ struct ConfigurationTests {
       read.idempotency == Idempotency(key: .field(["order", "id"]), expiryMilliseconds: 7_200_000, keyLimit: 10))
     #expect(read.namesEveryFailure)
     #expect(try self.read(mapping("idempotency: { key: record }")).mappings[0].idempotency == Idempotency())
-    #expect(try self.read(mapping("markRedeliveries: true")).mappings[0].marksRedeliveries)
+    #expect(try self.read(mapping("markRedeliveries: true")).mappings[0].marksRedeliveries == true)
+    #expect(try self.read(mapping("idempotency: { key: record }")).mappings[0].marksRedeliveries == nil)
     for (line, place) in [
       ("idempotency: { expiry: 1h }", "idempotency.key: is missing"),
       ("idempotency: { key: order }", "idempotency.key"), ("idempotency: { key: $.a..b }", "idempotency.key"),

@@ -112,8 +112,8 @@ public struct MappingConfiguration: Hashable, Sendable {
   /// `blocking`, with `parkedKeyLimit`, `parkedRecordLimit` and `parkedDeliveryLimit`.
   public var blocking = EventSourceMapping.Blocking.shard
   public var idempotency: Idempotency?
-  /// `markRedeliveries`
-  public var marksRedeliveries = false
+  /// `markRedeliveries`; `nil`: it is left out.
+  public var marksRedeliveries: Bool?
   /// `idempotency.itemFailures: every`: what is not in `batchItemFailures` is done.
   public var namesEveryFailure = false
   /// What some failures lead to instead.

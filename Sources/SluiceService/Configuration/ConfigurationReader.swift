@@ -186,7 +186,9 @@ public struct ConfigurationReader {
         node, section.path("blocking"), value: node.shortText,
         "must be shard when TumblingWindowInSeconds is set: a window hands its state on through the shard")
     }
-    mapping.marksRedeliveries = section.choice("markRedeliveries", default: YesOrNo.no) == .yes
+    if section.value("markRedeliveries") != nil {
+      mapping.marksRedeliveries = section.choice("markRedeliveries", default: YesOrNo.no) == .yes
+    }
     IdempotencyReading(findings: findings).read(&section, into: &mapping)
     combination.filterCount = mapping.filters.count
     mapping.onFailure = DestinationReader(findings: findings, resolve: resolved).read(&section, &combination)

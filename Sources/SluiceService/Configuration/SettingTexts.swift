@@ -49,7 +49,7 @@ extension MappingConfiguration {
     texts[.retryRules] = "[\(retryRules.map(\.text).joined(separator: "; "))]"
     var all = Dictionary(uniqueKeysWithValues: texts.map { ($0.key.rawValue, $0.value) })
     // Left out where there is none, as in what was stored before there were any.
-    if marksRedeliveries { all["markRedeliveries"] = "true" }
+    if let marksRedeliveries { all["markRedeliveries"] = "\(marksRedeliveries)" }
     if let idempotency { all["idempotency"] = idempotency.text(namesEveryFailure: namesEveryFailure) }
     for (key, text) in function.texts { all["function.\(key)"] = text }
     for (key, text) in onFailure.texts { all["onFailure.\(key)"] = text }
