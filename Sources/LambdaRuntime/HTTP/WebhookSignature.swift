@@ -1,3 +1,4 @@
+import Crypto
 import Foundation
 
 /// Signs a request as Standard Webhooks says (standardwebhooks.com), so that who gets it can tell that we sent it, and
@@ -20,7 +21,8 @@ public struct WebhookSignature: Hashable, Sendable {
 
   /// The headers of a request. `second` is the time in seconds since 1970.
   func headers(id: String, second: Int64, body: [UInt8]) -> [(String, String)] {
-    let code = SHA256.authenticationCode(of: Array("\(id).\(second).".utf8) + body, key: key)
+    let code = HMAC<SHA256>.authenticationCode(
+      for: Array("\(id).\(second).".utf8) + body, using: SymmetricKey(data: key))
     return [
       ("webhook-id", id), ("webhook-timestamp", "\(second)"),
       ("webhook-signature", "v1,\(Data(code).base64EncodedString())"),
@@ -29,6 +31,6 @@ public struct WebhookSignature: Hashable, Sendable {
 
   /// Tells whether two keys are the same, and nothing else.
   package var fingerprint: String {
-    SHA256.digest(of: key).prefix(4).map { String(UInt16($0) + 256, radix: 16).dropFirst() }.joined()
+    SHA256.hash(data: key).prefix(4).map { String(UInt16($0) + 256, radix: 16).dropFirst() }.joined()
   }
 }
