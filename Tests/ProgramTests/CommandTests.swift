@@ -34,6 +34,14 @@ struct CommandTests {
     }
   }
 
+  @Test("status names the port that the worker got")
+  func port() async throws {
+    try await Workplace.with { place in
+      let worker = try await place.start()
+      #expect(try await place.ask(StatusReport.self, "status").worker?.address == worker.address)
+    }
+  }
+
   @Test("records that get no partition key are wrong usage, and no stream is made for a file that cannot be put")
   func withoutKey() async throws {
     try await Workplace.with { place in

@@ -11,7 +11,7 @@ extension StoreOperator {
     let failures = try store.failureCounts()
     let deliveries = try store.deliveryCounts()
     return StatusReport(
-      worker: worker, streams: try liveStreams().map(streamReport),
+      worker: worker(), streams: try liveStreams().map(streamReport),
       mappings: try mappings.compactMap { mapping in
         guard let stream = try stream(of: mapping) else { return nil }
         return try report(

@@ -10,13 +10,14 @@ public import StreamStore
 public struct StoreOperator: Writing {
   let store: StreamStore
   let poller: @Sendable () -> StreamPoller?
-  let worker: WorkerReport?
+  let worker: @Sendable () -> WorkerReport?
   let transitions: MappingTransitions?
   let clock: @Sendable () -> Now
 
   /// `worker` is the process that has the store open to work: this one, or another when the store is only looked at.
   public init(
-    store: StreamStore, poller: @escaping @Sendable () -> StreamPoller? = { nil }, worker: WorkerReport? = nil,
+    store: StreamStore, poller: @escaping @Sendable () -> StreamPoller? = { nil },
+    worker: @autoclosure @escaping @Sendable () -> WorkerReport? = nil,
     transitions: MappingTransitions? = nil, clock: @escaping @Sendable () -> Now = { SystemClock.now() }
   ) {
     self.store = store

@@ -16,6 +16,9 @@ final class Readiness: Sendable {
     self.announce = announce
   }
 
+  /// Where the port is; `nil` until it is bound.
+  var address: String? { state.withLock { $0.address } }
+
   func portIsBound(to address: String) { advance { $0.address = address } }
 
   func lanesAreOpen() { advance { $0.lanesAreOpen = true } }

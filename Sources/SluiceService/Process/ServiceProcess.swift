@@ -99,10 +99,9 @@ public struct ServiceProcess: Sendable {
     _ processor: StreamProcessor, metrics: PrometheusRegistry, drain: DrainFlag, readiness: Readiness
   ) -> ListenPort {
     let store = processor.store
-    let address = "\(configuration.listen.host):\(configuration.listen.port)"
-    let report = WorkerReport(processID: getpid(), address: address)
     let operations = StoreOperator(
-      store: store, poller: { processor.poller }, worker: report, transitions: worker.transitions)
+      store: store, poller: { processor.poller },
+      worker: WorkerReport(processID: getpid(), address: readiness.address), transitions: worker.transitions)
     let writing = WorkerOperator(store: operations, processor: processor, configuration: worker)
     let limit = configuration.listen.readyBlockedAfter
     let logger = logger
