@@ -110,9 +110,11 @@ extension Lane {
     let extent = delivery.extent
     // Only an answer that counts moves the checkpoint, or makes what is left of the batch smaller.
     var settlesBehind = false
+    // Before anything that this answer leads to: a read for a skip must know already what is done.
+    let place = effects.count
     defer {
       if step.policy.keepsWrites, settlesBehind || next > extent.first {
-        effects.append(.keepWrites(id, delivery.id))
+        effects.insert(.keepWrites(id, delivery.id), at: place)
       }
     }
     switch answer {
