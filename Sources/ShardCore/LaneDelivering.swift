@@ -5,8 +5,11 @@ extension Lane {
   /// The records are read and the permit is held. Age is looked at first, then the attempts left, then the size.
   mutating func deliver(_ result: ReadResult, _ step: LaneStep, _ effects: inout [PollerEffect]) {
     var extent = result.extent
+    let wasFrozen = head.count != nil
     countLost(until: result.begin, &effects)
     pass(to: extent.first, step)
+    // What is left of a frozen batch that retention has cut is a new batch, which may have to be smaller by now.
+    if wasFrozen, head.count == nil, extent.count > step.policy.batchSize { return goOn(step, &effects) }
     if endWindow(before: extent) { return goOn(step, &effects) }
     freeze(&extent)
     if result.expiredCount > 0 {

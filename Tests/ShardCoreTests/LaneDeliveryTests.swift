@@ -103,6 +103,17 @@ struct LaneDeliveryTests {
     #expect(lane.delivered == [Batch(0, 3), Batch(1, 2)])
   }
 
+  @Test("what retention has left of a failing batch is no larger than a batch may be by now")
+  func cutByRetentionAfterChange() {
+    var lane = LaneHarness(.plain(batchSize: 3, attempts: 5), records: 3)
+    lane.fail()
+    lane.base = 1
+    lane.change(.plain(batchSize: 1, attempts: 5))
+    lane.advance(by: 100)
+    #expect(lane.lost == [1])
+    #expect(lane.delivered == [Batch(0, 3), Batch(1, 1)])
+  }
+
   @Test("a damaged block stops the lane until it is resumed")
   func corrupted() {
     var lane = LaneHarness(.plain())

@@ -13,6 +13,8 @@ enum SettingsChecker {
   }
 
   static func check(_ delivery: Delivery, in lane: WorldLane, isClosing: Bool) -> StaticString? {
-    isClosing ? "a lane of a closed mapping delivers" : nil
+    if isClosing { return "a lane of a closed mapping delivers" }
+    return delivery.source == .shard && lane.frozenCount == 0 && !lane.blocksByKey
+      && delivery.extent.count > lane.batchSizeOfRead ? "a new batch is larger than it could be when it was read" : nil
   }
 }

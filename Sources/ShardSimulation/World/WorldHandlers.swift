@@ -36,8 +36,11 @@ extension World {
     case .shard: lanes[lane].pass(to: Int(delivery.extent.first.rawValue), in: store.shards[shard])
     case .windowEnd:
       lanes[lane].pass(to: Int(delivery.extent.first.rawValue), in: store.shards[shard])
-      // Where retention has taken the rest of an open shard, the lane cannot know how much that was.
-      if lanes[lane].position < store.shards[shard].base { lanes[lane].forgetBatches() }
+      // Where retention has taken the rest of an open shard, the lane cannot know how much that was. Whether it has seen
+      // that can only be seen on the poller: it may not have read since.
+      if lanes[lane].position < store.shards[shard].base, poller.progress(LaneID(lane)).pieces.isEmpty {
+        lanes[lane].forgetBatches()
+      }
       lanes[lane].putOffPieces()
     case .failureEntry: break
     }

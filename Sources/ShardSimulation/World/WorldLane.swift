@@ -86,6 +86,8 @@ struct WorldLane: Hashable {
   var readAt: Int64 = 0
   /// The age limit of the mapping then.
   var readAge: Int64?
+  /// How many records a batch could have when the lane read last.
+  var batchSizeOfRead = 0
   /// The end of the shard when the last read was asked for.
   var seenEnd = 0
 

@@ -13,6 +13,7 @@ extension World {
     lanes[lane].skipReads = skips
     lanes[lane].readAt = wall
     lanes[lane].readAge = policy(of: lane).maximumRecordAgeMilliseconds
+    lanes[lane].batchSizeOfRead = policy(of: lane).batchSize
     violate(
       .settings,
       SettingsChecker.checkRead(
