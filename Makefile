@@ -28,8 +28,8 @@ demo: release
 
 test: dependencies python-functions
 	$(SWIFT) build --build-tests
-	$(SWIFT) test --skip-build --parallel --skip ProgramTests
-	$(SWIFT) test --skip-build --no-parallel --filter ProgramTests
+	@Scripts/run-tests 1200 $(SWIFT) test --skip-build --parallel --skip ProgramTests
+	@Scripts/run-tests 1200 $(SWIFT) test --skip-build --no-parallel --filter ProgramTests
 
 build: dependencies
 	$(SWIFT) build
@@ -54,7 +54,7 @@ bench-peers: release
 
 thread-sanitizer: dependencies python-functions
 	TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/thread-sanitizer.suppressions \
-	  $(SWIFT) test --sanitize=thread --scratch-path .build-tsan \
+	  Scripts/run-tests 2400 $(SWIFT) test --sanitize=thread --scratch-path .build-tsan \
 	  --filter 'LMDBTests|StreamStoreTests|ShardCoreTests|StreamRuntimeTests|LambdaRuntimeTests|SluiceTests'
 
 format:

@@ -5,7 +5,8 @@ public import StreamModel
 ///
 /// What was delivered since the lane was opened is known. Of what was delivered before that only a bound is known, and
 /// nobody can say of one record: see ``Redelivery/Cause/restart``. A lane that blocks by key has its records in batches of
-/// which others are left out each time: only that is known, and the further attempts of parked keys. A batch that was under retry when other lanes began to share the shard is told as a new one.
+/// which others are left out each time: only that is known, and the further attempts of parked keys. A batch that was under retry when other lanes began to
+/// share the shard is told as a new one.
 public struct RedeliveryTracker: Hashable, Sendable {
   /// Every record of the lane before this one was delivered since the lane was opened, if it is not done or parked.
   private var deliveredEnd = RecordIndex.zero
@@ -16,9 +17,13 @@ public struct RedeliveryTracker: Hashable, Sendable {
   private var failed: Place?
   /// Records to come first that were delivered before the lane was opened, or may have been.
   private var owed: Int
-  /// Where the lane began, and whether a worker before left something unsaid.
+  /// Every record of the lane before this one is done, or has left.
+  private var settledEnd = RecordIndex.zero
+  /// Some records before this one were delivered, are not done, and the lane does not know of them any more.
+  private var forgottenEnd = RecordIndex.zero
+  /// Where the lane began, and whether something was left unsaid by a worker before, or would be by this one.
   private let begin: RecordIndex
-  private let hasSuspects: Bool
+  private var hasSuspects: Bool
   private let blocksByKey: Bool
   /// Records from here on came after the lane was opened.
   private let openedAt: RecordIndex
@@ -54,9 +59,18 @@ public struct RedeliveryTracker: Hashable, Sendable {
     }
   }
 
-  /// Some of the records that may have been in flight when a worker ended have not come again yet, as far as is known: who
-  /// ends now leaves them to the next.
-  public var isOwing: Bool { hasSuspects && owed > 0 && max(deliveredEnd, begin) < openedAt }
+  /// Some of the records that may have been in flight when a worker ended have not come again yet, as far as is known, or
+  /// some of a batch that was forgotten: who ends now leaves them to the next.
+  public var isOwing: Bool {
+    hasSuspects && owed > 0 && max(deliveredEnd, begin) < openedAt || settledEnd < forgottenEnd
+  }
+
+  /// Records of the lane are lost: retention removed them, or they stood in a damaged block. The lane forgets the batches
+  /// that it had split, and with them which of the records that are left were delivered.
+  public mutating func lost() {
+    if settledEnd < deliveredEnd { forgottenEnd = deliveredEnd }
+    if owed > 0 { hasSuspects = true }
+  }
 
   /// How many records of a lane may be delivered and not stored as done when a worker ends.
   public static func suspects(_ policy: LanePolicy) -> Int { (policy.unstoredBatchLimit + 1) * policy.batchSize }
@@ -75,6 +89,7 @@ public struct RedeliveryTracker: Hashable, Sendable {
     let extent = delivery.extent
     guard delivery.key == nil else { return delivery.attempt > 1 ? Redelivery(count: count, cause: .retry) : nil }
     if extent.first >= openedAt { owed = 0 }
+    settledEnd = max(settledEnd, extent.first)
     let place = Place(first: extent.first, count: count)
     running = Running(place: place, end: extent.end, deliveredEnd: deliveredEnd, owed: owed)
     let known = !blocksByKey && extent.first < deliveredEnd ? countBefore(deliveredEnd) : 0
@@ -99,7 +114,7 @@ public struct RedeliveryTracker: Hashable, Sendable {
     }
     failed = nil
     switch answer {
-    case .succeeded, .returned: break
+    case .succeeded, .returned: settledEnd = max(settledEnd, delivered.end)
     case .failed(at: let index, position: _), .returnedPart(_, failedAt: let index, position: _):
       take(isPart: index > delivered.place.first && index < delivered.end, of: delivered)
     case .failedAmong(at: let index, position: _, remaining: let remaining):

@@ -150,7 +150,10 @@ final class LaneRunner: Sendable {
 
   /// Records were lost on the way, of whichever lane.
   func lost() {
-    state.withLock { $0.history.forgetPositions() }
+    state.withLock { state in
+      state.history.forgetPositions()
+      state.tracker.lost()
+    }
   }
 
   /// An operator did this to records of the lane, or is about to.

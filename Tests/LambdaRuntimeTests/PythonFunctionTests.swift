@@ -8,16 +8,18 @@ import Testing
 @Suite("Python functions through awslambdaric", .timeLimit(.minutes(5)))
 struct PythonFunctionTests {
   /// A Python that has the packages; made once for a build folder.
-  private static let python: Result<String, any Error> = Result {
+  private static let python = Task {
     let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .deletingLastPathComponent()
     let folder = root.appending(path: ".build/python-functions")
     let process = Process()
     process.executableURL = root.appending(path: "Scripts/python-environment")
     process.arguments = [folder.path, "awslambdaric==4.2.2", "aws-lambda-powertools==3.37.0"]
-    try process.run()
-    process.waitUntilExit()
-    guard process.terminationStatus == 0 else { throw CocoaError(.executableLoad) }
+    let status = try await withCheckedThrowingContinuation { continuation in
+      process.terminationHandler = { continuation.resume(returning: $0.terminationStatus) }
+      do { try process.run() } catch { continuation.resume(throwing: error) }
+    }
+    guard status == 0 else { throw CocoaError(.executableLoad) }
     return folder.appending(path: "bin/python3").path
   }
 
@@ -30,7 +32,7 @@ struct PythonFunctionTests {
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     try Data(module.utf8).write(to: directory.appending(path: "orders.py"))
     let command = HandlerCommand(
-      [try Self.python.get(), "-m", "awslambdaric", handler], directory: directory.path)
+      [try await Self.python.value, "-m", "awslambdaric", handler], directory: directory.path)
     var settings = FunctionSettings(name: "orders", command: command)
     settings.handler = handler
     settings.runtime = "python3.11"

@@ -96,7 +96,7 @@ struct PythonErrorTests {
   @Test("each has Lambda's name in the failure entry, in what explain says, and in the log", arguments: cases)
   func named(one: Case) async throws {
     try await Workplace.with { place in
-      try PythonPackages.link(into: place)
+      try await PythonPackages.link(into: place)
       try place.write(Self.yaml(one), to: "sluice.yaml")
       try place.write(one.module, to: "orders.py")
       let worker = try await place.start()

@@ -134,6 +134,29 @@ struct RedeliveryTrackerTests {
     #expect(!Lane(LaneProgress(pieces: [4])).tracker.isOwing)
   }
 
+  @Test("what a lane forgets when records of a batch are lost is left to the next worker")
+  func forgotten() {
+    var lane = Lane()
+    _ = lane.deliver(0..<4, .failed(.error))
+    _ = lane.deliver(0..<2, .failed(.error))
+    #expect(!lane.tracker.isOwing)
+    lane.tracker.lost()
+    #expect(lane.tracker.isOwing)
+    #expect(lane.deliver(1..<3, .failed(.error)) == Redelivery(count: 2, cause: .bisect))
+    #expect(lane.tracker.isOwing)
+    _ = lane.deliver(1..<4)
+    #expect(!lane.tracker.isOwing)
+    // Nothing that was delivered stands behind these.
+    lane.tracker.lost()
+    #expect(!lane.tracker.isOwing)
+    // What a worker before has left is forgotten as well.
+    var restored = Lane(LaneProgress(pieces: [4]), end: 20)
+    restored.tracker.lost()
+    #expect(restored.tracker.isOwing)
+    _ = restored.deliver(1..<5)
+    #expect(!restored.tracker.isOwing)
+  }
+
   @Test("a lane that blocks by key tells of further attempts of parked keys, and of what it found")
   func parked() {
     var lane = Lane(suspects: 10, end: 10, blocksByKey: true)

@@ -323,6 +323,7 @@ struct World {
       if sabotage != .losesTimers { armed = moment.nanoseconds }
     case .countLost(let lane, let count):
       note(8, lane, count)
+      lanes[main(of: lane.rawValue)].tracker.lost()
       countLost(lane.rawValue, Int(count))
     case .mappingClosed(let mapping):
       note(10, LaneID(mapping.rawValue), 0)
