@@ -32,6 +32,8 @@ struct LaneHarness {
   private(set) var cancelled: [DeliveryID] = []
   /// Deliveries whose writes count.
   private(set) var keptWrites: [DeliveryID] = []
+  /// How many were kept when each read was asked for.
+  private(set) var keptWritesBeforeRead: [Int] = []
   private(set) var stored: [LaneProgress] = []
   private(set) var lost: [UInt64] = []
   private(set) var redrives: [Settled] = []
@@ -161,6 +163,7 @@ struct LaneHarness {
     switch effect {
     case .read(_, let request):
       reads.append(request)
+      keptWritesBeforeRead.append(keptWrites.count)
       if holdsReads { heldReads.append(request) } else { send(.readAnswered(lane, read(request))) }
     case .deliver(_, let delivery):
       deliveries.append(delivery)

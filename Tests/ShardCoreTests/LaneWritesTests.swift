@@ -64,6 +64,16 @@ struct LaneWritesTests {
     #expect(lane.deliveries.last?.extent.count == 2 && lane.deliveries.last?.attempt == 1)
   }
 
+  @Test("a skip that waited for the batch reads when it is known what of it is done")
+  func skipAfterNamed() throws {
+    var lane = LaneHarness(Self.policy(), records: 4)
+    lane.skip(through: 3)
+    lane.answer(.failedAmong(at: RecordIndex(1), position: 1, remaining: 2))
+    #expect(lane.keptWrites == [lane.deliveries[0].id])
+    let read = try #require(lane.reads.firstIndex { $0.through == RecordIndex(3) })
+    #expect(lane.keptWritesBeforeRead[read] == 1)
+  }
+
   @Test("if the first record failed and others did not, that is progress too; if all failed it is none")
   func namedFirst() {
     var lane = LaneHarness(Self.policy(), records: 4)

@@ -61,6 +61,7 @@ extension World {
       coverage.count(.closeStopped)
       stopped.insert(mapping)
       cause = .stop
+      overruleSkips(in: mapping)
     }
     sendChange(.mappingCloseRequested(MappingID(mapping), isStopping: isStopping))
     cause = .none
@@ -96,6 +97,12 @@ extension World {
         .liveness,
         LivenessChecker.checkDrained(lanes[lane], store.lanes[lane], of: store.shards[lanes[lane].shard]), lane)
     }
+  }
+
+  /// Of a handler that was told to stop because of a skip, and then because all stops, a failure counts no more. It is not
+  /// told again.
+  mutating func overruleSkips(in mapping: Int) {
+    forEachLane(of: mapping) { if $0.cancellation == .skip { $0.cancellation = .stop } }
   }
 
   private mutating func sendChange(_ event: PollerEvent) {

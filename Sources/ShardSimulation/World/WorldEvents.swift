@@ -214,6 +214,7 @@ extension World {
     if isFaulty, random.chance(500) {
       coverage.count(.stopped)
       stopped.formUnion(scenario.policies.indices)
+      for mapping in scenario.policies.indices { overruleSkips(in: mapping) }
       cause = .stop
       send(.stopRequested)
       cause = .none
