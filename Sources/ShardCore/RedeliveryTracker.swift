@@ -114,6 +114,9 @@ public struct RedeliveryTracker: Hashable, Sendable {
     }
     failed = nil
     switch answer {
+    // In a window an answer without a state is none.
+    case .succeeded where delivery.window != nil, .failed(at: _, position: _) where delivery.window != nil:
+      take(isPart: false, of: delivered)
     case .succeeded, .returned: settledEnd = max(settledEnd, delivered.end)
     case .failed(at: let index, position: _), .returnedPart(_, failedAt: let index, position: _):
       take(isPart: index > delivered.place.first && index < delivered.end, of: delivered)

@@ -18,7 +18,7 @@ struct RedeliveryTrackerTests {
     /// Delivers records and answers.
     mutating func deliver(
       _ records: Range<UInt64>, attempt: Int = 1, key: PartitionKeyHash? = nil, source: Delivery.Source = .shard,
-      _ answer: DeliveryAnswer = .succeeded
+      window: OpenWindow? = nil, _ answer: DeliveryAnswer = .succeeded
     ) -> Redelivery? {
       count += 1
       let first = RecordIndex(records.lowerBound)
@@ -26,7 +26,8 @@ struct RedeliveryTrackerTests {
         records.isEmpty
         ? BatchExtent.empty(at: first, arrival: .zero)
         : BatchExtent(first: first, count: records.count, firstArrival: .zero, lastArrival: .zero, payloadBytes: 1)
-      let delivery = Delivery(id: DeliveryID(count), source: source, extent: extent, attempt: attempt, key: key)
+      let delivery = Delivery(
+        id: DeliveryID(count), source: source, extent: extent, attempt: attempt, key: key, window: window)
       defer { tracker.end(delivery, with: answer) }
       return tracker.begin(delivery, count: records.count) { end in records.count { $0 < end.rawValue } }
     }
@@ -82,6 +83,16 @@ struct RedeliveryTrackerTests {
       _ = lane.deliver(0..<4, answer)
       #expect(lane.deliver(0..<2) == Redelivery(count: 2, cause: .bisect))
       #expect(lane.deliver(2..<4) == Redelivery(count: 2, cause: .bisect))
+    }
+  }
+
+  @Test("in a window an answer without a state is a failure of the whole batch")
+  func stateless() {
+    let window = OpenWindow(TimeWindow(holding: .zero, lengthMilliseconds: 1_000))
+    for answer in [DeliveryAnswer.succeeded, Self.partial(2, 0)] {
+      var lane = Lane()
+      _ = lane.deliver(0..<4, window: window, answer)
+      #expect(lane.deliver(0..<4, attempt: 2, window: window) == Redelivery(count: 4, cause: .retry))
     }
   }
 

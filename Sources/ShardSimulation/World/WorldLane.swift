@@ -199,6 +199,8 @@ struct WorldLane: Hashable {
     window = committed.window.map {
       OpenWindow($0.bounds, state: $0.state, isTerminatedEarly: $0.isTerminatedEarly || !hasWindows)
     }
+    // That its window ends was decided by what the shard was then; the wall clock may have stepped back since.
+    if committed.window?.isEnding == true { seenEnd = 0 }
     failingFirst = position
     attempts = committed.failing?.attempts ?? 0
     givenUpCount =
