@@ -23,9 +23,7 @@ public struct DirectoryDestination: FailureDestination {
   }
 
   public func accept(_ entry: FailureEntry) async throws -> String {
-    let payload = includesPayload ? documents.event(of: entry) : nil
-    return try write(
-      documents.document(for: entry).encoded(payload: payload), at: documents.key(for: entry.summary))
+    try write(documents.encoded(entry, includesPayload: includesPayload), at: documents.key(for: entry.summary))
   }
 
   /// Writes a document and returns its path. Blocks for the disk.

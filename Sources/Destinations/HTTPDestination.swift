@@ -54,8 +54,7 @@ public struct HTTPDestination: FailureDestination {
       "content-type": "application/json", "user-agent": "sluice", "sluice-document-id": key.documentID,
       "sluice-object-key": key.description,
     ]
-    let payload = includesPayload ? documents.event(of: entry) : nil
-    request.body = .bytes(ByteBuffer(bytes: documents.document(for: entry).encoded(payload: payload)))
+    request.body = .bytes(ByteBuffer(bytes: documents.encoded(entry, includesPayload: includesPayload)))
     let response: HTTPClientResponse
     do {
       response = try await client.execute(request, timeout: .milliseconds(timeoutMilliseconds))

@@ -25,6 +25,7 @@ final class WatchedHandler: BatchHandler, WindowedBatchHandler {
   init(_ handler: any BatchHandler) { self.handler = handler }
 
   var usesRequestIDs: Bool { handler.usesRequestIDs }
+  func requestID(of batch: RecordBatch) -> String? { handler.requestID(of: batch) }
 
   func handle(_ batch: RecordBatch) async throws -> HandlerOutcome {
     try await noting(batch, batch.origin.shard) { try await handler.handle(batch) }

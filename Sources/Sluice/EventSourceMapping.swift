@@ -22,6 +22,9 @@ public struct EventSourceMapping: Hashable, Sendable {
   public var retry = Retry()
   /// What waits while a record fails: its shard, as on AWS, or its partition key alone.
   public var blocking = Blocking.shard
+  /// The records are events of asynchronous invocations, each under its request id: what goes to `onFailure` is told in
+  /// the words for those.
+  public var holdsInvocations = false
   /// How what the handler has done is remembered, so that a record that comes again is not done again. `nil`: it is not,
   /// as on AWS. Not with `blocking` by key, a `tumblingWindow`, or a handler that writes to tables. Progress is stored
   /// after each batch then, whatever ``unstoredBatchLimit`` says.

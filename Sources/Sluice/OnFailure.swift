@@ -77,6 +77,7 @@ extension EventSourceMapping {
   /// `nil` if failures stay in the store.
   func destinationPlan(_ identity: EventIdentity) -> DestinationPlan? {
     let (onFailure, function) = (onFailure, function ?? name)
+    let contents: EntryDocuments.Contents = holdsInvocations ? .invocations : .records
     let policy = OutboxPolicy(attemptLimit: onFailure.attempts, backoff: onFailure.backoff)
     func plan(
       _ make: @escaping @Sendable (EntryDocuments) -> any FailureDestination
@@ -84,7 +85,9 @@ extension EventSourceMapping {
       DestinationPlan(
         name: "\(onFailure.destination)", policy: policy, keepsDelivered: onFailure.keepsDelivered
       ) { mapping, stream in
-        make(EntryDocuments(mapping: mapping, stream: stream, function: function, identity: identity))
+        make(
+          EntryDocuments(
+            mapping: mapping, stream: stream, function: function, identity: identity, contents: contents))
       }
     }
     switch onFailure.destination {

@@ -12,8 +12,12 @@ public protocol BatchHandler: Sendable {
 
   /// Whether deliveries to it have an id, in ``BatchOrigin/requestID``. By default they have none: it costs time.
   var usesRequestIDs: Bool { get }
+
+  /// The id of a batch whose records bring their own, for its attempts to be told by. By default they bring none.
+  func requestID(of batch: RecordBatch) -> String?
 }
 
 extension BatchHandler {
   public var usesRequestIDs: Bool { false }
+  public func requestID(of batch: RecordBatch) -> String? { nil }
 }

@@ -364,6 +364,7 @@ final class LaneRunner: Sendable {
         let isFinal = delivery.source == .windowEnd
         guard isFinal || state.buffer.run != nil else { return (nil, false) }
         let batch = isFinal ? nil : state.buffer.batch(from: origin)
+        if let batch, let own = state.handling.handler.requestID(of: batch) { state.requestID = own }
         state.running = delivery.id
         return (
           Invocation(marked(batch, delivery, &state), of: delivery, from: origin).map { ($0, state.handling) },
@@ -382,6 +383,7 @@ final class LaneRunner: Sendable {
           state.redriveRequestID = state.handling.handler.usesRequestIDs ? RequestID.make() : ""
           origin.requestID = state.redriveRequestID
           let all = RecordBatch(origin: origin, run: run, range: 0..<run.count)
+          if let own = state.handling.handler.requestID(of: all) { state.redriveRequestID = own }
           return (state.handling, marked(all, delivery, &state), state.cause(of: delivery.id) != nil)
         }
         if isCancelled { withUnsafeCurrentTask { $0?.cancel() } }

@@ -43,6 +43,32 @@ struct DocumentTests {
     #expect(Self.text(Self.example()) == expected)
   }
 
+  @Test("of an asynchronous invocation, byte for byte; one that was never called has no response")
+  func invocation() {
+    var document = InvocationDocument(
+      requestID: "c9b8fa9f-5a7f-xmpl-af9c-0c604cde93a5",
+      functionARN: "arn:aws:lambda:us-east-1:000000000000:function:F", condition: "RetriesExhausted",
+      approximateInvokeCount: 3, event: Array(#"{"a":[1, 2]}"#.utf8),
+      response: .init(errorType: "Exception", errorMessage: "a \"b\"", trace: ["line 1", "line 2"]),
+      timestamp: WallTime(milliseconds: 1_789_649_401_123))
+    let head = [
+      #"{"version":"1.0","timestamp":"2026-09-17T12:50:01.123Z","#,
+      #""requestContext":{"requestId":"c9b8fa9f-5a7f-xmpl-af9c-0c604cde93a5","#,
+      #""functionArn":"arn:aws:lambda:us-east-1:000000000000:function:F:$LATEST","#,
+      #""condition":"RetriesExhausted","approximateInvokeCount":3}"#,
+    ].joined()
+    let answer = [
+      #","responseContext":{"statusCode":200,"executedVersion":"$LATEST","functionError":"Unhandled"},"#,
+      #""responsePayload":{"errorMessage":"a \"b\"","errorType":"Exception","#,
+      #""requestId":"c9b8fa9f-5a7f-xmpl-af9c-0c604cde93a5","stackTrace":["line 1","line 2"]}}"#,
+    ].joined()
+    let event = #","requestPayload":{"a":[1, 2]}"#
+    #expect(String(decoding: document.encoded(), as: UTF8.self) == head + event + answer)
+    #expect(String(decoding: document.encoded(includesPayload: false), as: UTF8.self) == head + answer)
+    document.response = nil
+    #expect(String(decoding: document.encoded(), as: UTF8.self) == head + event + "}")
+  }
+
   @Test("of a DynamoDB stream: its own block, arrivals in whole seconds")
   func dynamodb() {
     let text = Self.text(

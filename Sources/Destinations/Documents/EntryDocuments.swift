@@ -9,16 +9,27 @@ public struct EntryDocuments: Sendable {
   public var identity: EventIdentity
   /// The name of the function that the mapping calls.
   public var function: String
+  /// What the records of the mapping are.
+  public let contents: Contents
   /// The id of the mapping, in the form of a UUID.
   public let mappingID: String
   private let stream: StreamInfo
   private let streamARN: String
   private let writer: EventWriter
 
+  public enum Contents: Hashable, Sendable {
+    /// Records of a stream, which come to the function in events.
+    case records
+    /// Events that the function was given asynchronously, each under its request id.
+    case invocations
+  }
+
   public init(
-    mapping: MappingInfo, stream: StreamInfo, function: String, identity: EventIdentity = EventIdentity()
+    mapping: MappingInfo, stream: StreamInfo, function: String, identity: EventIdentity = EventIdentity(),
+    contents: Contents = .records
   ) {
     self.stream = stream
+    self.contents = contents
     self.identity = identity
     self.function = function
     mappingID = Self.mappingID(of: mapping)
@@ -50,6 +61,28 @@ public struct EntryDocuments: Sendable {
       })
   }
 
+  /// The document of an entry in JSON, with its event or without.
+  public func encoded(_ entry: FailureEntry, includesPayload: Bool) -> [UInt8] {
+    if contents == .invocations, let document = invocationDocument(for: entry) {
+      return document.encoded(includesPayload: includesPayload)
+    }
+    return document(for: entry).encoded(payload: includesPayload ? event(of: entry) : nil)
+  }
+
+  /// `nil` of an entry without records, which has no event.
+  func invocationDocument(for failure: FailureEntry) -> InvocationDocument? {
+    guard failure.records.count > 0 else { return nil }
+    let entry = failure.summary
+    let batch = RecordBatch(origin: origin(of: entry), run: failure.records, range: 0..<failure.records.count)
+    let (requestID, event) = (batch[0].partitionKey, batch[0].dataBytes)
+    let last = entry.history.last { $0.redriver == nil && $0.kind.isOfFunction }
+    return InvocationDocument(
+      requestID: requestID, functionARN: identity.functionARN(function), condition: entry.condition.nameForInvocations,
+      approximateInvokeCount: entry.attempts, event: event,
+      response: last.map { .init(errorType: $0.type, errorMessage: $0.message, trace: $0.trace) },
+      timestamp: entry.createdAt)
+  }
+
   /// The event that the function would get with all records of the entry.
   public func event(of entry: FailureEntry) -> [UInt8] {
     let origin = origin(of: entry.summary)
@@ -70,9 +103,10 @@ public struct EntryDocuments: Sendable {
 
   /// Where the document of an entry lies.
   public func key(for entry: FailureSummary) -> ObjectKey {
-    ObjectKey(
-      mappingID: mappingID, shardID: shardID(of: entry), timestamp: entry.createdAt,
-      documentID: NameUUID.make("document \(name(of: entry))"))
+    let isInvocation = contents == .invocations
+    return ObjectKey(
+      mappingID: isInvocation ? "async" : mappingID, shardID: isInvocation ? function : shardID(of: entry),
+      timestamp: entry.createdAt, documentID: NameUUID.make("document \(name(of: entry))"))
   }
 
   /// What tells an entry from all others, of this store and of others.
@@ -115,5 +149,26 @@ public struct EntryDocuments: Sendable {
   private func number(_ index: RecordIndex, of entry: FailureSummary) -> String {
     SequenceNumber(shardCreatedAtSeconds: entry.shardCreatedAtSeconds, shard: entry.address.shard, index: index)
       .description
+  }
+}
+
+extension FailureCondition {
+  /// As Lambda says it of an asynchronous invocation.
+  fileprivate var nameForInvocations: String {
+    switch self {
+    case .retryAttemptsExhausted: "RetriesExhausted"
+    case .recordAgeExceeded: "EventAgeExceeded"
+    case .skipped, .givenUp: name
+    }
+  }
+}
+
+extension FailureKind {
+  /// The function was called, and this came of it.
+  fileprivate var isOfFunction: Bool {
+    switch self {
+    case .error, .timedOut, .exited, .invalidResponse, .reportedNoProgress: true
+    case .payloadTooLarge, .throttled, .unavailable: false
+    }
   }
 }

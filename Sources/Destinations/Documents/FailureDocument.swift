@@ -1,4 +1,3 @@
-import LambdaRuntime
 public import StreamModel
 
 /// What a destination is told about a batch that left its lane without success, in the JSON that Lambda sends.
@@ -137,23 +136,5 @@ public struct FailureDocument: Hashable, Sendable {
   private func arrival(_ moment: WallTime) -> String {
     let time = CalendarTime(moment)
     return batch.kind == .kinesis ? time.withMilliseconds : time.withSeconds
-  }
-}
-
-/// Puts JSON together, text by text.
-private struct DocumentWriter {
-  private(set) var bytes: [UInt8] = []
-
-  init(capacity: Int) { bytes.reserveCapacity(capacity) }
-
-  mutating func raw(_ json: String) { bytes.append(contentsOf: json.utf8) }
-
-  mutating func text(_ text: String) { self.text(Array(text.utf8)) }
-
-  /// A string of JSON with these UTF-8 bytes inside.
-  mutating func text(_ text: [UInt8]) {
-    bytes.append(UInt8(ascii: "\""))
-    JSONText.append(escaping: text, to: &bytes)
-    bytes.append(UInt8(ascii: "\""))
   }
 }

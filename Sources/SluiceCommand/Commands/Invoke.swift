@@ -13,20 +13,41 @@ struct Invoke: AsyncParsableCommand {
       It runs in an environment of its own, started for this; a worker is neither needed nor touched. The function's log \
       goes to standard error. Exit code 1 when it fails, with Lambda's error object as the output.
 
+      With --async the event is stored, and the worker of the configuration hands it to the function when it can: with \
+      retries, as its `async` says. --status tells what became of it. Of a function whose events failed for good, \
+      sluice failures has them.
+
       Examples:
         sluice invoke orders event.json --config sluice.yaml
         echo '{"Records":[]}' | sluice invoke orders - --config sluice.yaml
         sluice invoke orders event.json --config sluice.yaml --dry-run
+        sluice invoke orders event.json --config sluice.yaml --async
+        sluice invoke orders --config sluice.yaml --status 4b1f3f0e-7d6c-4b0e-9b1e-0c2f3a4d5e6f
+        sluice failures list --mapping async.orders
       """)
 
   @Argument(help: "The function.") var function: String
-  @Argument(help: "The event, a file with JSON, or - for standard input.") var event: String
+  @Argument(help: "The event, a file with JSON, or - for standard input.") var event: String?
   @Option(help: "The configuration file.") var config: String
   @Flag(help: "Check the function and the event, and start nothing.") var dryRun = false
   @Flag(help: "Leave out what the function and its environment log.") var quiet = false
+  @Flag(name: .customLong("async"), help: "Store the event for the worker, and do not wait for it.") var isAsync = false
+  @Option(help: "Say what became of the event that --async gave this request id for.") var status: String?
+  @OptionGroup var output: FormatOption
 
   /// The bytes of an event at most.
   static let eventByteLimit = 6_291_456
+
+  func validate() throws {
+    if status != nil {
+      guard event == nil, !dryRun, !isAsync else {
+        throw ValidationError("--status takes the request id alone: leave out the event, --dry-run and --async.")
+      }
+    } else if event == nil {
+      throw ValidationError("Give the event: a file with JSON, or - for standard input.")
+    }
+    if isAsync, dryRun { throw ValidationError("Give either --async or --dry-run.") }
+  }
 
   func run() async throws {
     let configuration = try ConfigurationOptions.read(
@@ -37,10 +58,16 @@ struct Invoke: AsyncParsableCommand {
       throw Problem(
         Exit.badInput, "\(config) has no function \(function); it has \(known.isEmpty ? "none" : known).")
     }
+    if isAsync || status != nil {
+      let events = try StoredInvocations(of: found, configuration: config, store: configuration.store.path)
+      if let status { return try await events.show(status, asJSON: output.isJSON) }
+      return try await events.add(
+        try readEvent(limit: StoredInvocations.eventByteLimit, "Event"), asJSON: output.isJSON)
+    }
     guard found.handlerProtocol == .lambda else {
       throw Problem(Exit.badInput, "\(function) reads JSON lines; only functions with protocol: lambda are invoked.")
     }
-    let bytes = try readEvent()
+    let bytes = try readEvent(limit: Self.eventByteLimit, "RequestResponse")
     if dryRun {
       return print(
         "\(function): \(found.handlerCommand.arguments.joined(separator: " ")), \(bytes.count) bytes of event")
@@ -52,17 +79,18 @@ struct Invoke: AsyncParsableCommand {
     }
   }
 
-  private func readEvent() throws -> [UInt8] {
+  /// `type` is AWS's name for the way of invoking, which has its own limit.
+  private func readEvent(limit: Int, _ type: String) throws -> [UInt8] {
+    let event = event ?? "-"
     let data: Data
     do {
       data = event == "-" ? FileHandle.standardInput.readDataToEndOfFile() : try Data(contentsOf: URL(filePath: event))
     } catch {
       throw Problem(Exit.badInput, "\(event) cannot be read: \(error.localizedDescription)")
     }
-    guard data.count <= Self.eventByteLimit else {
+    guard data.count <= limit else {
       throw Problem(
-        Exit.badInput,
-        "\(data.count) byte payload is too large for the RequestResponse invocation type (limit 6291456 bytes)")
+        Exit.badInput, "\(data.count) byte payload is too large for the \(type) invocation type (limit \(limit) bytes)")
     }
     guard (try? JSONSerialization.jsonObject(with: data, options: .fragmentsAllowed)) != nil else {
       throw Problem(Exit.badInput, "Could not parse request body into json: \(event) is not JSON.")

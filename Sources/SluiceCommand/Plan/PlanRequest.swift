@@ -95,8 +95,10 @@ struct PlanRequest {
   ) throws -> MappingConfiguration {
     let names = configuration.mappings.map(\.name).joined(separator: ", ")
     guard let name else {
-      guard let only = configuration.mappings.first else { throw Problem(Exit.badInput, "\(file) has no mappings") }
-      guard configuration.mappings.count == 1 else {
+      // Those of asynchronous invocations are not in the file.
+      let written = configuration.mappings.filter { $0.asyncInvocation == nil }
+      guard let only = written.first else { throw Problem(Exit.badInput, "\(file) has no mappings") }
+      guard written.count == 1 else {
         throw Problem(Exit.wrongUsage, "\(file) has several mappings: name one with --mapping (\(names))")
       }
       return only

@@ -120,6 +120,8 @@ public struct MappingConfiguration: Hashable, Sendable {
   public var retryRules: [RetryRule] = []
   /// `MetricsConfig` holds `EventCount`.
   public var countsEvents = true
+  /// The mapping is that of a function's `async`, whose records are events.
+  public var asyncInvocation: AsyncInvocation?
   /// `DestinationConfig.OnFailure` and our `onFailure`.
   public var onFailure = OnFailure()
 

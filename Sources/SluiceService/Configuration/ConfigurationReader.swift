@@ -94,6 +94,22 @@ public struct ConfigurationReader {
       readMapping(ConfigurationSection(item.node, path: item.path, findings: findings))
     }
     root.finish()
+    for function in configuration.functions { addAsyncInvocation(of: function) }
+  }
+
+  /// The stream and the mapping that a function's `async` stands for. Their names are not to be had otherwise.
+  private mutating func addAsyncInvocation(of function: FunctionConfiguration) {
+    guard let async = function.asyncInvocation else { return }
+    let name = AsyncInvocation.name(for: function.name)
+    let isTaken =
+      configuration.streams.contains { $0.name == name } || configuration.mappings.contains { $0.name == name }
+    guard Self.isName(name), !isTaken else {
+      let rule = isTaken ? "is the name of something else in this file" : "is too long: \(Self.nameRule)"
+      findings.report(nil, "functions.\(function.name).async", "makes a stream and a mapping \(name), which \(rule)")
+      return
+    }
+    configuration.streams.append(async.stream(for: function))
+    configuration.mappings.append(async.mapping(for: function))
   }
 
   private mutating func readStore(_ section: ConfigurationSection) {

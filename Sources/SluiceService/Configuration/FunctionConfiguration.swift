@@ -35,6 +35,8 @@ public struct FunctionConfiguration: Hashable, Sendable {
   public var provisioned = 0
   /// How long a process may wait for a call before it is ended, 1 s … 7 d.
   public var idleTime = Duration.seconds(600)
+  /// `async`; `nil`: the function is not invoked asynchronously.
+  public var asyncInvocation: AsyncInvocation?
   public var logFormat = LogFormat.text
   /// Whether each event goes to the log.
   public var logsEvents = false

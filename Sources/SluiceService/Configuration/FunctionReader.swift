@@ -1,5 +1,6 @@
 import Foundation
 import LambdaRuntime
+import Sluice
 import Yams
 
 /// Reads one entry of `functions`.
@@ -30,7 +31,34 @@ struct FunctionReader {
     function.concurrency = section.integer(
       "concurrency", default: function.concurrency, in: 1...1_000, unit: "processes")
     if handlerProtocol == .lambda { readEnvironments(&section, &function) }
+    function.asyncInvocation = readAsyncInvocation(&section, handlerProtocol)
     return function
+  }
+
+  /// `async: {}` is enough; everything in it has AWS's defaults.
+  private func readAsyncInvocation(
+    _ section: inout ConfigurationSection, _ handlerProtocol: FunctionConfiguration.HandlerProtocol
+  ) -> AsyncInvocation? {
+    guard let node = section.value("async") else { return nil }
+    guard handlerProtocol != .lines else {
+      findings.report(node, section.path("async"), value: node.shortText, "needs protocol: lambda or http")
+      return nil
+    }
+    var own = section.section("async")
+    var async = AsyncInvocation()
+    async.maximumRetryAttempts = own.integer(
+      "MaximumRetryAttempts", default: async.maximumRetryAttempts, in: AsyncInvocation.retryAttempts, unit: "retries")
+    let age = own.integer(
+      "MaximumEventAgeInSeconds", default: Int(async.maximumEventAge.components.seconds),
+      in: AsyncInvocation.eventAgeSeconds, unit: "seconds")
+    async.maximumEventAge = .seconds(age)
+    async.firstRetryWait = own.duration(
+      "firstRetryWait", default: async.firstRetryWait, in: AsyncInvocation.retryWaits)
+    var combination = ParameterCombination()
+    async.onFailure = DestinationReader(findings: findings, resolve: resolve).read(&own, &combination)
+    own.report(combination.problems)
+    own.finish()
+    return async
   }
 
   /// Where events are posted to, and what signs them.

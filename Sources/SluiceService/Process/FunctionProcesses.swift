@@ -30,14 +30,26 @@ enum FunctionProcesses: Sendable {
     }
   }
 
-  func handler(reportsItemFailures: Bool, namesEveryFailure: Bool) -> any BatchHandler {
-    switch self {
+  /// What delivers the records of a mapping to these.
+  func handler(of mapping: MappingConfiguration, namesEveryFailure: Bool) -> any BatchHandler {
+    guard mapping.asyncInvocation == nil else { return asyncInvocationHandler }
+    let reportsItemFailures = mapping.reportsItemFailures
+    return switch self {
     case .lines(let pool):
       LineProcessHandler(pool: pool, reportsItemFailures: reportsItemFailures, namesEveryFailure: namesEveryFailure)
     case .lambda(let pool):
       FunctionHandler(pool: pool, reportsItemFailures: reportsItemFailures, namesEveryFailure: namesEveryFailure)
     case .http(let pool):
       FunctionHandler(pool: pool, reportsItemFailures: reportsItemFailures, namesEveryFailure: namesEveryFailure)
+    }
+  }
+
+  /// A handler to which each record is the event of one invocation.
+  private var asyncInvocationHandler: any BatchHandler {
+    switch self {
+    case .lines: preconditionFailure("the configuration was checked: a function that reads lines is not invoked")
+    case .lambda(let pool): AsyncInvocationHandler(pool: pool)
+    case .http(let pool): AsyncInvocationHandler(pool: pool)
     }
   }
 

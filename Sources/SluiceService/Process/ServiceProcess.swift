@@ -163,6 +163,10 @@ extension EventSourceMapping {
       attempts: mapping.maximumRetryAttempts, recordAge: mapping.maximumRecordAge,
       bisects: mapping.bisectsBatchOnError)
     retry.rules = mapping.retryRules
+    if let async = mapping.asyncInvocation {
+      retry.backoff = async.backoff
+      holdsInvocations = true
+    }
     blocking = mapping.blocking
     idempotency = mapping.idempotency
     marksRedeliveries = mapping.marksRedeliveries

@@ -284,10 +284,7 @@ actor WorkerConfiguration {
         wanted.parameters[parameter.rawValue] = former.settings[parameter.rawValue]
       }
     }
-    return (
-      wanted,
-      pool.handler(reportsItemFailures: mapping.reportsItemFailures, namesEveryFailure: mapping.namesEveryFailure)
-    )
+    return (wanted, pool.handler(of: mapping, namesEveryFailure: mapping.namesEveryFailure))
   }
 
   /// What a function's invocations came to goes on with its new processes.

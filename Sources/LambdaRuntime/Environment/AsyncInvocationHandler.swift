@@ -1,0 +1,24 @@
+public import StreamModel
+
+/// Hands each record to a function as the event of one invocation: an asynchronous invocation that comes from a stream.
+///
+/// The record's data is the event as it was given, its partition key is the request id, the same for all attempts, and
+/// what the function returns is dropped. A mapping to it has a batch size of 1: a failure is that of the whole batch.
+public final class AsyncInvocationHandler: BatchHandler {
+  private let pool: any FunctionInvoking
+
+  public init(pool: any FunctionInvoking) {
+    self.pool = pool
+  }
+
+  public func requestID(of batch: RecordBatch) -> String? { batch[0].partitionKey }
+
+  public func handle(_ batch: RecordBatch) async throws -> HandlerOutcome {
+    for position in 0..<batch.count {
+      let (requestID, event) = (batch[position].partitionKey, batch[position].dataBytes)
+      let response = try await pool.invoke(requestID, for: ObjectIdentifier(self)) { $0.append(contentsOf: event) }
+      InvocationWatch.answered?(response)
+    }
+    return .succeeded
+  }
+}
