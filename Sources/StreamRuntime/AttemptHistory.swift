@@ -99,7 +99,8 @@ public struct AttemptHistory: Hashable, Sendable {
   /// The part of the story that is about the records from `index` on: of the first of them, if they are some of a batch.
   func story(from index: RecordIndex, settled count: Int = 0) -> AttemptHistory {
     var story = self
-    story.settle(count)
+    // A failing final invocation of a window is nobody's record: settling none of them would leave it out.
+    if count > 0 { story.settle(count) }
     story.begin(at: index)
     return story
   }
@@ -108,7 +109,7 @@ public struct AttemptHistory: Hashable, Sendable {
   public func attempts(of index: RecordIndex) -> [AttemptRecord] {
     attempts.compactMap { attempt in
       guard let batch = attempt.batch else { return attempt }
-      guard index >= batch.first, index <= batch.last else { return nil }
+      guard batch.count > 0, index >= batch.first, index <= batch.last else { return nil }
       return attempt
     }
   }

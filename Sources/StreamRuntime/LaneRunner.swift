@@ -261,7 +261,7 @@ final class LaneRunner: Sendable {
       noteEnd(of: delivery, .failed(failure.kind))
       let rule = rule(for: failure, of: delivery)
       if cause != .stop {
-        mapping.lastResult.note(failure.kind.usesAttempt ? .functionFailed : .functionUnavailable)
+        mapping.lastResult.note(LastResult(after: failure.kind))
         note(failure, rule, of: delivery, begun: begun, ended: ended, onlyKey: onlyKey(of: invocation, delivery))
       }
       return (.failed(failure.kind, rule: rule), isSpent: cause != nil)

@@ -1,3 +1,4 @@
+import StreamModel
 import Synchronization
 
 /// How the last delivery of a mapping ended: `LastProcessingResult`.
@@ -10,6 +11,17 @@ public enum LastResult: UInt8, Hashable, Sendable, CaseIterable {
   case functionFailed
   /// The handler was not called: throttled, or no process could be started.
   case functionUnavailable
+
+  /// Of a delivery that failed. A handler that reports the first record of its batch has answered as it should: on AWS the
+  /// result stays `OK`.
+  init(after kind: FailureKind) {
+    self =
+      switch kind {
+      case .reportedNoProgress: .succeeded
+      case .error, .timedOut, .exited, .invalidResponse, .payloadTooLarge: .functionFailed
+      case .throttled, .unavailable: .functionUnavailable
+      }
+  }
 }
 
 /// Holds the last result of a mapping, for all its lanes. Written only when it changes, so that lanes that succeed

@@ -126,6 +126,8 @@ struct WindowTests {
       let entry = try #require(try await place.failures().first)
       #expect(entry.records == 0 && entry.condition == "RetryAttemptsExhausted" && entry.attemptsMade == 2)
       #expect(entry.window?.isFinalInvokeForWindow == true && entry.window?.state == #"{"sum": 7}"#)
+      #expect(entry.attempts.map(\.message) == ["told to", "told to"], "\(entry.attempts)")
+      #expect(Set(entry.attempts.map(\.requestID)).count == 1 && entry.attempts.allSatisfy { $0.batch?.records == 0 })
       let all = try Self.invocations(at: place)
       #expect(all.map(\.isFinalInvokeForWindow) == [false, true, true] && all.map(\.sum) == [nil, 7, 7])
       let redrive = try await place.sluice("failures", "redrive", "--yes")

@@ -182,4 +182,19 @@ struct BiographyTests {
     history.begin(at: RecordIndex(19))
     #expect(history.isEmpty)
   }
+
+  @Test("the attempts of a failing final invocation are its story until it is over, and no record's")
+  func finalInvocation() {
+    var history = AttemptHistory()
+    let extent = BatchExtent.empty(at: .zero, arrival: .zero)
+    history.begin(at: extent.first)
+    history.append(
+      AttemptRecord(
+        startedAt: .zero, durationMilliseconds: 0, kind: .error, type: "E", message: "", trace: [], requestID: "A",
+        batch: AttemptedBatch(first: extent.first, last: extent.last, count: 0)))
+    #expect(history.story(from: .zero).attempts.map(\.requestID) == ["A"])
+    #expect(history.attempts(of: .zero).isEmpty)
+    history.settle(0)
+    #expect(history.isEmpty)
+  }
 }
