@@ -56,8 +56,9 @@ public struct PlanInvocation: Hashable, Sendable {
 
   public enum Result: Hashable, Sendable {
     case succeeded
-    /// The handler reported this record, and those before it are done.
-    case reported(record: Int)
+    /// The handler reported this record, and those before it are done. Where every failure is named they may be several,
+    /// and all others of the batch are done.
+    case reported(records: RecordNumbers)
     /// `record` is the one at which it failed, if one is known.
     case failed(FailureKind, record: Int?, rule: RetryRuleID?)
   }

@@ -17,6 +17,8 @@ struct PlanRun {
   private var requestCount = 0
   /// By record: the failures left. `nil`: no end of them.
   private var failuresLeft: [Int?]
+  /// By record: it is remembered as done, and passed.
+  private var isDone: [Bool]
 
   /// An answer that the handler gives later.
   private struct Answer {
@@ -34,10 +36,13 @@ struct PlanRun {
     failuresLeft = scenario.records.map { record in
       record.failure.map { $0.kind == .payloadTooLarge ? nil : $0.times } ?? 0
     }
+    isDone = Array(repeating: false, count: scenario.records.count)
     plan.records = scenario.records.indices.map { place in
       RecordFate(
         number: place + 1, isHealthy: scenario.records[place].failure == nil, deliveries: 0, outcome: .waiting)
     }
+    var policy = policy
+    policy.keepsWrites = scenario.namesEveryFailure
     let mapping = poller.addMapping(policy)
     let progress = scenario.progress ?? LaneProgress(next: scenario.firstIndex)
     for _ in 0..<scenario.laneCount {
@@ -158,9 +163,10 @@ struct PlanRun {
   private func numbers(_ extent: BatchExtent, _ lane: Int) -> RecordNumbers {
     if extent.isEmpty { return RecordNumbers() }
     let range = place(of: extent.first)...place(of: extent.last)
-    if scenario.laneCount == 1 { return RecordNumbers(range.lowerBound + 1...range.upperBound + 1) }
+    let isWhole = scenario.laneCount == 1 && !range.contains { isDone[$0] }
+    if isWhole { return RecordNumbers(range.lowerBound + 1...range.upperBound + 1) }
     var numbers = RecordNumbers()
-    for place in range where scenario.records[place].lane == lane { numbers.append(place + 1) }
+    for place in range where scenario.records[place].lane == lane && !isDone[place] { numbers.append(place + 1) }
     return numbers
   }
 
@@ -174,7 +180,7 @@ struct PlanRun {
     var place = begin
     while place < end, !isFull {
       defer { place += 1 }
-      guard scenario.records[place].lane == lane else { continue }
+      guard scenario.records[place].lane == lane, !isDone[place] else { continue }
       let arrival = self.arrival(of: place)
       if let extent, arrival >= request.cut.end(first: extent.firstArrival) {
         isFull = true
@@ -214,18 +220,8 @@ struct PlanRun {
 
   private mutating func deliver(_ delivery: Delivery, _ lane: LaneID) {
     let records = numbers(delivery.extent, lane.rawValue)
-    let poison = records.first { failuresLeft[$0 - 1] != 0 && scenario.records[$0 - 1].failure != nil }
-    let failure = poison.flatMap { scenario.records[$0 - 1].failure }
-    var (result, answer): (PlanInvocation.Result, DeliveryAnswer) = (.succeeded, .succeeded)
-    if let poison, let failure {
-      result = .failed(failure.kind, record: poison, rule: failure.rule)
-      answer = .failed(failure.kind, rule: failure.rule)
-      if failure.kind == .reportedNoProgress, poison != records.first {
-        result = .reported(record: poison)
-        answer = .failed(at: index(of: poison - 1), position: records.prefix { $0 < poison }.count)
-      }
-      if let left = failuresLeft[poison - 1] { failuresLeft[poison - 1] = left - 1 }
-    }
+    let (result, failure, plain) = handle(records)
+    var answer = plain
     if delivery.window != nil { answer = answer.returning(.empty) }
     let invocation = begin(records, delivery.extent, attempt: delivery.attempt, result, of: lane.rawValue)
     if invocation.reachesHandler, !lanes[lane.rawValue].isEndless {
@@ -236,6 +232,46 @@ struct PlanRun {
     let takes = invocation.reachesHandler ? scenario.handlerMilliseconds : 0
     answers.append(
       Answer(at: nanoseconds + takes * 1_000_000, lane: lane, delivery: delivery.id, answer: answer))
+  }
+
+  /// What the handler makes of the records, which it takes in their order.
+  private mutating func handle(
+    _ records: RecordNumbers
+  ) -> (PlanInvocation.Result, PlannedFailure?, DeliveryAnswer) {
+    var reported = RecordNumbers()
+    for number in records {
+      guard let failure = scenario.records[number - 1].failure, failuresLeft[number - 1] != 0 else { continue }
+      guard failure.kind == .reportedNoProgress else {
+        // Whatever it was about to report, it does not come to that.
+        countFailure(of: number)
+        return (
+          .failed(failure.kind, record: number, rule: failure.rule), failure, .failed(failure.kind, rule: failure.rule)
+        )
+      }
+      reported.append(number)
+      if !scenario.namesEveryFailure { break }
+    }
+    guard let lowest = reported.first, let failure = scenario.records[lowest - 1].failure else {
+      return (.succeeded, nil, .succeeded)
+    }
+    for number in reported { countFailure(of: number) }
+    let position = records.prefix { $0 < lowest }.count
+    let isAll = scenario.namesEveryFailure ? reported.count == records.count : position == 0
+    if isAll {
+      return (
+        .failed(.reportedNoProgress, record: lowest, rule: failure.rule), failure,
+        .failed(.reportedNoProgress, rule: failure.rule)
+      )
+    }
+    let index = index(of: lowest - 1)
+    let answer: DeliveryAnswer =
+      scenario.namesEveryFailure
+      ? .failedAmong(at: index, position: position, remaining: reported.count) : .failed(at: index, position: position)
+    return (.reported(records: reported), failure, answer)
+  }
+
+  private mutating func countFailure(of number: Int) {
+    if let left = failuresLeft[number - 1] { failuresLeft[number - 1] = left - 1 }
   }
 
   private mutating func begin(
@@ -297,13 +333,18 @@ struct PlanRun {
         invocation.next = wait(for: invocation, of: lane)
       }
     case .failedAmong:
-      preconditionFailure("a plan has no keys of what is done")
+      guard case .reported(let rest) = invocation.result else { preconditionFailure("somebody was named") }
+      let named = Set(rest)
+      let done = RecordNumbers(invocation.records.filter { !named.contains($0) })
+      for number in done { isDone[number - 1] = true }
+      invocation.next = .rest(rest)
+      settle(done)
     }
     add(.invocation(invocation), of: place)
     if case .endlessRetry(let wait) = invocation.next, !lanes[place].isEndless {
       lanes[place].isEndless = true
       let behind = scenario.records.indices.count {
-        scenario.records[$0].lane == place && $0 + 1 > invocation.records.last ?? 0
+        scenario.records[$0].lane == place && !isDone[$0] && $0 + 1 > invocation.records.last ?? 0
       }
       plan.endless.append(
         EndlessBatch(

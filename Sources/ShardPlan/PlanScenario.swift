@@ -8,6 +8,8 @@ public struct PlanScenario: Hashable, Sendable {
   public var records: [PlannedRecord]
   /// The lanes that share the shard, 1 or more.
   public var laneCount = 1
+  /// A handler that reports names every record that fails, and the others are remembered as done: `itemFailures: every`.
+  public var namesEveryFailure = false
   /// How long the handler takes for a batch, in milliseconds. At the mapping's timeout it is cancelled.
   public var handlerMilliseconds: Int64 = 0
   /// The wall clock at the beginning. Tumbling windows stand at its multiples: one begins here, unless it is set.

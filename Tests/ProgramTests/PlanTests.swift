@@ -40,6 +40,14 @@ struct PlanTests {
       testDescription: "item failures and bisecting", verdict: "report", times: 1_000, failing: [4],
       options: ["--fail", "4:report"], rules: ["BisectBatchOnFunctionError: true", "MaximumRetryAttempts: 1"]),
     Case(
+      testDescription: "every item failure", verdict: "every", times: 1_000, failing: [2, 4, 5],
+      options: ["--fail", "2,4-5:report"],
+      rules: ["idempotency: { key: record, itemFailures: every }", "MaximumRetryAttempts: 1"]),
+    Case(
+      testDescription: "every item failure, some of which pass", verdict: "every", times: 2, failing: [2, 4, 8],
+      options: ["--fail", "2,4,8:report:2"],
+      rules: ["idempotency: { key: record, itemFailures: every }", "MaximumRetryAttempts: 3"]),
+    Case(
       testDescription: "whole batches", verdict: "raise", times: 1_000, failing: [5], options: ["--fail", "5:Invalid"],
       rules: ["MaximumRetryAttempts: 2"]),
     Case(
@@ -65,15 +73,19 @@ struct PlanTests {
         records = [record["kinesis"] for record in json.loads(line)["Records"]]
         texts = [base64.b64decode(record["data"]).decode() for record in records]
         with open("invocations", "a") as notes: notes.write(" ".join(text.strip("f") for text in texts) + "\\n")
-        answer = {}
+        answer, named = {}, []
         for record, text in zip(records, texts):
             if text[0] != "f" or left.setdefault(text, int(sys.argv[2])) == 0: continue
             left[text] -= 1
+            if sys.argv[1] == "every":
+                named.append({"itemIdentifier": record["sequenceNumber"]})
+                continue
             if sys.argv[1] == "report":
                 answer = {"batchItemFailures": [{"itemIdentifier": record["sequenceNumber"]}]}
             else:
                 answer = {"errorType": "Invalid", "errorMessage": "told to"}
             break
+        if named: answer = {"batchItemFailures": named}
         print(json.dumps(answer), flush=True)
 
     """
@@ -159,6 +171,31 @@ struct PlanTests {
         let refused = try await place.sluice(["plan"] + options)
         #expect(refused.code == code && refused.errors.contains(words), "\(options): \(refused)")
       }
+    }
+  }
+
+  @Test("a plan from where a lane stands leaves out what is remembered as done")
+  func ofLaneThatRemembers() async throws {
+    let setup = Setup {
+      $0.command = #"["python3", "planned.py", "every", "1000"]"#
+      $0.batchSize = 5
+      $0.retries = 6
+      $0.rules = ["idempotency: { key: record, itemFailures: every }"]
+    }
+    try await Workplace.with(setup) { place in
+      try place.write(Self.handler, to: "planned.py")
+      let worker = try await place.start()
+      try place.write("1\nf2\n3\nf4\n5\n6\nf7\n", to: "lines")
+      #expect(try await place.sluice("put", "numbers", "lines", "--partition-key", "k").code == 0)
+      _ = try await eventually("what failed has failed again") {
+        try await place.lanes().contains { $0.attemptsMade >= 1 } ? true : nil
+      }
+      #expect(await worker.drain() == 0)
+      let plan = try await place.ask(Answer.self, "plan", "numbers-note")
+      let leaving = try #require(plan.steps.firstIndex { $0.step == "departure" })
+      #expect(plan.steps[0...leaving].allSatisfy { $0.records == "1-2" })
+      #expect(plan.steps[(leaving + 1)...].map(\.records) == ["3-4"])
+      #expect(plan.deliveries.count == 4)
     }
   }
 

@@ -144,6 +144,37 @@ struct PlanTests {
     #expect(plan.endMilliseconds == 0)
   }
 
+  @Test("where every failure is named only what failed comes again")
+  func everyFailure() {
+    func plan(_ failing: [Int: PlannedFailure], bisects: Bool = false) -> Plan {
+      var scenario = PlanScenario(5, failing: failing) {
+        $0.maximumRetryAttempts = 1
+        $0.bisectsBatchOnError = bisects
+      }
+      scenario.namesEveryFailure = true
+      return scenario.plan()
+    }
+    let report = PlannedFailure(.reportedNoProgress)
+    let two = plan([2: report, 4: report])
+    #expect(two.called == [Called("1–5"), Called("2, 4"), Called("2, 4", 2)])
+    #expect(two.invocations.map(\.request) == [0, 1, 1])
+    #expect(two.invocations[0].result == .reported(records: RecordNumbers([2, 4])))
+    #expect(two.invocations[0].next == .rest(RecordNumbers([2, 4])))
+    #expect(two.departures.map { "\($0.records)" } == ["2, 4"])
+    #expect(two.records.map(\.deliveries) == [1, 3, 1, 3, 1])
+    // Of the two that come again one is done then; the first of all may be one that failed.
+    let once = PlannedFailure(.reportedNoProgress, times: 1)
+    #expect(plan([1: report, 3: once]).called == [Called("1–5"), Called("1, 3"), Called("1"), Called("1", 2)])
+    // An error is of the whole batch, whatever was to be reported; halves are of what is left.
+    let mixed = plan([1: once, 3: PlannedFailure(.error), 5: once], bisects: true)
+    #expect(
+      mixed.called == [
+        Called("1–5"), Called("1–2"), Called("1"), Called("3–5"), Called("3"), Called("3", 2), Called("4–5"),
+        Called("5"),
+      ])
+    #expect(mixed.departures.map { "\($0.records)" } == ["3"])
+  }
+
   @Test("a record that is too large takes its attempts without reaching the handler; its neighbours are delivered")
   func tooLarge() {
     let plan = PlanScenario(3, failing: [2: PlannedFailure(.payloadTooLarge)]) { $0.maximumRetryAttempts = 2 }.plan()

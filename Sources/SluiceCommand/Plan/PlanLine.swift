@@ -39,6 +39,8 @@ struct PlanLine: Encodable {
     /// `ok`, `report`, or the kind of the failure.
     var result: String?
     var failedAt: Int?
+    /// With `report`: the records that the handler named. Several only where `itemFailures` is `every`.
+    var reported: String?
     var rule: String?
     /// `settled`, `rest`, `split`, `retry`, `endless-retry`, `expiry` or `departure`.
     var next: String?
@@ -119,9 +121,10 @@ extension PlanLine.Step {
   private mutating func take(_ outcome: PlanInvocation.Result, _ report: PlanReport) {
     switch outcome {
     case .succeeded: result = "ok"
-    case .reported(let record):
+    case .reported(let records):
       result = "report"
-      failedAt = record
+      failedAt = records.first
+      reported = records.plain
     case .failed(let kind, let record, let id):
       result = kind.name
       failedAt = record

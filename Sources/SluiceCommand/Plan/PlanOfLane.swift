@@ -2,6 +2,7 @@ import Foundation
 import ShardCore
 import ShardPlan
 import Sluice
+import SluiceService
 import StreamModel
 import StreamRuntime
 import StreamStore
@@ -92,12 +93,24 @@ struct PlanOfLane {
     var records = known.ages.map { PlannedRecord(ageMilliseconds: $0) }
     for (number, failure) in failures.byRecord { records[number - 1].failure = failure }
     if options.fail.isEmpty, let failing = progress.failing, !failing.extent.isEmpty {
-      records[0].failure = PlannedFailure(
-        failing.lastFailure, rule: lastRule(of: failing), times: failures.standardTimes)
-      notes.append("record 1 goes on to fail as it last did (\(failing.lastFailure.name)); --fail says otherwise")
+      // Where every failure is named and none of the batch is done, each of its records was named.
+      let areAllNamed = remembered?.namesEveryFailure == true && failing.lastFailure == .reportedNoProgress
+      let count = areAllNamed ? min(failing.extent.count, records.count) : 1
+      for place in 0..<count {
+        records[place].failure = PlannedFailure(
+          failing.lastFailure, rule: lastRule(of: failing), times: failures.standardTimes)
+      }
+      notes.append(
+        (count == 1 ? "record 1 goes on to fail as it" : "records 1–\(count) go on to fail as they")
+          + " last did (\(failing.lastFailure.name)); --fail says otherwise")
     }
 
     var scenario = PlanScenario(policy: policy, records: records)
+    scenario.namesEveryFailure = remembered?.namesEveryFailure ?? false
+    if case .field(let path) = remembered?.settings.key {
+      notes.append(
+        "records with one value at $.\(path.joined(separator: ".")) are done once; in the plan each is its own")
+    }
     scenario.beginning = now
     scenario.handlerMilliseconds =
       options.takes == PlanCommand.noTime
@@ -132,6 +145,11 @@ struct PlanOfLane {
     return RetryRuleID(UInt8(place))
   }
 
+  /// What the mapping remembers as done, if it does.
+  private var remembered: (settings: Idempotency, namesEveryFailure: Bool)? {
+    settings.parameters["idempotency"].flatMap { Idempotency.reading($0) }
+  }
+
   /// The ages of the lane's records from its checkpoint on, and the index of the first. Where it takes only some of its
   /// shard's, just those of the frozen batches: how many they are is known, and when the failing one arrived.
   private func records(limit: Int) throws -> (ages: [Int64], first: RecordIndex?, isShort: Bool) {
@@ -146,6 +164,7 @@ struct PlanOfLane {
       if let failing { ages[0] = failing.firstArrival.age(at: now) }
       return (ages, failing?.first ?? progress.next, true)
     }
+    let settled = try remembered.map { try SettledLook($0.settings, of: mapping.number, in: store, at: now) }
     var ages: [Int64] = []
     var next = failing?.first ?? progress.next
     var first: RecordIndex?
@@ -155,8 +174,16 @@ struct PlanOfLane {
         shard.address, from: next, countLimit: wanted - ages.count, payloadByteLimit: 8 << 20, recordOverheadBytes: 0,
         readAheadBytes: 0)
       guard case .records(let found) = read else { break }
-      first = first ?? found.run.firstIndex
-      for position in 0..<found.batch.count { ages.append(found.run.arrival(at: position).age(at: now)) }
+      let origin = BatchOrigin(
+        stream: stream.name, kind: stream.kind, streamCreatedAt: stream.createdAt, shard: shard.address.shard,
+        shardCreatedAtSeconds: shard.createdAtSeconds, attempt: 1)
+      let batch = RecordBatch(origin: origin, run: found.run, range: 0..<found.batch.count)
+      for position in 0..<found.batch.count {
+        // What is remembered as done is passed.
+        if let settled, try settled.isSettled(batch[position]) { continue }
+        if ages.isEmpty { first = found.run.index(at: position) }
+        ages.append(found.run.arrival(at: position).age(at: now))
+      }
       next = found.run.index(at: found.batch.count - 1).advanced(by: 1)
     }
     return (ages, first, false)

@@ -75,7 +75,9 @@ struct PlanReport {
     parts.append("retries \(policy.maximumRetryAttempts.map { "\($0)" } ?? "without end")")
     if let age = policy.maximumRecordAgeMilliseconds { parts.append("record age \(Self.duration(age))") }
     if policy.bisectsBatchOnError { parts.append("bisects") }
-    if request.reportsItemFailures { parts.append("item failures") }
+    if request.reportsItemFailures {
+      parts.append(request.scenario.namesEveryFailure ? "every item failure" : "item failures")
+    }
     if request.scenario.laneCount > 1 { parts.append("\(request.scenario.laneCount) lanes") }
     let count = request.retryRules.count
     if count > 0 { parts.append("\(count) retry rule\(count == 1 ? "" : "s")") }
@@ -99,7 +101,7 @@ struct PlanReport {
   func result(of invocation: PlanInvocation) -> String {
     switch invocation.result {
     case .succeeded: return "ok"
-    case .reported(let record): return "reports \(record)"
+    case .reported(let records): return "reports \(records)"
     case .failed(let kind, let record, let rule):
       let name = kind == .reportedNoProgress ? "reports" : kind.name
       let at = record.map { kind == .reportedNoProgress ? " \($0)" : " at \($0)" } ?? ""

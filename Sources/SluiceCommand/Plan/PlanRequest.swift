@@ -60,10 +60,6 @@ struct PlanRequest {
       policy.parking = nil
       notes.append("blocking by key is left out: in the plan a failing batch blocks its lane.")
     }
-    if mapping.namesEveryFailure {
-      notes.append(
-        "itemFailures: every is left out: in the plan what stands behind the lowest failure comes again, as on AWS.")
-    }
     var failures = PlannedFailures(policy: policy, rules: RetryRuleMatcher(mapping.retryRules))
     failures.reportsItemFailures = mapping.reportsItemFailures
     failures.standardTimes = try Self.times(options.until)
@@ -81,6 +77,7 @@ struct PlanRequest {
     var records = (1...count).map { PlannedRecord(failure: failures.byRecord[$0]) }
     for text in options.age { try Self.setAge(text, of: &records) }
     scenario = PlanScenario(policy: policy, records: records)
+    scenario.namesEveryFailure = mapping.namesEveryFailure
     scenario.handlerMilliseconds = try Self.milliseconds(options.takes, "--takes")
     if mapping.parallelizationFactor > 1 {
       scenario.laneCount = mapping.parallelizationFactor

@@ -1,6 +1,6 @@
 import Sluice
 import StreamModel
-import StreamRuntime
+package import StreamRuntime
 import Yams
 
 /// `idempotency: { key: record, expiry: 24h, itemFailures: every }`
@@ -56,6 +56,18 @@ struct IdempotencyReading {
 }
 
 extension Idempotency {
+  /// The settings in words as ``text(namesEveryFailure:)`` writes them. `nil` if they are not.
+  package static func reading(_ text: String) -> (settings: Idempotency, namesEveryFailure: Bool)? {
+    guard let node = try? compose(yaml: "idempotency: \(text)") else { return nil }
+    let findings = ConfigurationFindings(source: "the store")
+    var section = ConfigurationSection(node, path: "", findings: findings)
+    var mapping = MappingConfiguration(stream: "", function: "")
+    mapping.reportsItemFailures = true
+    IdempotencyReading(findings: findings).read(&section, into: &mapping)
+    guard findings.problems.isEmpty, let settings = mapping.idempotency else { return nil }
+    return (settings, mapping.namesEveryFailure)
+  }
+
   /// All of it, as it is written in the file.
   func text(namesEveryFailure: Bool) -> String {
     let key =
