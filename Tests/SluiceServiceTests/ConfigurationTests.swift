@@ -452,8 +452,10 @@ struct ConfigurationTests {
       """
     #expect(
       problems(yaml) == [
-        #"test.yaml:2:15: mappings[0].stream: "fligths": there is no such stream; known are flights, trains"#,
-        #"test.yaml:2:34: mappings[0].function: "delay": there is no such function; there are none"#,
+        #"test.yaml:2:15: mappings[0].stream: "fligths": there is no such stream; known are flights, trains "#
+          + "(InvalidParameterValueException: Stream not found: arn:aws:kinesis:us-east-1:000000000000:stream/fligths)",
+        #"test.yaml:2:34: mappings[0].function: "delay": there is no such function; there are none "#
+          + "(InvalidParameterValueException: Function does not exist)",
         #"test.yaml:2:52: mappings[0].BatchSize: "0": must be a whole number of records from 1 to 10000 "#
           + "(ValidationException: 1 validation error detected: Value '0' at 'batchSize' failed to satisfy constraint: "
           + "Member must have value greater than or equal to 1)",
@@ -477,7 +479,12 @@ struct ConfigurationTests {
   func duplicateMapping() {
     let yaml = mapping("name: a\n  - { stream: flights, function: delays, name: b }")
     #expect(
-      problems(yaml) == ["test.yaml:9:5: mappings[1]: there is already a mapping of this stream to this function"])
+      problems(yaml) == [
+        "test.yaml:9:5: mappings[1]: there is already a mapping of this stream to this function "
+          + #"(ResourceConflictException: The event source arn (" arn:aws:kinesis:us-east-1:000000000000:stream/flights ") "#
+          + #"and function (" delays ") provided mapping already exists. Please update or delete the existing mapping with "#
+          + "UUID a)"
+      ])
   }
 
   @Test("a flag stands above the environment, the environment above the file, and each is named")

@@ -13,25 +13,28 @@ public struct ParameterProblem: Error, Hashable, Sendable {
   }
 }
 
-/// An error of AWS Lambda about an event source mapping. Both kinds are HTTP 400.
+/// An error of AWS Lambda about an event source mapping. HTTP 400, but for a conflict, which is 409.
 public enum AWSAnswer: Hashable, Sendable, CustomStringConvertible {
   /// A constraint of the service model is broken. Several are answered together.
   case validation(constraint: String)
   /// `InvalidParameterValueException`
   case invalidParameterValue(String)
+  /// `ResourceConflictException`
+  case resourceConflict(String)
 
   /// The header `x-amzn-ErrorType`.
   public var type: String {
     switch self {
     case .validation: "ValidationException"
     case .invalidParameterValue: "InvalidParameterValueException"
+    case .resourceConflict: "ResourceConflictException"
     }
   }
 
   public var message: String {
     switch self {
     case .validation(let constraint): Self.message(ofConstraints: [constraint])
-    case .invalidParameterValue(let message): message
+    case .invalidParameterValue(let message), .resourceConflict(let message): message
     }
   }
 
@@ -53,6 +56,18 @@ public enum AWSAnswer: Hashable, Sendable, CustomStringConvertible {
     message(ofConstraints: [
       "Value null at 'startingPosition' failed to satisfy constraint: Member must not be null."
     ]))
+
+  public static let functionMissing = AWSAnswer.invalidParameterValue("Function does not exist")
+
+  public static func streamMissing(arn: String) -> AWSAnswer { .invalidParameterValue("Stream not found: \(arn)") }
+
+  /// A second mapping of the same source to the same function. `existing` is a UUID on AWS, and a name here. The blanks within
+  /// the quotes are AWS's.
+  public static func mappingExists(source arn: String, function: String, existing: String) -> AWSAnswer {
+    .resourceConflict(
+      "The event source arn (\" \(arn) \") and function (\" \(function) \") provided mapping already exists. "
+        + "Please update or delete the existing mapping with UUID \(existing)")
+  }
 
   public static let invalidFilterPattern = AWSAnswer.invalidParameterValue("Invalid filter pattern definition.")
 }

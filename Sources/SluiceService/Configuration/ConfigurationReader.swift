@@ -175,12 +175,7 @@ public struct ConfigurationReader {
     }
     var combination = ParameterCombination()
     let kind = configuration.stream(named: mapping.stream)?.kind ?? .kinesis
-    if kind == .dynamodb {
-      // The label behind it is known once the stream is there.
-      let identity = EventIdentity()
-      combination.source = .dynamoDB(
-        arn: "arn:aws:dynamodb:\(identity.region):\(identity.account):table/\(mapping.stream)/stream")
-    }
+    if kind == .dynamodb { combination.source = .dynamoDB(arn: arn(of: mapping.stream, kind)) }
     mapping.isEnabled = section.boolean(.enabled)
     mapping.startingPosition = readStartingPosition(&section, &combination)
     mapping.batchSize = section.integer(.batchSize)
@@ -210,18 +205,29 @@ public struct ConfigurationReader {
     mapping.onFailure = DestinationReader(findings: findings, resolve: resolved).read(&section, &combination)
     // Here the counters are there unless they are not wanted: they cost nothing.
     var metrics = section.section(MappingParameter.metrics.rawValue)
-    let chosen = metrics.choices(.metrics, key: "Metrics")
+    let chosen = metrics.choices(.metrics, key: "Metrics", standard: ["EventCount"])
     mapping.countsEvents = metrics.value("Metrics") == nil || !chosen.isEmpty
     metrics.finish()
     section.report(combination.problems)
     section.finish()
     guard stream != nil, function != nil else { return }
     reportDuplicate(of: mapping.name, in: configuration.mappings.map(\.name), section, "mapping")
-    if configuration.mappings.contains(where: { $0.stream == stream && $0.function == function }) {
-      findings.report(section.node, section.path, "there is already a mapping of this stream to this function")
+    if let existing = configuration.mappings.first(where: { $0.stream == stream && $0.function == function }) {
+      findings.report(
+        section.node, section.path, "there is already a mapping of this stream to this function",
+        aws: .mappingExists(
+          source: arn(of: mapping.stream, kind), function: mapping.function, existing: existing.name))
     }
     configuration.mappings.append(mapping)
     references.append((section, mapping))
+  }
+
+  /// The stream's name on AWS. The label at the end of a table's is known once the stream is there.
+  private func arn(of stream: String, _ kind: StreamKind) -> String {
+    let identity = EventIdentity()
+    return kind == .kinesis
+      ? identity.streamARN(stream)
+      : "arn:aws:dynamodb:\(identity.region):\(identity.account):table/\(stream)/stream"
   }
 
   /// The mappings, for when all streams and functions are known: a file may name them in any order.
@@ -318,13 +324,17 @@ public struct ConfigurationReader {
   private func checkReferences() {
     for (section, mapping) in references {
       let pairs = [
-        ("stream", mapping.stream, configuration.streams.map(\.name)),
-        ("function", mapping.function, configuration.functions.map(\.name)),
+        (
+          "stream", mapping.stream, configuration.streams.map(\.name),
+          AWSAnswer.streamMissing(arn: arn(of: mapping.stream, .kinesis))
+        ),
+        ("function", mapping.function, configuration.functions.map(\.name), .functionMissing),
       ]
-      for (key, name, known) in pairs where !known.contains(name) {
+      for (key, name, known, answer) in pairs where !known.contains(name) {
         let names = known.isEmpty ? "there are none" : "known are \(known.joined(separator: ", "))"
         findings.report(
-          section.node?.mapping?[key], section.path(key), value: "\"\(name)\"", "there is no such \(key); \(names)")
+          section.node?.mapping?[key], section.path(key), value: "\"\(name)\"", "there is no such \(key); \(names)",
+          aws: answer)
       }
     }
   }

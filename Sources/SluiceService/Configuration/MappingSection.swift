@@ -36,8 +36,8 @@ extension ConfigurationSection {
     read(parameter, default: parameter.rule.standard, show: \.self, parse: parameter.choice)
   }
 
-  /// A list of words, at `key` where that is not the parameter's own.
-  mutating func choices(_ parameter: MappingParameter, key: String? = nil) -> [String] {
+  /// A list of words, at `key` where that is not the parameter's own. `standard` is shown where there is none.
+  mutating func choices(_ parameter: MappingParameter, key: String? = nil, standard: [String] = []) -> [String] {
     let key = key ?? parameter.rawValue
     let items = items(key)
     var chosen: [String] = []
@@ -51,7 +51,7 @@ extension ConfigurationSection {
     }
     findings.settings.append(
       Setting(
-        path: path(key), value: "[\(chosen.joined(separator: ", "))]",
+        path: path(key), value: "[\((value(key) == nil ? standard : chosen).joined(separator: ", "))]",
         origin: value(key).map { .file(line: $0.mark?.line ?? 0) } ?? .standard))
     return chosen
   }
