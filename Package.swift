@@ -128,6 +128,7 @@ let package = Package(
       name: "ConformanceTests",
       dependencies: [
         "Sluice", "SluiceService", "StreamRuntime", "StreamStore", "LambdaRuntime", "ShardCore", "StreamModel", "Locks",
+        "Destinations",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: common),

@@ -19,7 +19,7 @@ struct ConformanceTests {
 
   @Test("cases", arguments: examples)
   func example(_ example: Example) async throws {
-    let trial = try Trial(example.settings, example.kind)
+    let trial = try Trial(example.settings, example.kind, shows: example.shown)
     do {
       try await run(example, on: trial)
     } catch {
@@ -30,7 +30,7 @@ struct ConformanceTests {
 
   @Test("the document holds the cases it is known for")
   func document() {
-    #expect(Self.examples.count >= 45)
+    #expect(Self.examples.count >= 95)
     #expect(Self.examples.allSatisfy { $0.steps.contains { if case .expect = $0 { true } else { false } } })
   }
 

@@ -9,9 +9,22 @@ struct Example: Sendable, CustomTestStringConvertible {
   var settings: [String] = []
   /// What its stream is to the handler.
   var kind = StreamKind.kinesis
+  /// What is told besides the invocations and what leaves.
+  var shown: Set<Shown> = []
   var steps: [Step] = []
 
   var testDescription: String { "\(title) (line \(line))" }
+
+  enum Shown: String, Sendable, CaseIterable {
+    /// Letters for request ids, behind each invocation.
+    case ids
+    /// `LastProcessingResult`
+    case result
+    /// So many records are settled, and none before them is not.
+    case checkpoint
+    /// What the failure document says of each batch that leaves.
+    case documents
+  }
 
   /// What is done, or what must have happened until the next thing is done.
   enum Step: Hashable, Sendable {
@@ -32,6 +45,8 @@ struct Example: Sendable, CustomTestStringConvertible {
     case restart
     /// Shard 0 closes and has two children.
     case split
+    /// Shards 1 and 2 close and have one child.
+    case merge
     /// The worker begins only now: records may be put before.
     case start
   }
@@ -60,6 +75,12 @@ struct Misbehaviour: Hashable, Sendable, Codable {
     case hang
     /// Is not called: there is no room for it.
     case throttle
+    /// Is not called: it cannot be started.
+    case unavailable
+    /// Succeeds, in a tumbling window, with a state of more than 1 MB.
+    case grow
+
+    var isWithoutProcess: Bool { self == .throttle || self == .unavailable }
   }
 }
 
@@ -98,6 +119,7 @@ extension Example {
       switch line {
       case "restart": steps.append(.act(.restart))
       case "split": steps.append(.act(.split))
+      case "merge": steps.append(.act(.merge))
       case "table": kind = .dynamodb
       case "start": steps.append(.act(.start))
       case "nothing": steps.append(.expect("nothing"))
@@ -108,6 +130,11 @@ extension Example {
     let rest = line[gap...].drop { $0 == " " }
     switch line[..<gap] {
     case "mapping": settings.append(String(rest))
+    case "show":
+      guard let shown = Shown(rawValue: String(rest)) else {
+        throw UnreadableExample(description: "shown are \(Shown.allCases.map(\.rawValue))")
+      }
+      self.shown.insert(shown)
     case "handler": steps.append(.act(.handler(try Misbehaviour(rest))))
     case "put": steps.append(.act(.put(rest.split(separator: " ").map(String.init))))
     case "pass": steps.append(.act(.pass(milliseconds: try Self.milliseconds(rest))))

@@ -5,18 +5,32 @@ import Logging
 import StreamModel
 
 /// A handler in another process that misbehaves as it is told, and notes what it is called with.
-final class ScriptedHandler: BatchHandler {
+final class ScriptedHandler: BatchHandler, WindowedBatchHandler {
   private let child: LineProcessHandler
   private let pool: LineProcessPool
   private let folder: URL
   private let state = Mutex(State())
 
+  /// So that each batch says which id it has.
+  let usesRequestIDs = true
+  /// Whether the ids are noted.
+  private let showsIDs: Bool
+
   private struct State {
     var misbehaviour = Misbehaviour(verb: .succeed)
-    var throttled = 0
+    /// In the order in which they were seen first.
+    var requestIDs: [String] = []
+    /// So often it was not called.
+    var refused = 0
     var notes: [String] = []
     var invocations = 0
     var hanging = 0
+
+    mutating func letter(of origin: BatchOrigin) -> String {
+      let place = requestIDs.firstIndex(of: origin.requestID) ?? requestIDs.endIndex
+      if place == requestIDs.endIndex { requestIDs.append(origin.requestID) }
+      return String(UnicodeScalar(UInt8(65 + place)))
+    }
   }
 
   /// The program: what it is to do lies in a file beside it, so that it outlives its process.
@@ -24,8 +38,11 @@ final class ScriptedHandler: BatchHandler {
     import base64, json, os, sys, time
 
     for line in sys.stdin:
-        event = json.loads(line)["Records"]
-        if event[0]["eventSource"] == "aws:dynamodb":
+        whole = json.loads(line)
+        event = whole["Records"]
+        if not event:
+            texts = ["final"]
+        elif event[0]["eventSource"] == "aws:dynamodb":
             records = [{"sequenceNumber": record["dynamodb"]["SequenceNumber"]} for record in event]
             texts = [record["dynamodb"]["NewImage"]["text"]["S"].split("/")[-1] for record in event]
         else:
@@ -46,12 +63,21 @@ final class ScriptedHandler: BatchHandler {
         if verb == "report":
             numbers = [records[texts.index(word)]["sequenceNumber"] for word in script["words"] if word in texts]
             answer = json.dumps({"batchItemFailures": [{"itemIdentifier": number} for number in numbers]})
+        if "window" in whole and verb in ("succeed", "report", "grow"):
+            state = whole["state"]
+            done = min([texts.index(word) for word in script["words"] if word in texts]) if verb == "report" else len(event)
+            state["seen"] = state.get("seen", []) + texts[:done]
+            if verb == "grow": state["large"] = "x" * 1048640
+            answer = json.dumps({"state": state} | (json.loads(answer) if answer else {}))
         print(answer, flush=True)
 
     """
 
-  init(in folder: URL, concurrency: Int, reportsItemFailures: Bool, namesEveryFailure: Bool = false) throws {
+  init(
+    in folder: URL, concurrency: Int, reportsItemFailures: Bool, namesEveryFailure: Bool = false, showsIDs: Bool = false
+  ) throws {
     self.folder = folder
+    self.showsIDs = showsIDs
     try Self.program.write(to: folder.appending(path: "handler.py"), atomically: true, encoding: .utf8)
     pool = LineProcessPool(
       HandlerCommand(["python3", "handler.py"], directory: folder.path), concurrency: concurrency,
@@ -65,7 +91,7 @@ final class ScriptedHandler: BatchHandler {
     try JSONEncoder().encode(misbehaviour).write(to: folder.appending(path: "script.json"), options: .atomic)
     state.withLock { state in
       state.misbehaviour = misbehaviour
-      state.throttled = 0
+      state.refused = 0
     }
   }
 
@@ -87,22 +113,40 @@ final class ScriptedHandler: BatchHandler {
 
   func handle(_ batch: RecordBatch) async throws -> HandlerOutcome {
     let texts = batch.texts
-    let (isThrottled, hangs) = state.withLock { state in
+    return try await meet(texts, "\(texts.joined(separator: " "))", batch.origin) { try await child.handle(batch) }
+  }
+
+  /// Of an invocation of a tumbling window the records that its state has seen are noted too.
+  func handle(_ batch: WindowedBatch) async throws -> WindowedOutcome {
+    let texts = batch.records?.texts ?? ["final"]
+    let end = batch.isTerminatedEarly ? ", early" : ""
+    let what = "\(texts.joined(separator: " "))\(end), \(batch.state.seen)"
+    return try await meet(texts, what, batch.origin) { try await child.handle(batch) }
+  }
+
+  private func meet<Outcome>(
+    _ texts: [String], _ what: String, _ origin: BatchOrigin, _ handle: () async throws -> Outcome
+  ) async throws -> Outcome {
+    let (verb, hangs) = state.withLock { state in
       let told = state.misbehaviour
       let isMeant = texts.contains { told.words.contains($0.word) }
-      let isThrottled = told.verb == .throttle && isMeant && state.throttled < told.times
-      if isThrottled { state.throttled += 1 }
+      let isRefused = told.verb.isWithoutProcess && isMeant && state.refused < told.times
+      if isRefused { state.refused += 1 }
       state.invocations += 1
-      let again = batch.origin.redelivery.map { " (\($0.count) again: \($0.cause.name))" } ?? ""
-      state.notes.append(
-        "\(batch.origin.attempt) \(texts.joined(separator: " "))\(again)\(isThrottled ? " (throttled)" : "")")
+      let again = origin.redelivery.map { " (\($0.count) again: \($0.cause.name))" } ?? ""
+      let refusal = isRefused ? " (\(told.verb == .throttle ? "throttled" : "unavailable"))" : ""
+      let id = showsIDs ? ", id \(state.letter(of: origin))" : ""
+      state.notes.append("\(origin.attempt) \(what)\(id)\(again)\(refusal)")
       let hangs = told.verb == .hang && isMeant
       if hangs { state.hanging += 1 }
-      return (isThrottled, hangs)
+      return (isRefused ? told.verb : nil, hangs)
     }
     defer { if hangs { state.withLock { $0.hanging -= 1 } } }
-    if isThrottled { throw HandlerFailure(kind: .throttled, type: "TooManyRequestsException", message: "told to") }
-    return try await child.handle(batch)
+    switch verb {
+    case .throttle: throw HandlerFailure(kind: .throttled, type: "TooManyRequestsException", message: "told to")
+    case .unavailable: throw HandlerFailure(kind: .unavailable, type: "ServiceException", message: "told to")
+    default: return try await handle()
+    }
   }
 
   func end() async { await pool.shutdown() }
@@ -116,6 +160,18 @@ extension RecordBatch {
       guard let attribute = text.firstRange(of: #""text":{"S":""#) else { return text }
       return String(text[attribute.upperBound...].prefix { $0 != "\"" })
     }
+  }
+}
+
+extension WindowState {
+  /// What the invocations that handed it on were given.
+  fileprivate var seen: String {
+    struct Seen: Decodable {
+      var seen: [String]?
+    }
+    guard !bytes.isEmpty else { return "state {}" }
+    let words = try? JSONDecoder().decode(Seen.self, from: Data(bytes)).seen
+    return "state \(words?.joined(separator: " ") ?? "{}")"
   }
 }
 

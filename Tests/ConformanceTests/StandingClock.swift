@@ -4,8 +4,15 @@ import StreamRuntime
 
 /// Clocks that move only when they are told to: what a lane waits for is then known to the millisecond.
 final class StandingClock: Sendable {
-  private let state = Mutex(
-    (now: SystemClock.now(), observers: [@Sendable () -> Void]()))
+  private let state = Mutex((now: StandingClock.beginning(), observers: [@Sendable () -> Void]()))
+
+  /// An hour ago or somewhat more, where tumbling windows of any length that divides a quarter of an hour begin.
+  private static func beginning() -> Now {
+    let now = SystemClock.now()
+    let quarter: Int64 = 900_000
+    let past = (now.wall.milliseconds - 3_600_000) / quarter * quarter
+    return Now(monotonic: now.monotonic, wall: WallTime(milliseconds: past))
+  }
 
   var now: Now { state.withLock { $0.now } }
 

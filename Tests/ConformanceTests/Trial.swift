@@ -1,3 +1,4 @@
+import Destinations
 import Foundation
 import LambdaRuntime
 import Logging
@@ -19,8 +20,19 @@ final class Trial {
   private var poller: StreamPoller?
   private var invocationLimit = Int.max
   private var failuresSeen: UInt64 = 0
+  private let shown: Set<Example.Shown>
 
-  init(_ settings: [String], _ kind: StreamKind) throws {
+  init(_ settings: [String], _ kind: StreamKind, shows shown: Set<Example.Shown> = []) throws {
+    self.shown = shown
+    let position = settings.contains { $0.hasPrefix("StartingPosition:") } ? "" : "    StartingPosition: TRIM_HORIZON\n"
+    let start = clock.now.wall.milliseconds
+    let settings = settings.map { setting in
+      // A moment so many seconds behind the beginning.
+      guard let plus = setting.firstRange(of: "Timestamp: +"), let seconds = Int64(setting[plus.upperBound...]) else {
+        return setting
+      }
+      return "StartingPositionTimestamp: \(start / 1_000 + seconds)"
+    }
     folder = FileManager.default.temporaryDirectory.appending(path: "sluice-conformance-\(UUID())")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     configuration = try ConfigurationReader.read(
@@ -32,8 +44,7 @@ final class Trial {
       mappings:
         - stream: orders
           function: check
-          StartingPosition: TRIM_HORIZON
-      \(settings.map { "    \($0)\n" }.joined())
+      \(position)\(settings.map { "    \($0)\n" }.joined())
       """, source: "the example"
     ).configuration
     var options = StoreOptions()
@@ -45,7 +56,7 @@ final class Trial {
     _ = try store.performBlocking(.createStream(NewStream(name: "orders", recordByteLimit: 10 << 20, kind: kind)))
     handler = try ScriptedHandler(
       in: folder, concurrency: 10, reportsItemFailures: configuration.mappings[0].reportsItemFailures,
-      namesEveryFailure: configuration.mappings[0].namesEveryFailure)
+      namesEveryFailure: configuration.mappings[0].namesEveryFailure, showsIDs: shown.contains(.ids))
   }
 
   /// Ends everything that runs for it.
@@ -71,6 +82,9 @@ final class Trial {
     case .split:
       let shard = try lanesOfStream()[0]
       _ = try await store.perform(.split(shard, at: HashKeyRange.evenly(2)[1].first))
+    case .merge:
+      let shards = try lanesOfStream()
+      _ = try await store.perform(.merge(shards[1], with: shards[2].shard))
     }
   }
 
@@ -92,8 +106,20 @@ final class Trial {
       clock.advance(to: due)
     }
     invocationLimit = .max
-    let notes = handler.takeNotes() + (try leavings())
+    let notes = handler.takeNotes() + (try leavings()) + standing()
     return notes.isEmpty ? ["nothing"] : notes
+  }
+
+  /// What is to be shown of the mapping as it is now.
+  private func standing() -> [String] {
+    let name = configuration.mappings[0].name
+    var lines: [String] = []
+    if shown.contains(.checkpoint) {
+      let next = poller?.look(at: name)?.values.flatMap(\.self).map(\.snapshot.next).min() ?? .zero
+      lines.append("checkpoint \(RecordIndex.zero.distance(to: next))")
+    }
+    if shown.contains(.result) { lines.append("result \(poller?.lastResult(of: name)?.sentence ?? "none")") }
+    return lines
   }
 
   /// How long a lane, and each of its parked keys that fails, backs off from now.
@@ -140,7 +166,8 @@ final class Trial {
       var request = AppendRequest(to: routing)
       let parts = text.split(separator: "/")
       // With `big`, an event beyond what a handler can take.
-      let padding = text.word == "big" ? [UInt8](repeating: 0, count: 5 << 20) : []
+      let size = text.word == "big" ? 5 << 20 : text.word.hasPrefix("large") ? 2 << 20 : 0
+      let padding = [UInt8](repeating: 0, count: size)
       let key = parts.count == 2 ? String(parts[0]) : "key"
       let data = routing.kind == .dynamodb ? Self.change(text, of: key) : Array(text.utf8) + padding
       try request.add(partitionKey: key, data: data)
@@ -166,20 +193,53 @@ final class Trial {
   private func leavings() throws -> [String] {
     let summaries = try store.failures(after: failuresSeen, limit: 1_000)
     failuresSeen = summaries.last?.number ?? failuresSeen
-    return try summaries.map { summary in
+    return try summaries.flatMap { summary in
       guard let entry = try store.failure(summary.number) else {
         throw UnreadableExample(description: "entry \(summary.number) is gone")
       }
-      let origin = BatchOrigin(stream: "orders", shard: ShardNumber(0), shardCreatedAtSeconds: 0, attempt: 1)
-      let batch = RecordBatch(origin: origin, run: entry.records, range: 0..<entry.records.count)
       // A batch that is delivered again keeps its id, and another batch has another one.
       let last = summary.history.last?.batch
       let own = summary.history.filter { $0.batch?.first == last?.first && $0.batch?.count == last?.count }
       let ids = Set(own.map(\.requestID)).count
-      let words = batch.texts.joined(separator: " ")
-      let condition = "\(summary.condition)"
-      let name = condition.prefix(1).uppercased() + condition.dropFirst()
-      return "leaves \(name) after \(summary.attempts), \(ids) id\(ids == 1 ? "" : "s"): \(words)"
+      let line =
+        "leaves \(summary.condition.name) after \(summary.attempts), \(ids) id\(ids == 1 ? "" : "s"): \(words(of: entry))"
+      return shown.contains(.documents) ? [line, try document(of: entry)] : [line]
     }
+  }
+
+  private func words(of entry: FailureEntry) -> String {
+    guard entry.records.count > 0 else { return "final" }
+    let origin = BatchOrigin(stream: "orders", shard: ShardNumber(0), shardCreatedAtSeconds: 0, attempt: 1)
+    return RecordBatch(origin: origin, run: entry.records, range: 0..<entry.records.count).texts.joined(separator: " ")
+  }
+
+  /// What its failure document says of the calls and of the answer to the last one.
+  private func document(of entry: FailureEntry) throws -> String {
+    struct Document: Decodable {
+      var requestContext: Context
+      var responseContext: Response?
+
+      struct Context: Decodable {
+        var condition: String
+        var approximateInvokeCount: Int
+      }
+
+      struct Response: Decodable {
+        var statusCode: Int
+        var functionError: String?
+      }
+    }
+    let catalog = try store.catalog()
+    guard let mapping = catalog.mapping(named: configuration.mappings[0].name),
+      let stream = catalog.stream(named: "orders")
+    else { throw UnreadableExample(description: "no mapping") }
+    let bytes = EntryDocuments(mapping: mapping, stream: stream, function: "check").document(for: entry).encoded()
+    let document = try JSONDecoder().decode(Document.self, from: Data(bytes))
+    let response = document.responseContext.map {
+      "status \($0.statusCode), functionError \($0.functionError ?? "null")"
+    }
+    let context = document.requestContext
+    return "document \(context.condition), approximateInvokeCount \(context.approximateInvokeCount), "
+      + (response ?? "no responseContext")
   }
 }
