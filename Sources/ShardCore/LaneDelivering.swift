@@ -27,6 +27,7 @@ extension Lane {
       return leave(extent, because: .retryAttemptsExhausted, rest: 0, step, &effects)
     }
     if extent.count == 1, extent.payloadBytes + (window?.state.bytes.count ?? 0) > step.policy.payloadByteLimit {
+      effects.append(.tooLarge(id, extent, key: nil))
       return failByItself(extent, .payloadTooLarge, step, &effects)
     }
     begin(.shard, extent, window: enterWindow(extent, step), attempt: head.attempts + 1, step, &effects)

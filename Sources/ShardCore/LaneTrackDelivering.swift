@@ -110,6 +110,7 @@ extension Lane {
         extent, of: key, because: .retryAttemptsExhausted, rest: 0, attempts: head.attempts, on: track, step, &effects)
     }
     if extent.count == 1, extent.payloadBytes > step.policy.payloadByteLimit {
+      effects.append(.tooLarge(tracks[track].id, extent, key: key))
       return failKeyByItself(key, extent, .payloadTooLarge, on: track, step, &effects)
     }
     let delivery = Delivery(

@@ -32,6 +32,9 @@ public enum PollerEffect: Hashable, Sendable {
   case settleRedrive(LaneID, entry: UInt64, succeeded: Bool)
   /// Fire at this moment. Replaces the moment armed before.
   case armTimer(MonotonicTime)
+  /// The record at the head is too large for any event: it has failed without a delivery, which is told with its attempts.
+  /// Comes before the progress or the failure entry that it leads to. `key`: it is a record of this parked key.
+  case tooLarge(LaneID, BatchExtent, key: PartitionKeyHash?)
   /// So many records leave the lane for nowhere: retention had removed them before the lane came to them, or they stood
   /// in a damaged block that an operator gave up.
   case countLost(LaneID, UInt64)

@@ -64,6 +64,7 @@ extension PollerEffect {
     case .settleRedrive(let lane, let entry, let succeeded):
       return "\(lane.name): entry \(entry) \(succeeded ? "is off the list" : "stays on the list")"
     case .armTimer(let moment): return "set the timer to \(moment.nanoseconds / 1_000_000) ms"
+    case .tooLarge(let lane, let extent, key: _): return "\(lane.name): \(extent.words) is too large to be delivered"
     case .countLost(let lane, let count): return "\(lane.name): \(count) records are lost"
     case .mappingClosed(let mapping): return "mapping \(mapping.rawValue) is closed"
     case .drained: return "drained"

@@ -134,7 +134,9 @@ extension LaneRunner {
       startedAt: begun.wall,
       durationMilliseconds: (ended.monotonic.nanoseconds - begun.monotonic.nanoseconds) / 1_000_000,
       kind: .reportedNoProgress, type: "BatchItemFailure",
-      message: "The handler reported the record as failed; those before it are done.", trace: [], requestID: "",
+      message: "The handler reported the record at position \(position) as failed; those before it are done.",
+      trace: [],
+      requestID: "",
       batch: AttemptedBatch(delivery.extent, position: position))
   }
 

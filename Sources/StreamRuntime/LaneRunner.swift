@@ -54,6 +54,18 @@ final class LaneRunner: Sendable {
     /// Why the last redriven entry failed.
     var redriveFailure: (entry: UInt64, attempt: AttemptRecord)?
 
+    /// The same batch as the one whose attempts are on record, or a new one?
+    mutating func follow(_ extent: BatchExtent, _ key: PartitionKeyHash?) {
+      guard historyExtent?.first != extent.first || historyExtent?.count != extent.count || historyKey != key else {
+        return
+      }
+      if historyKey != key { history.removeAll() }
+      history.begin(at: extent.first)
+      historyKey = key
+      historyExtent = extent
+      requestID = ""
+    }
+
     /// The id of the batch that was delivered last, from its first failure on.
     mutating func takeRequestID() -> String {
       if requestID.isEmpty {
@@ -350,16 +362,7 @@ final class LaneRunner: Sendable {
     switch delivery.source {
     case .shard, .windowEnd:
       let (found, isCancelled) = state.withLock { state -> ((Invocation, Handling)?, Bool) in
-        // The same batch as the one whose attempts are on record, or a new one?
-        if state.historyExtent?.first != delivery.extent.first || state.historyExtent?.count != delivery.extent.count
-          || state.historyKey != delivery.key
-        {
-          if state.historyKey != delivery.key { state.history.removeAll() }
-          state.history.begin(at: delivery.extent.first)
-          state.historyKey = delivery.key
-          state.historyExtent = delivery.extent
-          state.requestID = ""
-        }
+        state.follow(delivery.extent, delivery.key)
         if state.handling.handler.usesRequestIDs { origin.requestID = state.takeRequestID() }
         let isFinal = delivery.source == .windowEnd
         guard isFinal || state.buffer.run != nil else { return (nil, false) }
@@ -500,6 +503,37 @@ final class LaneRunner: Sendable {
         "attempt": "\(delivery.attempt)", "kind": "\(failure.kind.name)", "type": "\(failure.type)",
         "message": "\(failure.message)",
       ].merging(ruleName.map { ["rule": "\($0)"] } ?? [:]) { $1 })
+  }
+
+  /// The record is too large for any event: an attempt without a delivery.
+  func noteTooLarge(_ extent: BatchExtent, key: PartitionKeyHash?, at now: WallTime) {
+    let rule = mapping.retryRules?.rule(
+      for: HandlerFailure(kind: .payloadTooLarge, type: "PayloadTooLarge", message: "")
+    ).flatMap { id in mapping.retryRules?.rules[Int(id.rawValue)].name }
+    let origin = mapping.origin(of: shard.shard, createdAtSeconds: shardCreatedAtSeconds, attempt: 0)
+    let attempt = state.withLock { state in
+      state.follow(extent, key)
+      let attempt = AttemptRecord(
+        startedAt: now, durationMilliseconds: 0, kind: .payloadTooLarge, type: "PayloadTooLarge",
+        message:
+          "The record alone takes \(extent.payloadBytes) bytes of an event, more than a handler can take: it is not delivered.",
+        trace: [], requestID: state.takeRequestID(), rule: rule, batch: AttemptedBatch(extent, position: 0))
+      let earlier = state.history
+      state.history.append(attempt)
+      if let parkedHistories {
+        // At the head of the lane itself it is about to be parked.
+        let own = state.buffer.batch(from: origin).map { PartitionKeyHash($0[0].partitionKeyHash) }
+        if let key = key ?? own { parkedHistories.append(attempt, of: key, first: extent.first) { earlier } }
+      }
+      return attempt
+    }
+    mapping.metrics.didNotInvoke(records: extent.count)
+    mapping.logger.warning(
+      "record not delivered",
+      metadata: [
+        "shard": "\(place.description)", "first": "\(extent.first.rawValue)", "type": "\(attempt.type)",
+        "message": "\(attempt.message)",
+      ])
   }
 
   /// Why the last delivery of this entry failed, once; `nil` if it was not delivered.

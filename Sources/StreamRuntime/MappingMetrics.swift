@@ -72,6 +72,9 @@ struct MappingMetrics: Sendable {
     iteratorAge.record(milliseconds)
   }
 
+  /// Records that make an event which is too large for the handler.
+  func didNotInvoke(records: Int) { failedRecords.increment(by: records) }
+
   /// `failure` is `nil` if the handler answered and the answer means something. `failedRecords` are those that are
   /// delivered again or given up.
   func didInvoke(records: Int, nanoseconds: Int64, failure: FailureKind?, failedRecords: Int) {

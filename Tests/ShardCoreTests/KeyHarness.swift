@@ -168,7 +168,7 @@ struct KeyHarness {
     case .countLost(_, let count): lost.append(count)
     case .settleRedrive(_, let entry, _): settledRedrives.append(entry)
     case .drained: isDrained = true
-    case .cancelHandler, .keepWrites, .mappingClosed: break
+    case .cancelHandler, .keepWrites, .tooLarge, .mappingClosed: break
     }
   }
 

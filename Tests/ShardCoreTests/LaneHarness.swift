@@ -36,6 +36,8 @@ struct LaneHarness {
   private(set) var keptWritesBeforeRead: [Int] = []
   private(set) var stored: [LaneProgress] = []
   private(set) var lost: [UInt64] = []
+  /// Records that failed without a delivery.
+  private(set) var tooLarge: [BatchExtent] = []
   private(set) var redrives: [Settled] = []
   private(set) var armed: [MonotonicTime] = []
   private(set) var drainedCount = 0
@@ -189,6 +191,8 @@ struct LaneHarness {
       redrives.append(Settled(entry: entry, succeeded: succeeded))
     case .armTimer(let moment):
       armed.append(moment)
+    case .tooLarge(_, let extent, key: _):
+      tooLarge.append(extent)
     case .countLost(_, let count):
       lost.append(count)
     case .mappingClosed:

@@ -154,6 +154,7 @@ struct LaneRetryTests {
     #expect(lane.failures.map(\.condition) == [.retryAttemptsExhausted])
     #expect(lane.failures.map(\.attempts) == [2])
     #expect(lane.delivered == [Batch(0, 1), Batch(2, 1)])
+    #expect(lane.tooLarge.map(\.first) == [RecordIndex(1), RecordIndex(1)])
   }
 
   @Test("a restart knows the attempts and the rest of the wait")

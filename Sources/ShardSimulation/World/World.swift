@@ -321,6 +321,9 @@ struct World {
     case .armTimer(let moment):
       note(7, LaneID(0), UInt64(truncatingIfNeeded: moment.nanoseconds))
       if sabotage != .losesTimers { armed = moment.nanoseconds }
+    case .tooLarge(let lane, let extent, key: _):
+      // A story is the shell's; what follows from it is checked with the attempts.
+      note(11, lane, extent.first.rawValue)
     case .countLost(let lane, let count):
       note(8, lane, count)
       lanes[main(of: lane.rawValue)].tracker.lost()

@@ -48,7 +48,7 @@ extension World {
       }
       if sabotage == .forgetsWindows { progress.window = nil }
       return .storeProgress(lane, progress, revision: revision)
-    case .read, .deliver, .cancelHandler, .keepWrites, .storeFailure, .settleRedrive, .armTimer, .countLost,
+    case .read, .deliver, .cancelHandler, .keepWrites, .storeFailure, .settleRedrive, .armTimer, .tooLarge, .countLost,
       .mappingClosed, .drained:
       return effect
     }

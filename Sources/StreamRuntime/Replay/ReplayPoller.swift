@@ -258,6 +258,8 @@ public final class ReplayPoller {
       events.append(.failureStored(id, ticket: ticket))
     case .armTimer(let moment):
       armed = moment.nanoseconds
+    case .tooLarge(let id, let extent, let key):
+      lanes[id.rawValue].noteTooLarge(extent, key: key, at: wall)
     case .countLost(let id, let count):
       let lane = lanes[id.rawValue]
       lane.lost()
