@@ -161,6 +161,25 @@ struct BiographyTests {
     #expect(entry.events.first.map { $0.at >= entry.history[0].startedAt } == true)
   }
 
+  @Test("a record that is too large is told with its attempts, also where its key is parked", arguments: [false, true])
+  func tooLarge(parks: Bool) async throws {
+    let stage = try Stage()
+    let policy = LanePolicy.quick.with {
+      $0.maximumRetryAttempts = 2
+      $0.payloadByteLimit = 2_000
+      if parks { $0.parking = ParkingPolicy(keyLimit: 10, recordLimit: 100, deliveryLimit: 1) }
+    }
+    try await stage.put(["a", String(repeating: "b", count: 4_000), "c"])
+    let poller = try await stage.poller(policy) { _, _ in .succeeded }
+    try await until { try stage.store.failureCount() == 1 }
+    await poller.end()
+    let entry = try onlyEntry(stage)
+    #expect(entry.attempts == 3)
+    #expect(entry.history.map(\.kind) == [.payloadTooLarge, .payloadTooLarge, .payloadTooLarge])
+    #expect(batches(entry.history) == Array(repeating: "1-1 of 1 at 0", count: 3))
+    #expect(entry.history.allSatisfy { $0.message.contains("bytes") } && Set(entry.history.map(\.requestID)).count == 1)
+  }
+
   @Test("a story forgets batches that are behind it, and keeps places where they are known")
   func story() {
     var history = AttemptHistory()
