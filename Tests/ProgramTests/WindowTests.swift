@@ -160,6 +160,10 @@ struct WindowTests {
       let status = try await place.sluice("status").output
       #expect(status.contains("3 records, state 10 B") && status.contains("since "), "\(status)")
       await worker.kill()
+      let left = try await place.sluice("explain", "numbers-note").output
+      #expect(left.contains("All records are delivered; the end of its window is not."), "\(left)")
+      let plan = try await place.sluice("plan", "numbers-note")
+      #expect(plan.code == 65 && plan.errors.contains("only the end of its window"), "\(plan)")
       _ = try await place.start(life: 2)
       try await place.put("4")
       let all = try await eventually("the next record is delivered") {

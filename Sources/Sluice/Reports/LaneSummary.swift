@@ -41,6 +41,8 @@ enum LaneSummary {
       return "The shard was closed and all of it is delivered."
     case .notRunning where report.mappingState != .enabled:
       return "Its mapping is \(report.mappingState.rawValue). Its checkpoint is kept, and nothing is delivered."
+    case .notRunning where report.backlogRecords == 0 && report.window != nil:
+      return "All records are delivered; the end of its window is not. No worker runs this mapping."
     case .notRunning:
       return report.backlogRecords == 0 ? "Everything is delivered." : "No worker runs this mapping."
     }
@@ -73,7 +75,7 @@ enum LaneSummary {
         SuggestedCommand(
           command: "sluice apply --config FILE --yes", effect: "go on, with Enabled: true in the configuration")
       ]
-    case .notRunning where report.backlogRecords > 0:
+    case .notRunning where report.backlogRecords > 0 || report.window != nil:
       return [SuggestedCommand(command: "sluice run --config FILE", effect: "start the worker")]
     case .waitingForParents:
       return report.waitingFor.map {

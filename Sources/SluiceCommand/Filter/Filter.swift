@@ -68,7 +68,10 @@ enum InlineOrFile {
     // No file that anybody means begins like this.
     if let first = argument.first(where: { !$0.isWhitespace }), "{[\"".contains(first) { return Array(argument.utf8) }
     do {
-      return Array(try Data(contentsOf: URL(filePath: argument)))
+      // A pipe that a shell puts in place of a file, as in <(…), is read to its end like one.
+      let file = try FileHandle(forReadingFrom: URL(filePath: argument))
+      defer { try? file.close() }
+      return Array(try file.readToEnd() ?? Data())
     } catch {
       throw Problem(
         Exit.badInput, "the \(name) is neither a JSON object nor a file that can be read: \(argument)")

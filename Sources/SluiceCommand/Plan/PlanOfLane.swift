@@ -80,7 +80,8 @@ struct PlanOfLane {
       notes.append("the records behind the frozen batches are left out: the lane does not take all of its shard's")
     }
     guard !known.ages.isEmpty else {
-      throw Problem(Exit.badInput, "\(place) has nothing to deliver: there is no plan.")
+      let what = progress.window == nil ? "nothing to deliver" : "no records to deliver, only the end of its window"
+      throw Problem(Exit.badInput, "\(place) has \(what): there is no plan.")
     }
 
     var failures = PlannedFailures(policy: policy, rules: RetryRuleMatcher(settings.retryRules))
