@@ -14,7 +14,7 @@ struct PythonFunctionTests {
     let folder = root.appending(path: ".build/python-functions")
     let process = Process()
     process.executableURL = root.appending(path: "Scripts/python-environment")
-    process.arguments = [folder.path, "awslambdaric==4.2.2", "aws-lambda-powertools==3.37.0"]
+    process.arguments = [folder.path, "awslambdaric==4.2.2", "aws-lambda-powertools==3.37.0", "boto3==1.44.5"]
     let status = try await withCheckedThrowingContinuation { continuation in
       process.terminationHandler = { continuation.resume(returning: $0.terminationStatus) }
       do { try process.run() } catch { continuation.resume(throwing: error) }
@@ -214,6 +214,55 @@ struct PythonFunctionTests {
       let failure = try await failure(pool)
       #expect((failure.kind, failure.type) == (.exited, "Runtime.ExitError"))
       #expect(failure.trace.last?.hasSuffix("No module named no_such_client") == true)
+    }
+  }
+
+  @Test("the idempotency utility of Powertools works unmodified: what is done is not done again")
+  func idempotent() async throws {
+    // The utility, with a file to keep what is done instead of a table of DynamoDB.
+    let module = #"""
+      import sqlite3
+      from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent
+      from aws_lambda_powertools.utilities.idempotency.exceptions import (
+          IdempotencyItemAlreadyExistsError, IdempotencyItemNotFoundError)
+      from aws_lambda_powertools.utilities.idempotency.persistence.base import BasePersistenceLayer
+      from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import DataRecord
+
+      class Kept(BasePersistenceLayer):
+          """A persistence layer in a file."""
+          def __init__(self):
+              super().__init__()
+              self.base = sqlite3.connect("kept.db", isolation_level=None)
+              self.base.execute("CREATE TABLE IF NOT EXISTS kept (key TEXT PRIMARY KEY, status TEXT, data TEXT, expiry INTEGER, progress INTEGER)")
+          def _get_record(self, idempotency_key):
+              row = self.base.execute("SELECT status, data, expiry, progress FROM kept WHERE key = ?", (idempotency_key,)).fetchone()
+              if row is None: raise IdempotencyItemNotFoundError
+              return DataRecord(idempotency_key=idempotency_key, status=row[0], response_data=row[1], expiry_timestamp=row[2], in_progress_expiry_timestamp=row[3])
+          def _put_record(self, data_record):
+              try:
+                  self.base.execute("INSERT INTO kept VALUES (?, ?, NULL, ?, ?)", (data_record.idempotency_key, data_record.status, data_record.expiry_timestamp, data_record.in_progress_expiry_timestamp))
+              except sqlite3.IntegrityError:
+                  raise IdempotencyItemAlreadyExistsError
+          def _update_record(self, data_record):
+              self.base.execute("UPDATE kept SET status = ?, data = ?, expiry = ? WHERE key = ?", (data_record.status, data_record.response_data, data_record.expiry_timestamp, data_record.idempotency_key))
+          def _delete_record(self, data_record):
+              self.base.execute("DELETE FROM kept WHERE key = ?", (data_record.idempotency_key,))
+
+      @idempotent(persistence_store=Kept(), config=IdempotencyConfig(event_key_jmespath="id", raise_on_no_idempotency_key=True))
+      def handler(event, context):
+          print("working on", event["id"], flush=True)
+          if event.get("fail"): raise ValueError("not today")
+          return {"done": event["id"]}
+      """#
+    let log = LogLines()
+    try await with(module, logger: log.logger) { pool async throws in
+      for _ in 0..<3 { #expect(try await invoke(pool, #"{"id":"a"}"#) == #"{"done": "a"}"#) }
+      #expect(log.lines.count { $0 == "working on a" } == 1)
+      // What failed is done the next time.
+      let failure = try await failure(pool, #"{"id":"b","fail":true}"#)
+      #expect((failure.type, failure.message) == ("ValueError", "not today"))
+      #expect(try await invoke(pool, #"{"id":"b"}"#) == #"{"done": "b"}"#)
+      #expect(log.lines.count { $0 == "working on b" } == 2)
     }
   }
 

@@ -6,7 +6,7 @@ enum PythonPackages {
     let folder = Program.root.appending(path: ".build/python-functions")
     let process = Process()
     process.executableURL = Program.root.appending(path: "Scripts/python-environment")
-    process.arguments = [folder.path, "awslambdaric==4.2.2", "aws-lambda-powertools==3.37.0"]
+    process.arguments = [folder.path, "awslambdaric==4.2.2", "aws-lambda-powertools==3.37.0", "boto3==1.44.5"]
     let status = try await withCheckedThrowingContinuation { continuation in
       process.terminationHandler = { continuation.resume(returning: $0.terminationStatus) }
       do { try process.run() } catch { continuation.resume(throwing: error) }
