@@ -24,6 +24,7 @@ struct MetricsTests {
     Setup {
       $0.command = #"["python3", "metrics.py"]"#
       $0.retries = 1
+      $0.recordLimit = "10MiB"
       $0.rules = rules
     }
   }
@@ -62,6 +63,13 @@ struct MetricsTests {
           "PolledEventCount": 1, "InvokedEventCount": 2, "FailedInvokeEventCount": 2, "Invocations": 2, "Errors": 2,
           "OnFailureDestinationDeliveredEventCount": 1,
         ]),
+      // An event that is too large is never sent, and fails as often as it would be.
+      Case(
+        texts: ["a", "big", "c"],
+        values: [
+          "PolledEventCount": 3, "InvokedEventCount": 2, "FailedInvokeEventCount": 2, "Invocations": 2, "Errors": 0,
+          "OnFailureDestinationDeliveredEventCount": 1,
+        ]),
       // [a report c d] reports the second: three failed. [report c d] reports its first, twice: three each time.
       Case(
         texts: ["a", "report", "c", "d"],
@@ -74,7 +82,8 @@ struct MetricsTests {
     try await Workplace.with(Self.setup()) { place in
       try place.write(Self.handler, to: "metrics.py")
       _ = try await place.start().drain()
-      try place.write(example.texts.map { $0 + "\n" }.joined(), to: "lines")
+      let lines = example.texts.map { ($0 == "big" ? String(repeating: "x", count: 5 << 20) : $0) + "\n" }
+      try place.write(lines.joined(), to: "lines")
       _ = try await place.sluice("put", "numbers", "lines", "--partition-key", "k")
       let worker = try await place.start()
       try await place.isDrained()

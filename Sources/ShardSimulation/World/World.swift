@@ -322,7 +322,7 @@ struct World {
       note(7, LaneID(0), UInt64(truncatingIfNeeded: moment.nanoseconds))
       if sabotage != .losesTimers { armed = moment.nanoseconds }
     case .tooLarge(let lane, let extent, key: _):
-      // A story is the shell's; what follows from it is checked with the attempts.
+      // A story is the shell's; that it is told is checked where it happens.
       note(11, lane, extent.first.rawValue)
     case .countLost(let lane, let count):
       note(8, lane, count)

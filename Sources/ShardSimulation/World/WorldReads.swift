@@ -137,6 +137,12 @@ extension World {
   private mutating func countOversized(_ lane: Int, _ extent: BatchExtent) {
     guard let failing = poller.progress(LaneID(lane)).failing, failing.extent.first == extent.first else { return }
     let isBehindLoss = effects.contains { if case .countLost(LaneID(lane), _) = $0 { true } else { false } }
+    let isCounted = isBehindLoss ? failing.attempts == 1 : failing.attempts == lanes[lane].attempts + 1
+    let isTold = effects.contains(.tooLarge(LaneID(lane), extent, key: nil))
+    violate(
+      .expiry,
+      isCounted && failing.lastFailure == .payloadTooLarge && !isTold
+        ? "a record failed for its size and nobody was told" : nil, lane)
     if !isBehindLoss {
       if failing.attempts == lanes[lane].attempts + 1, failing.lastFailure == .payloadTooLarge {
         lanes[lane].pass(to: Int(extent.first.rawValue), in: store.shards[lanes[lane].shard])
