@@ -101,7 +101,8 @@ let package = Package(
     .target(
       name: "SluiceService",
       dependencies: [
-        "Sluice", "StreamModel", "ShardCore", "StreamStore", "StreamRuntime", "LambdaRuntime", "EventPattern", "Locks",
+        "Sluice", "Destinations", "StreamModel", "ShardCore", "StreamStore", "StreamRuntime", "LambdaRuntime",
+        "EventPattern", "Locks",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),

@@ -49,7 +49,7 @@ struct DocumentTests {
       requestID: "c9b8fa9f-5a7f-xmpl-af9c-0c604cde93a5",
       functionARN: "arn:aws:lambda:us-east-1:000000000000:function:F", condition: "RetriesExhausted",
       approximateInvokeCount: 3, event: Array(#"{"a":[1, 2]}"#.utf8),
-      response: .init(errorType: "Exception", errorMessage: "a \"b\"", trace: ["line 1", "line 2"]),
+      response: .error(type: "Exception", message: "a \"b\"", trace: ["line 1", "line 2"]),
       timestamp: WallTime(milliseconds: 1_789_649_401_123))
     let head = [
       #"{"version":"1.0","timestamp":"2026-09-17T12:50:01.123Z","#,
@@ -65,6 +65,9 @@ struct DocumentTests {
     let event = #","requestPayload":{"a":[1, 2]}"#
     #expect(String(decoding: document.encoded(), as: UTF8.self) == head + event + answer)
     #expect(String(decoding: document.encoded(includesPayload: false), as: UTF8.self) == head + answer)
+    document.response = .result(Array("[1]".utf8))
+    let result = #","responseContext":{"statusCode":200,"executedVersion":"$LATEST"},"responsePayload":[1]}"#
+    #expect(String(decoding: document.encoded(), as: UTF8.self) == head + event + result)
     document.response = nil
     #expect(String(decoding: document.encoded(), as: UTF8.self) == head + event + "}")
   }

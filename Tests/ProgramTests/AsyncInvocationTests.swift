@@ -16,6 +16,7 @@ struct AsyncInvocationTests {
         with open(name, "a") as calls: calls.write(context.aws_request_id + "\\n")
         print("called for", name, flush=True)
         if len(open(name).readlines()) <= event["failures"]: raise ValueError("not yet")
+        return {"done": name}
     """
 
   private static func yaml(_ settings: String) -> String {
@@ -97,24 +98,55 @@ struct AsyncInvocationTests {
     }
   }
 
-  @Test("what fails for good goes to the destination, in Lambda's words for asynchronous invocations")
-  func destination() async throws {
-    try await with("MaximumRetryAttempts: 0, DestinationConfig: { OnFailure: { Destination: ./failed } }") { place in
+  /// The only document below a folder.
+  private func document(in folder: String, of place: Workplace) throws -> [String: Any] {
+    let root = place.folder.appending(path: "\(folder)/aws/lambda/async/orders")
+    let files = try #require(FileManager.default.enumerator(at: root, includingPropertiesForKeys: nil))
+    let documents = files.compactMap { $0 as? URL }.filter { !$0.hasDirectoryPath }
+    #expect(documents.count == 1)
+    let object = try JSONSerialization.jsonObject(with: Data(contentsOf: try #require(documents.first)))
+    return try #require(object as? [String: Any])
+  }
+
+  @Test("what came of an event goes to the destination, in Lambda's words for asynchronous invocations")
+  func destinations() async throws {
+    let settings =
+      "MaximumRetryAttempts: 0, DestinationConfig: { OnSuccess: { Destination: ./done }, OnFailure: { Destination: ./failed } }"
+    try await with(settings) { place in
       let worker = try await place.start()
-      let id = try await invoke(place, "event", failures: 1)
-      _ = try await worker.says("a failure entry was delivered")
-      let folder = place.folder.appending(path: "failed/aws/lambda/async/orders")
-      let files = try #require(FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil))
-      let documents = files.compactMap { $0 as? URL }.filter { !$0.hasDirectoryPath }
-      #expect(documents.count == 1)
-      let object = try JSONSerialization.jsonObject(with: Data(contentsOf: try #require(documents.first)))
-      let document = try #require(object as? [String: Any])
-      let context = try #require(document["requestContext"] as? [String: Any])
-      #expect(context["requestId"] as? String == id)
-      #expect(context["condition"] as? String == "RetriesExhausted")
-      #expect(context["approximateInvokeCount"] as? Int == 1)
-      #expect((document["requestPayload"] as? [String: Any])?["name"] as? String == "event")
-      #expect((document["responsePayload"] as? [String: Any])?["errorType"] as? String == "ValueError")
+      for (name, failures, condition) in [("bad", 1, "RetriesExhausted"), ("good", 0, "Success")] {
+        let id = try await invoke(place, name, failures: failures)
+        if failures > 0 {
+          _ = try await worker.says("a failure entry was delivered")
+        } else {
+          _ = try await eventually("it is done") { try await status(place, id).situation == .settled ? true : nil }
+        }
+        let document = try document(in: failures > 0 ? "failed" : "done", of: place)
+        let context = try #require(document["requestContext"] as? [String: Any])
+        #expect(context["requestId"] as? String == id)
+        #expect(context["condition"] as? String == condition)
+        #expect(context["approximateInvokeCount"] as? Int == 1)
+        #expect((document["requestPayload"] as? [String: Any])?["name"] as? String == name)
+        let answer = try #require(document["responsePayload"] as? [String: Any])
+        #expect(
+          (failures > 0 ? answer["errorType"] : answer["done"]) as? String == (failures > 0 ? "ValueError" : "good"))
+      }
+    }
+  }
+
+  @Test("a destination that takes no result is told in the log and counted, and the event is done")
+  func lostResult() async throws {
+    try await with("DestinationConfig: { OnSuccess: { Destination: ./missing/done } }") { place in
+      let worker = try await place.start()
+      let id = try await invoke(place, "event", failures: 0)
+      #expect(try await worker.says("what a function returned was not delivered").contains(id))
+      _ = try await eventually("it is done") { try await status(place, id).situation == .settled ? true : nil }
+      #expect(try calls(place, "event") == [id])
+      let metrics = try await worker.get("/metrics").text
+      #expect(
+        metrics.split(separator: "\n").contains {
+          $0.contains("async.orders") && $0.lowercased().contains("destination") && $0.hasSuffix(" 1")
+        }, "\(metrics)")
     }
   }
 

@@ -29,7 +29,8 @@ struct RoomTests {
     "ShardPlan": ["ShardCore", "StreamModel"],
     "ShardSimulation": ["ShardCore", "StreamModel"],
     "SluiceService": [
-      "Sluice", "StreamModel", "ShardCore", "EventPattern", "StreamStore", "StreamRuntime", "LambdaRuntime", "Locks",
+      "Sluice", "StreamModel", "ShardCore", "EventPattern", "StreamStore", "StreamRuntime", "LambdaRuntime",
+      "Destinations", "Locks",
     ],
     "SluiceCommand": [
       "SluiceService", "Sluice", "Recordings", "Replays", "ShardSimulation", "ShardPlan", "ShardCore",

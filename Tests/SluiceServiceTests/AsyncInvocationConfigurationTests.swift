@@ -27,11 +27,16 @@ struct AsyncInvocationConfigurationTests {
 
   @Test("its settings are taken")
   func settings() throws {
-    let settings = "MaximumRetryAttempts: 0, MaximumEventAgeInSeconds: 60, firstRetryWait: 50ms"
+    let settings = """
+      MaximumRetryAttempts: 0, MaximumEventAgeInSeconds: 60, firstRetryWait: 50ms, onFailure: { attempts: 3 },
+      DestinationConfig: { OnSuccess: { Destination: /done }, OnFailure: { Destination: 'http://b' } }
+      """
     let mapping = try #require(
       try read("functions: [{ name: f, protocol: http, url: 'http://a', async: { \(settings) } }]").mappings.first)
     #expect((mapping.maximumRetryAttempts, mapping.maximumRecordAge) == (0, .seconds(60)))
     #expect(mapping.asyncInvocation?.firstRetryWait == .milliseconds(50))
+    #expect(mapping.asyncInvocation?.onSuccess == .directory("/done"))
+    #expect((mapping.onFailure.destination, mapping.onFailure.attempts) == (.http("http://b"), 3))
   }
 
   @Test(

@@ -79,7 +79,7 @@ public struct EntryDocuments: Sendable {
     return InvocationDocument(
       requestID: requestID, functionARN: identity.functionARN(function), condition: entry.condition.nameForInvocations,
       approximateInvokeCount: entry.attempts, event: event,
-      response: last.map { .init(errorType: $0.type, errorMessage: $0.message, trace: $0.trace) },
+      response: last.map { .error(type: $0.type, message: $0.message, trace: $0.trace) },
       timestamp: entry.createdAt)
   }
 

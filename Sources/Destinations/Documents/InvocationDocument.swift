@@ -8,27 +8,20 @@ public struct InvocationDocument: Hashable, Sendable {
   public var requestID: String
   /// Without a qualifier; the document always has one.
   public var functionARN: String
-  /// `RetriesExhausted` or `EventAgeExceeded`; ours besides: `Skipped` by an operator, `GivenUpByRule`.
+  /// `Success`, `RetriesExhausted` or `EventAgeExceeded`; ours besides: `Skipped` by an operator, `GivenUpByRule`.
   public var condition: String
   public var approximateInvokeCount: Int
   /// The event as it was given: JSON.
   public var event: [UInt8]
-  /// What the function answered last; `nil` where it was never called.
+  /// What the function gave last; `nil` where it was never called.
   public var response: Response?
   /// When the event left.
   public var timestamp: WallTime
 
-  /// An answer that was an error.
-  public struct Response: Hashable, Sendable {
-    public var errorType: String
-    public var errorMessage: String
-    public var trace: [String]
-
-    public init(errorType: String, errorMessage: String, trace: [String]) {
-      self.errorType = errorType
-      self.errorMessage = errorMessage
-      self.trace = trace
-    }
+  public enum Response: Hashable, Sendable {
+    case error(type: String, message: String, trace: [String])
+    /// What the function returned: JSON.
+    case result([UInt8])
   }
 
   public init(
@@ -60,20 +53,25 @@ public struct InvocationDocument: Hashable, Sendable {
       json.raw(#","requestPayload":"#)
       json.raw(event)
     }
-    if let response {
+    switch response {
+    case nil: break
+    case .error(let type, let message, let trace):
       json.raw(#","responseContext":{"statusCode":200,"executedVersion":"$LATEST","functionError":"Unhandled"}"#)
       json.raw(#","responsePayload":{"errorMessage":"#)
-      json.text(response.errorMessage)
+      json.text(message)
       json.raw(#","errorType":"#)
-      json.text(response.errorType)
+      json.text(type)
       json.raw(#","requestId":"#)
       json.text(requestID)
       json.raw(#","stackTrace":["#)
-      for (position, line) in response.trace.enumerated() {
+      for (position, line) in trace.enumerated() {
         if position > 0 { json.raw(",") }
         json.text(line)
       }
       json.raw("]}")
+    case .result(let result):
+      json.raw(#","responseContext":{"statusCode":200,"executedVersion":"$LATEST"},"responsePayload":"#)
+      json.raw(result.isEmpty ? Array("null".utf8) : result)
     }
     json.raw("}")
     return json.bytes

@@ -1,3 +1,5 @@
+import Destinations
+import Foundation
 import ShardCore
 public import Sluice
 import StreamModel
@@ -16,6 +18,8 @@ public struct AsyncInvocation: Hashable, Sendable {
 
   /// `DestinationConfig.OnFailure` and our `onFailure`: where an event goes that failed for good.
   public var onFailure = OnFailure()
+  /// `DestinationConfig.OnSuccess`: where what the function returned goes; `store`: nowhere.
+  public var onSuccess = OnFailure.Destination.store
 
   public init() {}
 
@@ -60,5 +64,19 @@ public struct AsyncInvocation: Hashable, Sendable {
     mapping.retryRules = [Self.whenThrottled]
     mapping.onFailure = onFailure
     return mapping
+  }
+
+  /// `nil` where nobody wants to know what the function returned.
+  func successDestination(of function: String) -> SuccessDestination? {
+    let place: SuccessDestination.Place
+    switch onSuccess {
+    case .store: return nil
+    case .directory(let path): place = .folder(DocumentFolder(path: path))
+    case .http(let url):
+      place = .endpoint(DocumentEndpoint(url: url, timeoutMilliseconds: SuccessDestination.timeoutMilliseconds))
+    }
+    return SuccessDestination(place, function: function) {
+      WallTime(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))
+    }
   }
 }

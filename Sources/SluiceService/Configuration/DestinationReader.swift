@@ -15,14 +15,28 @@ struct DestinationReader {
     return settings
   }
 
+  /// `DestinationConfig` of asynchronous invocations, which has `OnSuccess` too.
+  func read(_ async: inout ConfigurationSection, into invocation: inout AsyncInvocation) {
+    var section = async.section(MappingParameter.destination.rawValue)
+    invocation.onSuccess = readDestination("OnSuccess", of: &section)
+    invocation.onFailure = OnFailure(readDestination("OnFailure", of: &section))
+    section.finish()
+    readSettings(async.section("onFailure"), into: &invocation.onFailure)
+  }
+
   /// `{OnFailure: {Destination: …}}`; `{OnFailure: {}}` is what AWS shows for none.
   private func readDestination(
     _ section: ConfigurationSection, _ combination: inout ParameterCombination
   ) -> OnFailure.Destination {
     var section = section
     combination.hasOnSuccess = section.value("OnSuccess").map { !($0.mapping?.isEmpty ?? false) } ?? false
-    var onFailure = section.section("OnFailure")
+    let destination = readDestination("OnFailure", of: &section)
     section.finish()
+    return destination
+  }
+
+  private func readDestination(_ name: String, of section: inout ConfigurationSection) -> OnFailure.Destination {
+    var onFailure = section.section(name)
     let key = "Destination"
     var destination = OnFailure.Destination.store
     if let node = onFailure.value(key), let text = node.scalar?.string {

@@ -1,6 +1,6 @@
 import Foundation
 import LambdaRuntime
-import Sluice
+
 import Yams
 
 /// Reads one entry of `functions`.
@@ -54,9 +54,7 @@ struct FunctionReader {
     async.maximumEventAge = .seconds(age)
     async.firstRetryWait = own.duration(
       "firstRetryWait", default: async.firstRetryWait, in: AsyncInvocation.retryWaits)
-    var combination = ParameterCombination()
-    async.onFailure = DestinationReader(findings: findings, resolve: resolve).read(&own, &combination)
-    own.report(combination.problems)
+    DestinationReader(findings: findings, resolve: resolve).read(&own, into: &async)
     own.finish()
     return async
   }

@@ -50,7 +50,10 @@ extension MappingConfiguration {
     var all = Dictionary(uniqueKeysWithValues: texts.map { ($0.key.rawValue, $0.value) })
     // Left out where there is none, as in what was stored before there were any.
     if let marksRedeliveries { all["markRedeliveries"] = "\(marksRedeliveries)" }
-    if let asyncInvocation { all["firstRetryWait"] = Quantity.text(asyncInvocation.firstRetryWait) }
+    if let asyncInvocation {
+      all["firstRetryWait"] = Quantity.text(asyncInvocation.firstRetryWait)
+      all["OnSuccess"] = "\(asyncInvocation.onSuccess)"
+    }
     if let idempotency { all["idempotency"] = idempotency.text(namesEveryFailure: namesEveryFailure) }
     for (key, text) in function.texts { all["function.\(key)"] = text }
     for (key, text) in onFailure.texts { all["onFailure.\(key)"] = text }

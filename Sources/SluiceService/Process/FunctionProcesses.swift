@@ -1,3 +1,5 @@
+import CoreMetrics
+import Destinations
 import LambdaRuntime
 import Logging
 import StreamModel
@@ -31,8 +33,8 @@ enum FunctionProcesses: Sendable {
   }
 
   /// What delivers the records of a mapping to these.
-  func handler(of mapping: MappingConfiguration, namesEveryFailure: Bool) -> any BatchHandler {
-    guard mapping.asyncInvocation == nil else { return asyncInvocationHandler }
+  func handler(of mapping: MappingConfiguration, namesEveryFailure: Bool, logger: Logger) -> any BatchHandler {
+    if let async = mapping.asyncInvocation { return handler(of: async, mapping.function, logger) }
     let reportsItemFailures = mapping.reportsItemFailures
     return switch self {
     case .lines(let pool):
@@ -45,11 +47,24 @@ enum FunctionProcesses: Sendable {
   }
 
   /// A handler to which each record is the event of one invocation.
-  private var asyncInvocationHandler: any BatchHandler {
+  private func handler(of async: AsyncInvocation, _ function: String, _ logger: Logger) -> any BatchHandler {
+    let pool: any FunctionInvoking
     switch self {
     case .lines: preconditionFailure("the configuration was checked: a function that reads lines is not invoked")
-    case .lambda(let pool): AsyncInvocationHandler(pool: pool)
-    case .http(let pool): AsyncInvocationHandler(pool: pool)
+    case .lambda(let own): pool = own
+    case .http(let own): pool = own
+    }
+    guard let destination = async.successDestination(of: function) else { return AsyncInvocationHandler(pool: pool) }
+    return AsyncInvocationHandler(pool: pool) { requestID, event, result in
+      do {
+        try await destination.accept(requestID, event: event, result: result)
+      } catch {
+        let mapping = AsyncInvocation.name(for: function)
+        Counter(label: "DestinationDeliveryFailures", dimensions: [("mapping", mapping)]).increment()
+        logger.error(
+          "what a function returned was not delivered, and is dropped",
+          metadata: ["requestId": "\(requestID)", "destination": "\(async.onSuccess)", "error": "\(error)"])
+      }
     }
   }
 

@@ -21,7 +21,7 @@ package struct ReplayedMapping: Sendable {
     processes = FunctionProcesses(
       try function.unpacked(inStore: storePath), after: nil, logger: logger)
     plan = try EventSourceMapping(mapping, function).plan(
-      processes.handler(of: mapping, namesEveryFailure: false), on: stream)
+      processes.handler(of: mapping, namesEveryFailure: false, logger: logger), on: stream)
     settings = mapping.texts(with: function)
   }
 

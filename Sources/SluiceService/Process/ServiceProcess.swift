@@ -1,4 +1,5 @@
 import CoreMetrics
+import Destinations
 import LambdaRuntime
 public import Logging
 import ServiceLifecycle
@@ -180,6 +181,7 @@ extension EventSourceMapping {
     if function.handlerProtocol != .lines, margin { timeout += FunctionLimits().invocationMargin }
     // A lane that waits for a process must not use up its handler's time.
     concurrency = function.concurrency
+    if let async = mapping.asyncInvocation, async.onSuccess != .store { timeout += SuccessDestination.longestTime }
     unstoredBatchLimit = Self.unstoredBatchLimitOfProcesses
   }
 }

@@ -284,7 +284,7 @@ actor WorkerConfiguration {
         wanted.parameters[parameter.rawValue] = former.settings[parameter.rawValue]
       }
     }
-    return (wanted, pool.handler(of: mapping, namesEveryFailure: mapping.namesEveryFailure))
+    return (wanted, pool.handler(of: mapping, namesEveryFailure: mapping.namesEveryFailure, logger: logger))
   }
 
   /// What a function's invocations came to goes on with its new processes.
