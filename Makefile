@@ -1,7 +1,7 @@
 # `make demo` and `make test` install what they need on a Debian machine with Swift, then run.
 SWIFT ?= swift
 PYTHON_PACKAGES = awslambdaric==4.2.2 aws-lambda-powertools==3.37.0 boto3==1.44.5
-DEBIAN_PACKAGES = liblmdb-dev libxxhash-dev zlib1g-dev pkg-config python3 python3-venv
+DEBIAN_PACKAGES = liblmdb-dev libxxhash-dev zlib1g-dev libzstd-dev pkg-config python3 python3-venv
 
 .PHONY: demo test build release python-functions simulate bench bench-layers bench-peers thread-sanitizer format format-check dependencies clean help
 

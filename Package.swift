@@ -44,6 +44,7 @@ let package = Package(
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
     .systemLibrary(name: "CSpawn"),
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .target(name: "Locks", swiftSettings: strict),
     .target(name: "LMDB", dependencies: ["CLMDB", "Locks"], swiftSettings: strict),
     .target(name: "StreamModel", swiftSettings: strict),
@@ -87,7 +88,8 @@ let package = Package(
       ],
       swiftSettings: common),
     .target(
-      name: "Recordings", dependencies: ["StreamModel", "EventPattern", "CXXHash"], swiftSettings: strict),
+      name: "Recordings", dependencies: ["StreamModel", "EventPattern", "TableChanges", "CXXHash", "CZlib", "CZstd"],
+      swiftSettings: strict),
     .target(
       name: "Replays",
       dependencies: [

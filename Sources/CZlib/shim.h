@@ -21,3 +21,9 @@ static inline int sluice_inflate(const void *input, unsigned inputCount, void *o
 static inline unsigned sluice_crc32(const void *bytes, unsigned count) {
   return (unsigned)crc32(0, (const Bytef *)bytes, count);
 }
+
+// Begins to read members of gzip.
+static inline int sluice_gunzip_begin(z_stream *stream) {
+  memset(stream, 0, sizeof *stream);
+  return inflateInit2(stream, 16 + MAX_WBITS);
+}

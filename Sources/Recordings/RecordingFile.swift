@@ -1,14 +1,17 @@
 internal import Glibc
 
-/// Where a recording is written to.
+/// Where a recording is written to. A path that ends in `.zst` is compressed: each call of ``write(_:)`` makes frames of
+/// its own, so that what was written before an interruption can be read.
 @safe
 public struct RecordingOutput: ~Copyable {
   public let path: String
   private let descriptor: Int32
+  private let compressor: FrameCompressor?
 
   /// A new file, or standard output for `-`. What is there already is kept, unless it is to be replaced.
   public init(path: String, isReplacing: Bool) throws(RecordingFileError) {
     self.path = path
+    compressor = path.hasSuffix(".zst") ? FrameCompressor() : nil
     guard path != "-" else {
       descriptor = STDOUT_FILENO
       return
@@ -22,6 +25,21 @@ public struct RecordingOutput: ~Copyable {
 
   /// Writes all of the bytes.
   public mutating func write(_ bytes: UnsafeRawBufferPointer) throws(RecordingFileError) {
+    guard let compressor else { return unsafe try writeAll(bytes) }
+    try unsafe compressor.compress(bytes) { (frame) throws(RecordingFileError) in try unsafe writeAll(frame) }
+  }
+
+  /// Writes all of the bytes.
+  public mutating func write(_ bytes: [UInt8]) throws(RecordingFileError) {
+    let span = unsafe bytes.span.bytes
+    var failure: RecordingFileError?
+    unsafe span.withUnsafeBytes { bytes in
+      do throws(RecordingFileError) { unsafe try write(bytes) } catch { failure = error }
+    }
+    if let failure { throw failure }
+  }
+
+  private func writeAll(_ bytes: UnsafeRawBufferPointer) throws(RecordingFileError) {
     var written = 0
     while written < bytes.count {
       let count = unsafe Glibc.write(descriptor, bytes.baseAddress.unsafelyUnwrapped + written, bytes.count - written)
@@ -34,13 +52,20 @@ public struct RecordingOutput: ~Copyable {
   }
 }
 
-/// Where a recording is read from.
+/// Where a recording is read from. What is compressed with zstd or gzip shows in its first bytes, and is read as it was
+/// before.
 @safe
 public final class RecordingInput {
   public let path: String
-  /// The size of the file; `nil` where nobody knows it, as of a pipe.
+  /// The bytes that can be read; `nil` where nobody knows it, as of a pipe, or what is compressed.
   public let byteCount: UInt64?
   private let descriptor: Int32
+  /// What was looked at and not yet read.
+  private var beginning: [UInt8] = []
+  private let decompressor: Decompressor?
+  private let file: PlainInput
+
+  private static let peekByteCount = 4_096
 
   /// A file, or standard input for `-`.
   public init(path: String) throws(RecordingFileError) {
@@ -54,13 +79,85 @@ public final class RecordingInput {
     }
     var status = stat()
     let isFile = unsafe fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
-    byteCount = isFile ? UInt64(status.st_size) : nil
+    let file = PlainInput(path: path, descriptor: descriptor)
+    let first = try file.firstBytes(4)
+    decompressor = Decompressor.Format(first).map { format in
+      unsafe Decompressor(format, path: path) { memory throws(RecordingFileError) in
+        unsafe try file.read(into: memory)
+      }
+    }
+    self.file = file
+    byteCount = isFile && decompressor == nil ? UInt64(status.st_size) : nil
   }
+
+  /// What is compressed ended in the middle.
+  public var endedEarly: Bool { decompressor?.endedEarly ?? false }
 
   deinit { if descriptor != STDIN_FILENO { close(descriptor) } }
 
+  /// The first bytes, which are read nevertheless; fewer where the file ends. Before anything is read.
+  public func peek() throws(RecordingFileError) -> [UInt8] {
+    var bytes: [UInt8] = []
+    let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.peekByteCount, alignment: 16)
+    defer { unsafe piece.deallocate() }
+    while bytes.count < Self.peekByteCount {
+      let count = unsafe try read(into: UnsafeMutableRawBufferPointer(rebasing: piece[..<(piece.count - bytes.count)]))
+      if count == 0 { break }
+      unsafe bytes.append(contentsOf: piece[..<count])
+    }
+    beginning = bytes
+    return bytes
+  }
+
   /// Fills the front of the memory; 0 at the end.
   public func read(into memory: UnsafeMutableRawBufferPointer) throws(RecordingFileError) -> Int {
+    if !beginning.isEmpty {
+      let count = min(beginning.count, memory.count)
+      unsafe memory.copyBytes(from: beginning[..<count])
+      beginning.removeFirst(count)
+      return count
+    }
+    if let decompressor { return unsafe try decompressor.decompress(into: memory) }
+    return unsafe try file.read(into: memory)
+  }
+}
+
+/// The bytes of a file as they are.
+@safe
+private final class PlainInput {
+  let path: String
+  private let descriptor: Int32
+  /// What was looked at and not yet read.
+  private var beginning: [UInt8] = []
+
+  init(path: String, descriptor: Int32) {
+    self.path = path
+    self.descriptor = descriptor
+  }
+
+  /// So many bytes, which are read nevertheless; fewer where the file ends.
+  func firstBytes(_ count: Int) throws(RecordingFileError) -> [UInt8] {
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 16)
+    defer { unsafe memory.deallocate() }
+    var found = 0
+    while found < count {
+      let more = unsafe try readFile(into: UnsafeMutableRawBufferPointer(rebasing: memory[found...]))
+      if more == 0 { break }
+      found += more
+    }
+    beginning = unsafe Array(memory[..<found])
+    return beginning
+  }
+
+  func read(into memory: UnsafeMutableRawBufferPointer) throws(RecordingFileError) -> Int {
+    guard !beginning.isEmpty else { return unsafe try readFile(into: memory) }
+    let count = min(beginning.count, memory.count)
+    unsafe memory.copyBytes(from: beginning[..<count])
+    beginning.removeFirst(count)
+    return count
+  }
+
+  private func readFile(into memory: UnsafeMutableRawBufferPointer) throws(RecordingFileError) -> Int {
     while true {
       let count = unsafe Glibc.read(descriptor, memory.baseAddress, memory.count)
       if count >= 0 { return count }

@@ -1,0 +1,3 @@
+// The stable part of libzstd.
+#pragma once
+#include <zstd.h>
