@@ -16,6 +16,19 @@ enum Base64Reading {
     return text.count / 4 * 3 - padding
   }
 
+  /// The bytes that the text stands for; `nil` if it is not base64.
+  static func bytes(of text: [UInt8]) -> [UInt8]? {
+    unsafe text.withUnsafeBytes { text in
+      guard let count = unsafe byteCount(of: text) else { return nil }
+      var isRight = true
+      let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { target, written in
+        isRight = unsafe decode(text, to: UnsafeMutableRawPointer(target.baseAddress))
+        written = isRight ? count : 0
+      }
+      return isRight ? bytes : nil
+    }
+  }
+
   /// Whether the text is base64.
   static func accepts(_ text: UnsafeRawBufferPointer) -> Bool { unsafe decode(text, to: nil) }
 

@@ -16,6 +16,9 @@ struct RecordLine {
   /// The sequence number of a line that is read with care; those that the writer made are what its check says.
   var sequenceNumber: [UInt8] = []
 
+  /// Of a sequence number that was imported, as AWS limits it.
+  static let sequenceNumberByteLimit = 128
+
   init() {}
 
   /// Reads a line as ``RecordingWriter`` writes it, whose check is right. `false` if it is another one: then it is read

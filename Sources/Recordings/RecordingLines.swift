@@ -12,6 +12,9 @@ public struct RecordingHeader: Hashable, Sendable {
   public var to: WallTime?
   /// Fields whose values were taken out of the payloads.
   public var redacted: [String] = []
+  /// The format of the files that it was imported from; `nil` if it was recorded. Sequence numbers of an imported
+  /// recording are those of the files, if they had any.
+  public var imported: String?
 
   public static let version: Int64 = 1
 

@@ -1,5 +1,6 @@
 internal import CXXHash
 public import StreamModel
+internal import TableChanges
 
 /// What stands in a line of a recording.
 public enum RecordingLine: Hashable, Sendable {
@@ -52,6 +53,8 @@ public struct RecordingReader: ~Copyable {
   private let hasChecks: Bool
   /// There are checks, and no line was left out.
   private var digestCounts = true
+  /// Sequence numbers may be other ones than shard and index make.
+  private let hasOwnNumbers: Bool
   private var line = RecordLine()
   private var lineStart = 0
   private var shards: [ShardNumber: Shard] = [:]
@@ -82,6 +85,7 @@ public struct RecordingReader: ~Copyable {
       header = try RecordingHeader(LineMembers(unsafe RawSpan(_unsafeBytes: bytes)))
       digest = UInt64(check ?? 0)
       hasChecks = check != nil
+      hasOwnNumbers = header.imported != nil
       digestCounts = hasChecks
     } catch {
       throw .problem(
@@ -100,6 +104,8 @@ public struct RecordingReader: ~Copyable {
   public var shard: ShardNumber { line.shard }
   public var index: RecordIndex { line.index }
   public var arrival: WallTime { line.arrival }
+  /// The sequence number that the record was imported with; `nil` if it is the one that shard and index make.
+  public private(set) var importedSequenceNumber: String?
 
   /// Appends the record that was read last, which ``PackedRecords/takes(_:arrival:)``.
   public func appendRecord(to records: PackedRecords) {
@@ -170,7 +176,7 @@ public struct RecordingReader: ~Copyable {
       throw LineFault(
         "the line has \(check == nil ? "no check, and the header has one" : "a check, and the header has none")")
     }
-    if check != nil, unsafe line.read(bytes) {
+    if check != nil, !hasOwnNumbers, unsafe line.read(bytes) {
       lineStart = found.start
       unsafe try takeRecord(bytes)
       digest = digest &* LineCheck.factor &+ UInt64(check ?? 0)
@@ -261,19 +267,43 @@ public struct RecordingReader: ~Copyable {
     }
     if !line.sequenceNumber.isEmpty {
       let own = known.shard.sequenceNumber(of: line.index).description
-      guard line.sequenceNumber == Array(own.utf8) else {
+      let isOwn = line.sequenceNumber == Array(own.utf8)
+      guard isOwn || hasOwnNumbers else {
         throw LineFault("sequenceNumber is not that of record \(line.index.rawValue) of \(line.shard), which is \(own)")
       }
+      guard line.sequenceNumber.count <= RecordLine.sequenceNumberByteLimit else {
+        throw LineFault(
+          "sequenceNumber has \(line.sequenceNumber.count) bytes: allowed are up to \(RecordLine.sequenceNumberByteLimit)"
+        )
+      }
+      importedSequenceNumber = isOwn ? nil : String(decoding: line.sequenceNumber, as: UTF8.self)
+    } else if hasOwnNumbers {
+      importedSequenceNumber = nil
     }
+    let payload = unsafe UnsafeRawBufferPointer(rebasing: bytes[line.data])
     if line.isBase64 {
-      let text = unsafe UnsafeRawBufferPointer(rebasing: bytes[line.data])
-      let isRight = unsafe Base64Reading.accepts(text)
+      let isRight = unsafe Base64Reading.accepts(payload)
       guard isRight else { throw LineFault("base64 is not base64", at: line.data.lowerBound) }
     }
+    if header.kind == .dynamodb { unsafe try checkChange(payload) }
     known.next = line.index.advanced(by: 1)
     known.lastArrival = line.arrival
     latest = known
     recordCount += 1
+  }
+
+  /// Whoever writes events of changes relies on it.
+  private func checkChange(_ payload: UnsafeRawBufferPointer) throws(LineFault) {
+    do throws(ChangeProblem) {
+      if line.isBase64 {
+        let data = unsafe Base64Reading.bytes(of: Array(payload)) ?? []
+        unsafe try ChangeRecord.check(data.span.bytes)
+      } else {
+        try ChangeRecord.check(unsafe RawSpan(_unsafeBytes: payload))
+      }
+    } catch {
+      throw LineFault("the payload is no change of a table: \(error)", at: line.data.lowerBound)
+    }
   }
 
   private mutating func open(_ members: LineMembers) throws(LineFault) -> RecordedShard {
@@ -367,5 +397,6 @@ extension RecordingHeader {
     from = try members.number(ifThere: "from").map { WallTime(milliseconds: $0) }
     to = try members.number(ifThere: "to").map { WallTime(milliseconds: $0) }
     redacted = try members.list("redacted")
+    imported = try members.text(ifThere: "imported").map { String(decoding: $0, as: UTF8.self) }
   }
 }

@@ -30,7 +30,7 @@ public struct RecordingWriter: ~Copyable {
 
   public init(_ header: RecordingHeader) {
     unsafe bytes = .allocate(byteCount: 1 << 20, alignment: 16)
-    if !header.redacted.isEmpty { redaction = Redaction(header.redacted) }
+    if !header.redacted.isEmpty { redaction = Redaction(header.redacted, kind: header.kind) }
     var text = #"{"recording":\#(RecordingHeader.version),"stream":\#(JSONLine.quoted(header.stream))"#
     text += #","kind":"\#(header.kind.rawValue)","streamCreatedAt":\#(header.streamCreatedAt.milliseconds)"#
     text += #","madeAt":\#(header.madeAt.milliseconds)"#
@@ -39,6 +39,7 @@ public struct RecordingWriter: ~Copyable {
     if !header.redacted.isEmpty {
       text += #","redacted":[\#(header.redacted.map(JSONLine.quoted).joined(separator: ","))]"#
     }
+    if let imported = header.imported { text += #","imported":\#(JSONLine.quoted(imported))"# }
     append(line: text)
   }
 
@@ -106,6 +107,19 @@ public struct RecordingWriter: ~Copyable {
     }
   }
 
+  /// An imported record of a shard that was opened.
+  mutating func record(_ record: ImportedRecord, index: RecordIndex, shard: ShardNumber) {
+    let text = self.text(of: shard)
+    recordCount += 1
+    dataByteCount += UInt64(record.data.count)
+    if redaction != nil { unsafe redact(record.data.span.bytes) } else { payload = record.data }
+    unsafe record.key.withUnsafeBytes { key in
+      unsafe payload.withUnsafeBytes { data in
+        unsafe line(text, index, record.arrival, key, record.hashKey, data, record.sequenceNumber)
+      }
+    }
+  }
+
   private mutating func text(of shard: ShardNumber) -> ShardText {
     if let last, last.shard == shard { return last }
     guard let text = shards[shard] else { preconditionFailure("a shard is opened before its records") }
@@ -127,16 +141,20 @@ public struct RecordingWriter: ~Copyable {
 
   private mutating func line(
     _ text: ShardText, _ index: RecordIndex, _ arrival: WallTime, _ key: UnsafeRawBufferPointer, _ hashKey: HashKey?,
-    _ data: UnsafeRawBufferPointer
+    _ data: UnsafeRawBufferPointer, _ sequenceNumber: [UInt8] = []
   ) {
     // Keys become six times as long at most; numbers have 20 digits, hash keys 39.
-    reserve(320 + key.count * 6 + (data.count + 2) / 3 * 4 + data.count)
+    reserve(320 + (key.count + sequenceNumber.count) * 6 + (data.count + 2) / 3 * 4 + data.count)
     let start = unsafe bytes.baseAddress.unsafelyUnwrapped + count
     var out = unsafe LineOutput(start)
     unsafe text.prefix.withUnsafeBytes { unsafe out.put($0) }
     out.put(index.rawValue)
     out.put(#","sequenceNumber":""#)
-    out.put(SequenceNumber(shardCreatedAtSeconds: text.createdAtSeconds, shard: text.shard, index: index))
+    if sequenceNumber.isEmpty {
+      out.put(SequenceNumber(shardCreatedAtSeconds: text.createdAtSeconds, shard: text.shard, index: index))
+    } else {
+      unsafe sequenceNumber.withUnsafeBytes { unsafe out.putEscaped($0) }
+    }
     out.put(#"","arrival":"#)
     if arrival.milliseconds < 0 { out.put("-") }
     out.put(arrival.milliseconds.magnitude)

@@ -1,14 +1,16 @@
 internal import EventPattern
+internal import StreamModel
 
 /// Takes the values of some fields out of JSON payloads.
 struct Redaction: Hashable, Sendable {
-  static let replacement = Array(#""[redacted]""#.utf8)
-
+  /// What a value becomes. An attribute of a table's item stays one.
+  private let replacement: [UInt8]
   /// Each path as the UTF-8 of its names.
   private let paths: [[[UInt8]]]
 
   /// Paths such as `crew.name`.
-  init(_ fields: [String]) {
+  init(_ fields: [String], kind: StreamKind) {
+    replacement = Array((kind == .dynamodb ? #"{"S":"[redacted]"}"# : #""[redacted]""#).utf8)
     paths = fields.map { $0.split(separator: ".", omittingEmptySubsequences: false).map { Array($0.utf8) } }
   }
 
@@ -16,7 +18,7 @@ struct Redaction: Hashable, Sendable {
   func rewrite(_ data: RawSpan, to target: inout [UInt8]) -> Bool {
     let start = target.count
     var cursor = JSONCursor(data)
-    var writer = Writer(target: target)
+    var writer = Writer(target: target, replacement: replacement)
     do throws(JSONFault) {
       try writer.value(&cursor, paths)
       try cursor.expectEnd()
@@ -25,7 +27,7 @@ struct Redaction: Hashable, Sendable {
       return true
     } catch {
       target.removeLast(target.count - start)
-      target += Self.replacement
+      target += replacement
       return false
     }
   }
@@ -35,7 +37,12 @@ struct Redaction: Hashable, Sendable {
     /// Up to here the payload was copied or left out.
     private var copied = 0
 
-    init(target: [UInt8]) { self.target = target }
+    private let replacement: [UInt8]
+
+    init(target: [UInt8], replacement: [UInt8]) {
+      self.target = target
+      self.replacement = replacement
+    }
 
     mutating func copy(_ cursor: borrowing JSONCursor, to end: Int) {
       while copied < end {
@@ -52,7 +59,7 @@ struct Redaction: Hashable, Sendable {
         copy(cursor, to: cursor.position)
         try cursor.skipValue(first)
         copied = cursor.position
-        target += Redaction.replacement
+        target += replacement
       } else if paths.isEmpty {
         try cursor.skipValue(first)
       } else if first == JSONByte.openBrace {

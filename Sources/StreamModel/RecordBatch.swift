@@ -81,6 +81,9 @@ public struct BatchOrigin: Hashable, Sendable {
   /// Which records of the batch were delivered before; `nil` if none were, or nobody wants to know: see the mapping's
   /// `marksRedeliveries`.
   public var redelivery: Redelivery?
+  /// What handlers know the records by, in the order of the batch, where that is not what shard and index make: in the
+  /// replay of a recording that was imported. `nil` everywhere else.
+  public var importedSequenceNumbers: [String]?
 
   public init(
     stream: String, kind: StreamKind = .kinesis, streamCreatedAt: WallTime = .zero, shard: ShardNumber,

@@ -28,6 +28,15 @@ struct AnswerReaderTests {
     #expect(outcome == .failed(at: sample.sequenceNumber(at: 1)))
   }
 
+  @Test("of imported records the sequence numbers that they had are reported, and those alone")
+  func imported() throws {
+    var sample = sample
+    sample.origin.importedSequenceNumbers = ["1", "22", "333", "4444"]
+    let outcome = try reporting.outcome(of: #"{"batchItemFailures":[{"itemIdentifier":"333"}]}"#.utf8, for: sample)
+    #expect(outcome == .failed(at: sample.sequenceNumber(at: 2)))
+    #expect(throws: HandlerFailure.self) { try reporting.outcome(of: failures(1).utf8, for: sample) }
+  }
+
   @Test(
     "an id that names no record fails the whole batch",
     arguments: [

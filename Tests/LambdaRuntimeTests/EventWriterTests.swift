@@ -34,6 +34,17 @@ struct EventWriterTests {
     #expect(mark.utf8.count <= EventWriter.markByteCount)
   }
 
+  @Test("imported records have the sequence numbers that they had, in both places, and whatever these are")
+  func imported() throws {
+    var sample = batch(count: 3)
+    let numbers = ["496", "a\"b", String(repeating: "9", count: 128)]
+    sample.origin.importedSequenceNumbers = numbers
+    let parsed = try JSONSerialization.jsonObject(with: Data(event(sample))) as? [String: Any]
+    let records = try #require(parsed?["Records"] as? [[String: Any]])
+    #expect(records.map { ($0["kinesis"] as? [String: Any])?["sequenceNumber"] as? String } == numbers)
+    #expect(records.map { $0["eventID"] as? String } == numbers.map { "shardId-000000000003:\($0)" })
+  }
+
   @Test("base64 equals Foundation's at every length")
   func base64() throws {
     let samples = (0..<100).map { count in

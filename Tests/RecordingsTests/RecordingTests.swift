@@ -119,7 +119,7 @@ struct RecordingTests {
   func foreign() {
     let number = Sample.shard(3, first: 5).sequenceNumber(of: RecordIndex(5))
     let text = """
-      { "recording" : 1 , "kind":"dynamodb","stream":"orders","streamCreatedAt":0,"madeAt":0, "unknown":{"a":1}}
+      { "recording" : 1 , "kind":"kinesis","stream":"orders","streamCreatedAt":0,"madeAt":0, "unknown":{"a":1}}
       {"shardOpened":3,"at":0,"createdAtSeconds":1700000000,"hashKeys":["0","99"],"parents":[],"first":5}
       {"shard":3,"json": {"a" : "\\u00e9"} ,"index":5,"key":"\\u00e9","arrival":-4,"sequenceNumber":"\(number)"}
       {"shard":3,"index":6,"arrival":4,"key":"k","base64":"aGk="}
@@ -169,6 +169,18 @@ struct RecordingTests {
     let problem = try #require(Read(Array(text.utf8)).problem)
     #expect(problem.reason.contains(reason), "\(problem)")
     #expect(problem.line == 3 && problem.record == 1)
+  }
+
+  @Test("what a recording of a table's changes holds must be changes: whoever writes events relies on it")
+  func changes() throws {
+    let change = #"{"eventName":"REMOVE","dynamodb":{"Keys":{"id":{"S":"a"}},"StreamViewType":"KEYS_ONLY"}}"#
+    for (payload, reason) in [(change, nil), (#"{"a":1}"#, "the payload is no change of a table: a is there")] {
+      var header = Sample.header
+      header.kind = .dynamodb
+      let read = Read(Sample.write([Put(index: 0, arrival: 1, data: Array(payload.utf8))], header: header).bytes)
+      #expect(read.puts.count == (reason == nil ? 1 : 0))
+      if let reason { #expect(read.problem?.reason.hasPrefix(reason) == true) }
+    }
   }
 
   @Test("an arrival that steps back is refused: windows and ages would be wrong")

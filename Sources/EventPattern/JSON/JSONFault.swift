@@ -29,9 +29,10 @@ public struct JSONFault: Error, Hashable, Sendable, CustomStringConvertible {
   }
 
   /// `an escape that JSON does not know, at byte 17`
-  public var description: String { "\(what), at byte \(offset)" }
+  public var description: String { "\(reason), at byte \(offset)" }
 
-  private var what: String {
+  /// Without the byte.
+  package var reason: String {
     switch kind {
     case .endsEarly: "the text ends too early"
     case .unexpectedByte: "a character that cannot stand there"

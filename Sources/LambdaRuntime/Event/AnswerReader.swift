@@ -105,6 +105,10 @@ public struct AnswerReader: Hashable, Sendable {
       guard !positions.isEmpty else { throw unknown(text) }
       return positions.map { batch.sequenceNumber(at: $0) }
     }
+    if let imported = batch.origin.importedSequenceNumbers {
+      guard let position = imported.firstIndex(of: text), position < batch.count else { throw unknown(text) }
+      return [batch.sequenceNumber(at: position)]
+    }
     let first = batch.sequenceNumber(at: 0)
     guard let number = SequenceNumber(text), number.shard == first.shard,
       number.shardCreatedAtSeconds == first.shardCreatedAtSeconds,

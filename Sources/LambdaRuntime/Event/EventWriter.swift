@@ -104,6 +104,7 @@ public struct EventWriter: Sendable {
     // A key of n bytes becomes at most 6n, data at most 4/3 and 4; both are below six times the packed record.
     let mark = batch.origin.redelivery.map(Self.mark)
     var capacity = Self.envelopeByteCount + (mark?.count ?? 0) * batch.count
+    for number in batch.origin.importedSequenceNumbers ?? [] { capacity += 2 * 6 * number.utf8.count }
     for position in 0..<batch.count {
       let header = unsafe RecordHeader(at: batch.address(at: position))
       capacity += recordOverhead + Self.longestArrivalByteCount + header.keyByteCount * 6
@@ -141,6 +142,7 @@ public struct EventWriter: Sendable {
           // The first record goes without its leading comma.
           var head = 1
           let marked = batch.origin.redelivery?.count ?? 0
+          let imported = batch.origin.importedSequenceNumbers
           for position in 0..<batch.count {
             let record = unsafe batch.address(at: position)
             let header = unsafe RecordHeader(at: record)
@@ -150,9 +152,14 @@ public struct EventWriter: Sendable {
               UnsafeRawBufferPointer(start: record + header.keyOffset, count: header.keyByteCount), to: out)
             unsafe out = Self.copy(constant, ends.key..<ends.sequenceNumber, to: out)
             let digits = unsafe out
-            unsafe batch.sequenceNumber(at: position)
-              .write(to: UnsafeMutableRawBufferPointer(start: out, count: SequenceNumber.digitCount))
-            unsafe out += SequenceNumber.digitCount
+            var digitCount = SequenceNumber.digitCount
+            if let imported, position < imported.count {
+              unsafe digitCount = Self.write(imported[position], to: out)
+            } else {
+              unsafe batch.sequenceNumber(at: position)
+                .write(to: UnsafeMutableRawBufferPointer(start: out, count: digitCount))
+            }
+            unsafe out += digitCount
             unsafe out = Self.copy(constant, ends.sequenceNumber..<ends.data, to: out)
             unsafe out = Base64.write(
               record + header.dataOffset, count: header.dataByteCount, to: out, pairs: pairs)
@@ -161,8 +168,8 @@ public struct EventWriter: Sendable {
             unsafe out = Self.copy(constant, ends.arrival..<ends.eventID, to: out)
             unsafe out.copyMemory(from: shard.baseAddress.unsafelyUnwrapped, byteCount: shard.count)
             unsafe out += shard.count
-            unsafe out.copyMemory(from: digits, byteCount: SequenceNumber.digitCount)
-            unsafe out += SequenceNumber.digitCount
+            unsafe out.copyMemory(from: digits, byteCount: digitCount)
+            unsafe out += digitCount
             unsafe out = Self.copy(constant, ends.eventID..<ends.record, to: out)
             // In the place of the record's closing brace.
             if let mark, position < marked { unsafe out = Self.copy(mark, to: out - 1) }
@@ -171,6 +178,14 @@ public struct EventWriter: Sendable {
           return unsafe out - start
         }
       }
+    }
+  }
+
+  /// A sequence number that is not ours, and how many bytes it takes.
+  private static func write(_ number: String, to target: UnsafeMutableRawPointer) -> Int {
+    var number = number
+    return number.withUTF8 { bytes in
+      unsafe JSONText.write(UnsafeRawBufferPointer(bytes), to: target) - target
     }
   }
 

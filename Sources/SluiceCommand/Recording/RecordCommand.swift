@@ -15,10 +15,16 @@ struct RecordCommand: AsyncParsableCommand {
 
       An interrupted recording is valid as far as it goes.
 
+      With --import the records come from files that other programs have written, and not from the store: what \
+      `aws kinesis get-records` or `aws dynamodbstreams get-records` print, events of Lambda, the data files of an \
+      incremental export of a table, and JSON lines or CSV with a key field and a time field. See docs/recordings.md.
+
       Examples:
         sluice record flights -o flights.recording
         sluice record flights --from 2026-11-21T08:00:00Z --to 2026-11-21T09:00:00Z -o morning.recording
         sluice record flights --redact tailnum -o for-the-vendor.recording
+        sluice record orders --import page-1.json page-2.json -o orders.recording
+        sluice record flights --import flights.csv --key-field tailnum --time-field time_hour -o flights.recording
         sluice record flights -o - | jq -c 'select(.json.dep_time == null) | .key'
       """)
 
@@ -28,16 +34,30 @@ struct RecordCommand: AsyncParsableCommand {
   @Option(help: "Records that arrived before this moment. Default: all that are there now.") var to: String?
   @Option(help: "Take the value of this field out of the payloads, such as crew.name. May be given more than once.")
   var redact: [String] = []
+  @Option(
+    name: .customLong("import"), parsing: .upToNextOption,
+    help: "Files to make the recording of, or - for standard input.")
+  var importFiles: [String] = []
+  @OptionGroup var imports: ImportOptions
+  @Option(help: "With --import: leave out up to so many records that cannot be used.") var skipBad = 0
   @Flag(help: "Replace the file if it is there.") var overwrite = false
   @OptionGroup var store: DataOptions
 
   func validate() throws {
+    guard skipBad >= 0 else { throw ValidationError("--skip-bad is \(skipBad): allowed is 0 or more.") }
+    if !importFiles.isEmpty, from != nil || to != nil {
+      throw ValidationError("--from and --to are for what the store holds: replay takes them for a recording.")
+    }
+    if importFiles.isEmpty, skipBad > 0 || imports.importFormat != nil || imports.keyField != nil {
+      throw ValidationError("--skip-bad, --import-format and --key-field go with --import.")
+    }
     for field in redact where field.split(separator: ".", omittingEmptySubsequences: false).contains("") {
       throw ValidationError("--redact is \(field): write names of fields with a dot between, such as crew.name.")
     }
   }
 
   func run() async throws {
+    if !importFiles.isEmpty { return try importRecords() }
     let bounds = try RecordingBounds(
       from: from.map { try MomentText.parse($0, "--from") }, to: to.map { try MomentText.parse($0, "--to") })
     if let from = bounds.from, let to = bounds.to, from >= to {
@@ -71,6 +91,31 @@ struct RecordCommand: AsyncParsableCommand {
     }
   }
 
+  private func importRecords() throws {
+    var recording = try imports.recording(
+      of: stream, from: try ImportOptions.inputs(importFiles), madeAt: WallTime.current(), skipBad: skipBad)
+    recording.redact(redact)
+    let text = recording.writing()
+    do {
+      var file = try RecordingOutput(path: output, isReplacing: overwrite)
+      while true {
+        let piece = text.nextPiece()
+        if piece.isEmpty { break }
+        try file.write(piece)
+      }
+    } catch {
+      throw Problem(Exit.failed, "\(error)\(overwrite || output == "-" ? "" : " (--overwrite replaces a file)")")
+    }
+    var report = RecordingReport()
+    report.records = UInt64(recording.recordCount)
+    report.shards = recording.shards.count
+    report.dataBytes = text.dataByteCount
+    report.redactedWhole = text.redactedWhole
+    report.leftOut = recording.skipped.count
+    report.duplicates = recording.duplicates
+    try tell(report)
+  }
+
   private func tell(_ report: RecordingReport) throws {
     guard output != "-" else { return }
     if store.output.isJSON { return try printJSON(report) }
@@ -92,4 +137,7 @@ struct RecordingReport: Codable {
   var missing: UInt64 = 0
   /// Payloads that are not JSON and were taken out as a whole.
   var redactedWhole: UInt64 = 0
+  /// Of imported files: records that could not be used, and those that were there several times.
+  var leftOut = 0
+  var duplicates: UInt64 = 0
 }

@@ -1,0 +1,58 @@
+internal import StreamModel
+
+/// `{"Records":[{"SequenceNumber":"496…","ApproximateArrivalTimestamp":…,"Data":"base64","PartitionKey":"…"}],…}`: pages of
+/// `aws kinesis get-records`, one or several behind one another. The shard stands in the sequence number.
+struct KinesisRecordsFormat: ImportFormatReading {
+  func read(_ file: ImportedFile, into sink: inout ImportSink) throws(ImportProblem) {
+    sink.kind = .kinesis
+    try readRecords(of: file, into: &sink) { (node, file) throws(LineFault) in
+      let number = try node.text("SequenceNumber")
+      let data = try node.member("Data")
+      let place = KinesisNumber(number)
+      return ImportedRecord(
+        shard: place?.shard, shardCreatedAtSeconds: place?.shardCreatedAtSeconds, sequenceNumber: number,
+        identity: number,
+        arrival: try MomentReading.moment(
+          try node.member("ApproximateArrivalTimestamp"), of: file.bytes, named: "ApproximateArrivalTimestamp",
+          unit: .seconds),
+        key: try node.text("PartitionKey"), data: try KinesisData.bytes(of: data, named: "Data"))
+    }
+  }
+}
+
+/// The data of a record in base64.
+enum KinesisData {
+  static func bytes(of node: JSONNode, named name: String) throws(LineFault) -> [UInt8] {
+    guard case .text(let text) = node.value, let bytes = Base64Reading.bytes(of: text) else {
+      throw LineFault("\(name) must be base64", at: node.range.lowerBound)
+    }
+    return bytes
+  }
+}
+
+/// What AWS's own sequence number tells of its shard. In hexadecimal: 2, nine digits of seconds when the shard was made,
+/// one of the shard, sixteen of a number within it, two zeros, nine of seconds, eight of the shard, 2.
+struct KinesisNumber {
+  var shard: ShardNumber
+  var shardCreatedAtSeconds: UInt64
+
+  /// `nil` if it is not made like that, as those of other services are.
+  init?(_ text: [UInt8]) {
+    guard text.count == SequenceNumber.digitCount else { return nil }
+    var upper: UInt64 = 0
+    var lower: UInt128 = 0
+    for digit in text {
+      guard (48...57).contains(digit) else { return nil }
+      let product = lower.multipliedFullWidth(by: 10)
+      let (sum, overflow) = product.low.addingReportingOverflow(UInt128(digit - 48))
+      let (high, isTooLarge) = upper.multipliedReportingOverflow(by: 10)
+      guard !isTooLarge else { return nil }
+      lower = sum
+      upper = high + UInt64(truncatingIfNeeded: product.high) + (overflow ? 1 : 0)
+    }
+    let number = UInt32(truncatingIfNeeded: lower >> 4)
+    guard upper >> 56 == 2, lower & 15 == 2, upper >> 16 & 15 == UInt64(number & 15) else { return nil }
+    shard = ShardNumber(number)
+    shardCreatedAtSeconds = upper >> 20 & (1 << 36 - 1)
+  }
+}
