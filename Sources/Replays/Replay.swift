@@ -50,6 +50,7 @@ public final class Replay {
   private let plan: MappingPlan
   private let handler: WatchedHandler
   private let log = RecordingLog()
+  private let importedNumbers = ImportedNumbers()
   private let logger: Logger
   private let tell: (ReplayEvent, InvocationNote?) throws -> Void
   private var poller: ReplayPoller?
@@ -76,7 +77,7 @@ public final class Replay {
     self.options = options
     self.logger = logger
     self.tell = tell
-    handler = WatchedHandler(plan.handler)
+    handler = WatchedHandler(plan.handler, importedNumbers)
     var plan = plan
     plan.handler = handler
     if plan.windowHandler != nil { plan.windowHandler = handler }
@@ -188,6 +189,10 @@ public final class Replay {
 
   private func takeRecord() {
     log.append(from: reader)
+    // The changes of a table have theirs in their data.
+    if let number = reader.importedSequenceNumber, reader.header.kind == .kinesis {
+      importedNumbers.add(number, of: reader.index, in: reader.shard)
+    }
     recordCount += 1
     pending = nil
   }
@@ -259,6 +264,7 @@ public final class Replay {
         positions[place.shard.shard]?[place.slot] = next
         if let least = positions[place.shard.shard]?.min() {
           log.pass(place.shard.shard, before: least)
+          importedNumbers.pass(place.shard.shard, before: least)
         }
       }
     } catch {

@@ -19,6 +19,16 @@ public struct RunDifference: Codable, Hashable, Sendable {
     public var after: String
   }
 
+  /// A tumbling window that came to another state; `nil` where a run has none of it.
+  public struct Window: Codable, Hashable, Sendable {
+    public var shard: UInt32
+    /// Milliseconds since 1970.
+    public var begin: Int64
+    public var end: Int64
+    public var before: String?
+    public var after: String?
+  }
+
   /// Succeeded before, and does not any more.
   public var newlyFailing: [Record] = []
   public var newlySucceeding: [Record] = []
@@ -27,6 +37,9 @@ public struct RunDifference: Codable, Hashable, Sendable {
   public var answers: [Answer] = []
   /// Batches that succeeded in both runs, whose answers were compared.
   public var comparedAnswers = 0
+  public var windows: [Window] = []
+  /// Tumbling windows of both runs.
+  public var comparedWindows = 0
   /// Settings with another value, before and after.
   public var settings: [String: [String]] = [:]
   /// Before and after.
@@ -34,16 +47,20 @@ public struct RunDifference: Codable, Hashable, Sendable {
   public var failures: [UInt64]
   /// Virtual time.
   public var milliseconds: [Int64]
+  /// What was really measured, before and after; `nil` where it was not.
+  public var durations: [RunDurations?]
 
   /// Nothing that a record came to, or that was answered, is another one.
   public var isSame: Bool {
     newlyFailing.isEmpty && newlySucceeding.isEmpty && failingOtherwise.isEmpty && answers.isEmpty
+      && windows.isEmpty
   }
 
   public init(_ before: RunFile, _ after: RunFile) {
     invocations = [before.end.invocations, after.end.invocations]
     failures = [before.end.failures, after.end.failures]
     milliseconds = [before.end.milliseconds, after.end.milliseconds]
+    durations = [before.durations, after.durations]
     for shard in Set(before.outcomes.keys).union(after.outcomes.keys).sorted() {
       compare(before.outcomes[shard] ?? [], after.outcomes[shard] ?? [], of: shard)
     }
@@ -52,6 +69,13 @@ public struct RunDifference: Codable, Hashable, Sendable {
       comparedAnswers += 1
       guard other != answer else { continue }
       answers.append(Answer(shard: delivered.shard, records: delivered.records, before: answer, after: other))
+    }
+    for window in Set(before.windows.keys).union(after.windows.keys).sorted() {
+      let (former, latter) = (before.windows[window], after.windows[window])
+      if former != nil, latter != nil { comparedWindows += 1 }
+      guard former != latter else { continue }
+      windows.append(
+        Window(shard: window.shard, begin: window.begin, end: window.end, before: former, after: latter))
     }
     for name in Set(before.header.settings.keys).union(after.header.settings.keys) {
       let values = [before.header.settings[name] ?? "", after.header.settings[name] ?? ""]

@@ -38,6 +38,23 @@ public struct RunFile: Sendable {
     }
   }
 
+  /// A tumbling window of a shard: when it begins, and ends.
+  struct Window: Hashable, Comparable, Sendable {
+    var shard: UInt32
+    var begin: Int64
+    var end: Int64
+
+    static func < (left: Window, right: Window) -> Bool {
+      (left.begin, left.shard, left.end) < (right.begin, right.shard, right.end)
+    }
+  }
+
+  /// When an invocation ended, in virtual milliseconds since 1970, and whether it succeeded.
+  struct Moment: Hashable, Sendable {
+    var at: Int64
+    var succeeded: Bool
+  }
+
   typealias Stretch = (records: ClosedRange<UInt64>, outcome: RunOutcome)
 
   public let header: RunHeader
@@ -46,6 +63,12 @@ public struct RunFile: Sendable {
   let outcomes: [UInt32: [Stretch]]
   /// What succeeded was answered with.
   let answers: [Delivered: String]
+  /// What was handed on last in each tumbling window.
+  let windows: [Window: String]
+  /// The invocations, in the order in which they ended.
+  let moments: [Moment]
+  /// What invocations really took, if that was measured.
+  public let durations: RunDurations?
 
   /// Reads the lines of a file, which `next` gives one by one.
   public init(_ next: () throws -> ArraySlice<UInt8>?) throws {
@@ -86,6 +109,9 @@ public struct RunFile: Sendable {
     self.end = end
     outcomes = collected.outcomes.mapValues { $0.sorted { $0.records.lowerBound < $1.records.lowerBound } }
     answers = collected.answers
+    windows = collected.windows
+    moments = collected.moments
+    durations = RunDurations(microseconds: collected.durations, peakMemoryBytes: end.peakMemoryBytes)
   }
 
   /// Says what a line is.
@@ -102,6 +128,9 @@ public struct RunFile: Sendable {
 private struct Collected {
   var outcomes: [UInt32: [RunFile.Stretch]] = [:]
   var answers: [RunFile.Delivered: String] = [:]
+  var windows: [RunFile.Window: String] = [:]
+  var moments: [RunFile.Moment] = []
+  var durations: [Int64] = []
   /// How the last delivery of each lane failed.
   private var errors: [Lane: String] = [:]
 
@@ -111,6 +140,11 @@ private struct Collected {
   }
 
   mutating func take(_ line: RunInvocation) {
+    moments.append(RunFile.Moment(at: line.endedAt, succeeded: line.result == "succeeded"))
+    if let took = line.tookMicroseconds { durations.append(took) }
+    if let state = line.state, let window = line.window, window.count == 2 {
+      windows[RunFile.Window(shard: line.shard, begin: window[0], end: window[1])] = state
+    }
     let lane = Lane(shard: line.shard, lane: line.lane)
     guard line.result != "failed" else {
       let parts = [line.errorType ?? line.failure ?? "", line.errorMessage ?? ""].filter { !$0.isEmpty }

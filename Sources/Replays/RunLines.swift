@@ -14,6 +14,8 @@ public struct RunHeader: Codable, Hashable, Sendable {
   public var from: Int64?
   public var to: Int64?
   public var shards: [UInt32]?
+  /// Real times and memory were measured: then no two runs have the same bytes.
+  public var measured: Bool?
 
   public init(
     stream: String, mapping: String, handler: String, settings: [String: String], seed: UInt64,
@@ -51,6 +53,12 @@ public struct RunInvocation: Codable, Hashable, Sendable {
   public var errorMessage: String?
   /// What the handler answered, as it is; long answers are cut.
   public var answer: String?
+  /// Of a tumbling window: when it begins and ends, in milliseconds since 1970, and the state that was handed on in it;
+  /// long states are cut.
+  public var window: [Int64]?
+  public var state: String?
+  /// How long it really took, if that was asked for.
+  public var tookMicroseconds: Int64?
 }
 
 /// Records that left their lane without success; none, if it is the state of a tumbling window.
@@ -80,4 +88,6 @@ public struct RunEnd: Codable, Hashable, Sendable {
   public var milliseconds: Int64
   /// Lanes that had not come to their end: something in them fails again and again.
   public var unsettledLanes: [String]
+  /// The largest resident memory of a process of the handler that was seen, if that was asked for.
+  public var peakMemoryBytes: Int64?
 }

@@ -9,12 +9,14 @@ public struct RunRecorder {
   private var departures: UInt64 = 0
   private var leftRecords: UInt64 = 0
   public private(set) var failures: UInt64 = 0
+  private let isMeasured: Bool
 
   /// What is kept of an answer, in bytes.
   public static let answerByteLimit = 4_096
 
   public init(_ header: RunHeader, _ write: @escaping ([UInt8]) throws -> Void) throws {
     file = RunFileWriter(write)
+    isMeasured = header.measured ?? false
     try file.append(header)
   }
 
@@ -32,16 +34,17 @@ public struct RunRecorder {
   }
 
   /// Writes the last line and gives it.
-  public mutating func end(records: UInt64, milliseconds: Int64, unsettled: [LanePlace]) throws
-    -> RunEnd
-  {
-    let end = RunEnd(
+  public mutating func end(
+    records: UInt64, milliseconds: Int64, unsettled: [LanePlace], peakMemoryBytes: Int64? = nil
+  ) throws -> RunEnd {
+    var end = RunEnd(
       ended: true, invocations: invocations, records: records, departures: departures,
       leftRecords: leftRecords,
       failures: failures, milliseconds: milliseconds,
       unsettledLanes: unsettled.map {
         $0.sharing.factor == 1 ? "\($0.shard.shard)" : "\($0.shard.shard) lane \($0.slot)"
       })
+    end.peakMemoryBytes = isMeasured ? peakMemoryBytes : nil
     try file.append(end)
     try file.flush()
     return end
@@ -77,6 +80,9 @@ public struct RunRecorder {
     line.answer = note?.answer.map {
       String(decoding: $0.prefix(Self.answerByteLimit), as: UTF8.self)
     }
+    line.window = note?.window.map { [$0.start.milliseconds, $0.end.milliseconds] }
+    line.state = note?.state.map { String(decoding: $0.bytes.prefix(Self.answerByteLimit), as: UTF8.self) }
+    if isMeasured { line.tookMicroseconds = note.map { Int64($0.took / .microseconds(1)) } }
     try file.append(line)
   }
 

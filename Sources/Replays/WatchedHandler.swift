@@ -9,12 +9,18 @@ public struct InvocationNote: Sendable {
   /// What it answered, if it is a handler in another process.
   public internal(set) var answer: [UInt8]?
   public internal(set) var failure: HandlerFailure?
+  /// The tumbling window, if it has one, and what was handed on in it: `nil` in its final invocation, and where it failed.
+  public internal(set) var window: TimeWindow?
+  public internal(set) var state: WindowState?
+  /// How long it really took.
+  public internal(set) var took: Duration = .zero
 }
 
 /// Calls a handler and notes what it does.
 final class WatchedHandler: BatchHandler, WindowedBatchHandler {
   private let handler: any BatchHandler
   private let notes = Mutex<[Key: InvocationNote]>([:])
+  private let importedNumbers: ImportedNumbers
 
   /// Only one delivery of a record is under way. The final one of a window has none, and only one is under way in a shard.
   private struct Key: Hashable {
@@ -22,13 +28,17 @@ final class WatchedHandler: BatchHandler, WindowedBatchHandler {
     var first: RecordIndex?
   }
 
-  init(_ handler: any BatchHandler) { self.handler = handler }
+  init(_ handler: any BatchHandler, _ importedNumbers: ImportedNumbers) {
+    self.handler = handler
+    self.importedNumbers = importedNumbers
+  }
 
   var usesRequestIDs: Bool { handler.usesRequestIDs }
   func requestID(of batch: RecordBatch) -> String? { handler.requestID(of: batch) }
 
   func handle(_ batch: RecordBatch) async throws -> HandlerOutcome {
-    try await noting(batch, batch.origin.shard) { try await handler.handle(batch) }
+    let named = importedNumbers.naming(batch)
+    return try await noting(batch, batch.origin.shard) { _ in try await handler.handle(named) }
   }
 
   func handle(_ batch: WindowedBatch) async throws -> WindowedOutcome {
@@ -36,7 +46,14 @@ final class WatchedHandler: BatchHandler, WindowedBatchHandler {
       throw HandlerFailure(
         kind: .unavailable, type: "TakesNoWindows", message: "The handler takes no windows.")
     }
-    return try await noting(batch.records, batch.origin.shard) { try await windowed.handle(batch) }
+    let named = WindowedBatch(
+      origin: batch.origin, records: batch.records.map(importedNumbers.naming), window: batch.window,
+      state: batch.state, isTerminatedEarly: batch.isTerminatedEarly)
+    return try await noting(batch.records, batch.origin.shard, batch.window) { change in
+      let outcome = try await windowed.handle(named)
+      if !batch.isFinal { change { $0.state = outcome.state } }
+      return outcome
+    }
   }
 
   /// Takes the note of the invocation that begins with this record.
@@ -45,17 +62,21 @@ final class WatchedHandler: BatchHandler, WindowedBatchHandler {
   }
 
   private func noting<Outcome>(
-    _ batch: RecordBatch?, _ shard: ShardNumber, _ body: () async throws -> Outcome
+    _ batch: RecordBatch?, _ shard: ShardNumber, _ window: TimeWindow? = nil,
+    _ body: (_ change: ((inout InvocationNote) -> Void) -> Void) async throws -> Outcome
   ) async throws -> Outcome {
-    let note = Mutex(InvocationNote(stretches: batch.map { Self.stretches($0) } ?? []))
+    let note = Mutex(InvocationNote(stretches: batch.map { Self.stretches($0) } ?? [], window: window))
     let key = Key(shard: shard, first: batch?.firstIndex)
+    let begun = ContinuousClock.now
     defer {
-      let note = note.withLock { $0 }
+      var note = note.withLock { $0 }
+      note.took = ContinuousClock.now - begun
       notes.withLock { $0[key] = note }
     }
     do {
       return try await InvocationWatch.$answered.withValue(
-        { answer in note.withLock { $0.answer = answer } }, operation: body)
+        { answer in note.withLock { $0.answer = answer } },
+        operation: { try await body { change in note.withLock { change(&$0) } } })
     } catch {
       note.withLock { $0.failure = error as? HandlerFailure }
       throw error

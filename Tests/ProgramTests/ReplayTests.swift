@@ -80,8 +80,68 @@ struct ReplayTests {
       #expect(difference.newlySucceeding.allSatisfy { $0.before.contains("TypeError") && $0.after == "succeeded" })
       let text = try await place.sluice("diff", "new.run", "old.run")
       #expect(text.code == 1 && text.output.contains("\(cancelled) records no longer succeed"), "\(text)")
+      let page = try await place.sluice("diff", "old.run", "new.run", "--html", "changes.html")
+      let html = try String(contentsOf: place.folder.appending(path: "changes.html"), encoding: .utf8)
+      #expect(page.code == 1 && html.contains("\(cancelled) records newly succeed") && html.contains("<svg"))
+      // What is measured makes no difference.
+      _ = try await end(["measured.run", "--measure"])
+      let measured = try await place.sluice("diff", "measured.run", "measured.run", "--format", "json")
+      let measures = try JSONDecoder().decode(RunDifference.self, from: Data(measured.output.utf8))
+      #expect(measured.code == 0 && measures.durations.allSatisfy { ($0?.median ?? 0) > 0 }, "\(measured)")
+      #expect(measures.durations.allSatisfy { ($0?.peakMemoryBytes ?? 0) > 1 << 20 }, "\(measured)")
+      let again = try await place.sluice("diff", "old.run", "measured.run")
+      #expect(again.code == 0, "\(again)")
       let broken = try await place.sluice("diff", "flights.recording", "old.run")
       #expect(broken.code == 65 && broken.errors.contains("line 1: this is not a run file"), "\(broken)")
+    }
+  }
+
+  @Test("pages of AWS are replayed as they are: the handler sees and reports their sequence numbers")
+  func imported() async throws {
+    try await Workplace.with { place in
+      // Fails at the record that says so, by the number that AWS gave it.
+      try place.write(
+        """
+        import base64, json, sys
+        for line in sys.stdin:
+            bad = [r["kinesis"]["sequenceNumber"] for r in json.loads(line)["Records"]
+                   if base64.b64decode(r["kinesis"]["data"]) == b"bad" and r["eventID"].endswith(r["kinesis"]["sequenceNumber"])]
+            print(json.dumps({"batchItemFailures": [{"itemIdentifier": n} for n in bad]}), flush=True)
+
+        """, to: "report.py")
+      try place.write(
+        """
+        streams:
+          - { name: orders, shards: 1 }
+        functions:
+          - { name: report, command: ["python3", "report.py"], protocol: lines, directory: "\(place.folder.path)" }
+        mappings:
+          - stream: orders
+            function: report
+            StartingPosition: TRIM_HORIZON
+            MaximumRetryAttempts: 1
+            FunctionResponseTypes: [ReportBatchItemFailures]
+
+        """, to: "orders.yaml")
+      let number = "4959033827154464145519" + "7356210238218325000000000000000000"
+      let records = (0..<4).map { place in
+        #"{"SequenceNumber":"\#(number.dropLast(2))0\#(place)","ApproximateArrivalTimestamp":1789649400.5,"#
+          + #""Data":"\#(place == 3 ? "YmFk" : "Z29vZA==")","PartitionKey":"k"}"#
+      }
+      try place.write(#"{"Records":[\#(records.joined(separator: ","))],"MillisBehindLatest":0}"#, to: "page.json")
+      let replay = ["--config", "orders.yaml", "--format", "json", "-o"]
+      let direct = try await place.sluice(["replay", "page.json"] + replay + ["direct.run"])
+      #expect(direct.code == 0, "\(direct)")
+      let end = try JSONDecoder().decode(RunEnd.self, from: Data(direct.output.utf8))
+      #expect(end.records == 4 && end.leftRecords == 1 && end.unsettledLanes == [], "\(end)")
+      let recorded = try await place.sluice("record", "orders", "--import", "page.json", "-o", "orders.recording")
+      #expect(recorded.code == 0 && recorded.output.contains("4 records of 1 shard recorded"), "\(recorded)")
+      let through = try await place.sluice(["replay", "orders.recording"] + replay + ["recorded.run"])
+      #expect(through.code == 0, "\(through)")
+      let runs = try ["direct.run", "recorded.run"].map {
+        try Data(contentsOf: place.folder.appending(path: $0))
+      }
+      #expect(runs[0] == runs[1])
     }
   }
 
@@ -93,7 +153,7 @@ struct ReplayTests {
       try place.write("not a recording\n", to: "other")
       let cases: [([String], Int32, String)] = [
         (["newer"], 65, "it is of format 9, and this program reads format 1"),
-        (["other"], 65, "byte 0, line 1, record 1: this is not a recording"),
+        (["other"], 65, "other: byte 0, line 1, record 1: this is neither a recording nor a file"),
         (["missing"], 65, "missing: No such file"),
         (["other", "--speed", "2"], 64, "--speed is 2"),
       ]

@@ -200,6 +200,27 @@ struct ReplayTests {
     #expect(shards == [false, false, false, false, false, true, true])
   }
 
+  @Test("tumbling windows are in the run file with what was handed on; measured times only if they are asked for")
+  func windowStates() async throws {
+    struct Counting: BatchHandler, WindowedBatchHandler {
+      func handle(_ batch: RecordBatch) async throws -> HandlerOutcome { .succeeded }
+      func handle(_ batch: WindowedBatch) async throws -> WindowedOutcome {
+        .succeeded(WindowState(batch.state.bytes + Array("\(batch.records?.count ?? 0),".utf8)))
+      }
+    }
+    let bytes = recording([([0, 0, 1_000, 5_000], [], false)])
+    let policy = LanePolicy(batchSize: 10, tumblingWindowMilliseconds: 2_000)
+    let outcome = try await replay(bytes, through: Counting(), policy: policy)
+    let invocations = outcome.lines.filter { $0.contains(#""invocation":"#) }
+    let begin = Self.begin
+    #expect(invocations.count == 5)
+    #expect(invocations.count { $0.contains(#""state":"#) } == 3)
+    #expect(
+      invocations.count { $0.contains(#""state":"2,1,""#) && $0.contains(#""window":[\#(begin),\#(begin + 2_000)]"#) }
+        == 1)
+    #expect(!invocations.contains { $0.contains("tookMicroseconds") })
+  }
+
   @Test("a part by time and shard is replayed alone")
   func part() async throws {
     let handler = Failing()

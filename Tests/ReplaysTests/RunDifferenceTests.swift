@@ -61,6 +61,57 @@ struct RunDifferenceTests {
     #expect(difference.newlyFailing.isEmpty && difference.newlySucceeding.isEmpty && difference.settings.isEmpty)
   }
 
+  private func window(_ begin: Int, _ state: String?, took: Int? = nil) -> String {
+    let more = (state.map { #","state":"\#($0)""# } ?? "") + (took.map { #","tookMicroseconds":\#($0)"# } ?? "")
+    return #"{"attempt":1,"begunAt":0,"endedAt":\#(begin),"invocation":1,"lane":0,"records":[[0,1]],"#
+      + #""result":"succeeded","shard":0,"window":[\#(begin),\#(begin + 10)]\#(more)}"#
+  }
+
+  @Test("the last state of each tumbling window counts; one that only one run has is told")
+  func windows() throws {
+    let before = try run([window(0, "1"), window(0, "3"), window(0, nil), window(10, "9"), window(20, "x")])
+    let after = try run([window(0, "3"), window(10, "9"), window(10, "8")])
+    let difference = RunDifference(before, after)
+    #expect(!difference.isSame && difference.comparedWindows == 2 && difference.newlyFailing.isEmpty)
+    #expect(difference.windows.map(\.begin) == [10, 20])
+    #expect(difference.windows.map(\.before) == ["9", "x"] && difference.windows.map(\.after) == ["8", nil])
+    #expect(RunDifference(before, before).isSame)
+  }
+
+  @Test("what was measured is told and changes nothing")
+  func durations() throws {
+    let before = try run((1...100).map { window(0, "s", took: $0 * 100) })
+    let after = try run((1...100).map { window(0, "s", took: $0 * 300) })
+    let difference = RunDifference(before, after)
+    #expect(difference.isSame)
+    #expect(difference.durations.map { $0?.median } == [5_100, 15_300])
+    #expect(difference.durations.map { $0?.ninetyNinth } == [10_000, 30_000])
+    #expect(difference.durations.map { $0?.total } == [505_000, 1_515_000])
+    #expect(RunDifference(try run([window(0, "s")]), after).durations[0] == nil)
+  }
+
+  @Test("the page is whole: every change, pictures, no text of a handler as markup, and nothing from elsewhere")
+  func page() throws {
+    let hostile = "<script>alert('x')</script> & more"
+    let before = try run([invocation(0...4, answer: hostile), invocation(5...9, "failed"), left(5...9, "Exhausted")])
+    let after = try run([invocation(0...4, answer: "fine"), invocation(5...9), window(0, "new", took: 5)])
+    let page = RunReport(before, after, RunDifference(before, after), names: ["old <1>.run", "new.run"]).html
+    #expect(page.hasPrefix("<!doctype html>") && page.hasSuffix("</html>\n"))
+    #expect(!page.contains("<script") && page.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; more"))
+    #expect(page.contains("old &lt;1&gt;.run → new.run"))
+    #expect(!page.contains("http") && !page.contains("src=") && !page.contains("url("))
+    // Every bracket of a picture is closed.
+    #expect(page.ranges(of: "<svg").count == 3 && page.ranges(of: "</svg>").count == 3)
+    for part in ["5 records newly succeed", "1 answers changed", "1 windows came to another state"] {
+      #expect(page.contains(part), "\(part)")
+    }
+    // Records 5 to 9 are red before and green after.
+    #expect(page.contains("<rect x='555' y='4' width='405' height='16' fill='#c8412f'/>"))
+    #expect(page.contains("<rect x='150' y='22' width='810' height='16' fill='#3d9a5f'/>"))
+    let same = RunReport(before, before, RunDifference(before, before), names: ["a", "b"]).html
+    #expect(same.contains("Every record came to the same") && !same.contains("Changed answers"))
+  }
+
   @Test(
     "what is not a run is refused with its line",
     arguments: [

@@ -21,15 +21,19 @@ struct ReplayCommand: AsyncParsableCommand {
       The mapping and its function are those of a configuration. Its function can be replaced: by another one of the \
       configuration with --function, by a command with --command.
 
+      What is no recording is imported first, as `sluice record --import` does it: pages of get-records, events of Lambda, \
+      exports of a table, JSON lines, CSV.
+
       Exit code 0 if every lane came to its end, whatever failed on the way; 1 if something fails for ever.
 
       Examples:
         sluice replay flights.recording --config sluice.yaml -o old.run
         sluice replay flights.recording --config sluice.yaml --command 'python3 delays_fixed.py' -o new.run
         sluice replay flights.recording --config sluice.yaml --mapping flights-delays --from 2026-11-21T08:00:00Z
+        aws kinesis get-records --shard-iterator … | sluice replay - --config sluice.yaml --command 'python3 delays.py'
       """)
 
-  @Argument(help: "The recording, or - for standard input.") var file: String
+  @Argument(help: "The recording, a file to import, or - for standard input.") var file: String
   @Option(help: "The configuration file.") var config: String
   @Option(help: "The mapping. Not needed if the configuration has one of the recording's stream.")
   var mapping: String?
@@ -52,7 +56,10 @@ struct ReplayCommand: AsyncParsableCommand {
   @Option(help: "How long a delivery takes in virtual time.") var takes = "0ms"
   @Option(help: "Leave out up to so many lines of the recording that cannot be used.") var skipBad =
     0
+  @Flag(help: "Put into the run file how long invocations really took, and their memory. No two runs are alike then.")
+  var measure = false
   @Flag(help: "Replace the run file if it is there.") var overwrite = false
+  @OptionGroup var imports: ImportOptions
   @OptionGroup var format: FormatOption
 
   func validate() throws {
@@ -72,22 +79,52 @@ struct ReplayCommand: AsyncParsableCommand {
     let reader: RecordingReader
     do {
       input = try RecordingInput(path: file)
+      let beginning = try input.peek()
+      if !beginning.isEmpty, imports.importFormat != nil || !RecordingImport.isRecording(beginning) {
+        return try await replayImported(input)
+      }
       reader = try RecordingReader(badLineLimit: skipBad) { memory throws(RecordingFileError) in
         try input.read(into: memory)
       }
     } catch let error as RecordingError {
       throw Problem(Exit.badInput, "\(file): \(error)")
-    } catch {
+    } catch let error as RecordingFileError {
       throw Problem(Exit.badInput, "\(error)")
     }
-    try await replay(reader, input)
+    try await replay(reader, byteCount: input.byteCount)
   }
 
-  private func replay(_ reader: consuming RecordingReader, _ input: RecordingInput) async throws {
-    let header = reader.header
-    let configuration = try ConfigurationOptions.read(
+  /// Makes a recording of the file in memory. Its stream is the one of the mapping.
+  private func replayImported(_ input: RecordingInput) async throws {
+    let mappings = try readConfiguration().mappings
+    let candidates = mappings.filter { known in mapping.map { known.name == $0 } ?? true }
+    guard let first = candidates.first, Set(candidates.map(\.stream)).count == 1 else {
+      throw Problem(
+        Exit.wrongUsage,
+        "\(file) is no recording and does not tell its stream: name a mapping of \(config) with --mapping "
+          + "(\(mappings.map(\.name).joined(separator: ", ")))")
+    }
+    let recording = try imports.recording(of: first.stream, from: [input], madeAt: .zero, skipBad: skipBad)
+    let text = recording.writing()
+    let reader: RecordingReader
+    do throws(RecordingError) {
+      reader = try RecordingReader { memory throws(RecordingFileError) in text.read(into: memory) }
+    } catch {
+      throw Problem(Exit.badInput, "\(file): \(error)")
+    }
+    try await replay(reader, byteCount: nil)
+  }
+
+  private func readConfiguration() throws -> Configuration {
+    try ConfigurationOptions.read(
       file: config, ConfigurationOverrides(environment: ProcessInfo.processInfo.environment)
     ).configuration
+  }
+
+  /// `byteCount`: of the recording, if anybody knows it.
+  private func replay(_ reader: consuming RecordingReader, byteCount: UInt64?) async throws {
+    let header = reader.header
+    let configuration = try readConfiguration()
     let (wanted, handler) = try choose(in: configuration, stream: header.stream)
     let stream = StreamInfo(
       number: StreamNumber(1), name: header.stream, kind: header.kind,
@@ -103,7 +140,7 @@ struct ReplayCommand: AsyncParsableCommand {
     }
     do {
       let end = try await run(
-        reader, input, replayed, options(of: handler),
+        reader, byteCount, replayed, options(of: handler),
         RunHeader(
           stream: header.stream, mapping: wanted.name, handler: command ?? handler.name,
           settings: replayed.settings,
@@ -117,10 +154,11 @@ struct ReplayCommand: AsyncParsableCommand {
   }
 
   private func run(
-    _ reader: consuming RecordingReader, _ input: RecordingInput, _ replayed: ReplayedMapping,
+    _ reader: consuming RecordingReader, _ byteCount: UInt64?, _ replayed: ReplayedMapping,
     _ options: ReplayOptions, _ head: RunHeader, _ logger: Logger
   ) async throws -> RunEnd {
     var head = head
+    head.measured = measure ? true : nil
     head.from = options.from?.milliseconds
     head.to = options.to?.milliseconds
     head.shards = options.shards?.map(\.rawValue).sorted()
@@ -131,14 +169,16 @@ struct ReplayCommand: AsyncParsableCommand {
     }
     var progress = ProgressLine(isQuiet: format.isJSON)
     let begun = ContinuousClock.now
+    var memory = ChildMemory()
     do {
       try await replay.run {
+        if measure { memory.sample() }
         let seconds = max((ContinuousClock.now - begun).inSeconds, 0.001)
         let (count, failures) = (replay.recordCount, recorder.recorder.failures)
         let read = replay.byteCount
         progress.show(
           "\(Text.records(count)), \(Text.count(Int(Double(count) / seconds))) a second, \(Text.count(failures)) failures"
-            + left(read, of: input.byteCount, seconds))
+            + left(read, of: byteCount, seconds))
       }
     } catch let error as ReplayError {
       progress.clear()
@@ -148,11 +188,12 @@ struct ReplayCommand: AsyncParsableCommand {
       throw Problem(Exit.failed, "\(error) (--overwrite replaces a file)")
     }
     progress.clear()
+    if measure { memory.sample(isForced: true) }
     for problem in replay.skipped { warn("left out: \(problem)") }
     if case .interrupted(let problem)? = replay.ending { warn("\(problem)") }
     return try recorder.recorder.end(
       records: replay.recordCount, milliseconds: replay.elapsedMilliseconds,
-      unsettled: replay.unsettled)
+      unsettled: replay.unsettled, peakMemoryBytes: memory.peakBytes)
   }
 
   private func left(_ read: UInt64, of size: UInt64?, _ seconds: Double) -> String {
@@ -161,7 +202,7 @@ struct ReplayCommand: AsyncParsableCommand {
   }
 
   private func warn(_ text: String) {
-    FileHandle.standardError.write(Data("sluice: \(file): \(text)\n".utf8))
+    Warning.write("\(file): \(text)")
   }
 
   private func tell(_ end: RunEnd) throws {
