@@ -119,12 +119,13 @@ struct RunPictures {
     let runs = [before.durations, after.durations]
     guard runs.contains(where: { $0 != nil }) else { return "" }
     let steps = runs.compactMap { $0?.steps.count }.max() ?? 0
+    let first = runs.compactMap { $0?.steps.firstIndex { $0 > 0 } }.min() ?? 0
     let most = max(1, runs.compactMap { $0?.steps.max() }.max() ?? 1)
     let height = 100
-    let width = Double(Self.width - Self.labelWidth) / Double(max(1, steps))
+    let width = Double(Self.width - Self.labelWidth) / Double(max(1, steps - first))
     var svg = label("invocations by", 20) + "<text x='0' y='48' class='small'>real time; grey before</text>"
-    for step in 0..<steps {
-      let x = Double(Self.labelWidth) + Double(step) * width
+    for step in first..<max(first, steps) {
+      let x = Double(Self.labelWidth) + Double(step - first) * width
       for (place, run) in runs.enumerated() {
         let count = run.map { step < $0.steps.count ? $0.steps[step] : 0 } ?? 0
         guard count > 0 else { continue }

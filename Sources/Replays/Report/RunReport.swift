@@ -138,7 +138,8 @@ public struct RunReport {
   static func duration(microseconds: Int64) -> String {
     switch microseconds {
     case ..<1_000: "\(microseconds) µs"
-    case ..<1_000_000: "\(Double(microseconds / 100) / 10) ms"
+    case ..<10_000: "\(Double(microseconds / 100) / 10) ms"
+    case ..<1_000_000: "\(microseconds / 1_000) ms"
     case ..<60_000_000: "\(Double(microseconds / 100_000) / 10) s"
     case ..<3_600_000_000: "\(microseconds / 60_000_000) min \(microseconds / 1_000_000 % 60) s"
     default: "\(microseconds / 3_600_000_000) h \(microseconds / 60_000_000 % 60) min"
