@@ -4,9 +4,25 @@
 static inline unsigned long long sluice_xxh3(const void *bytes, size_t count, unsigned long long seed) {
   return XXH3_64bits_withSeed_dispatch(bytes, count, seed);
 }
+// The library's own names again, which are about to be declared once more.
+#undef XXH3_64bits
+#undef XXH3_64bits_withSeed
+#undef XXH3_64bits_update
+#undef XXH3_128bits
+#undef XXH3_128bits_withSeed
+#undef XXH3_128bits_update
+#undef XXH128
 #else
 #include <xxhash.h>
 static inline unsigned long long sluice_xxh3(const void *bytes, size_t count, unsigned long long seed) {
   return XXH3_64bits_withSeed(bytes, count, seed);
 }
 #endif
+
+// For a few bytes there is nothing to pick, and the call would take longer than the hash: for up to 16 of them the same
+// function is compiled in.
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+static inline unsigned long long sluice_xxh3_ofKey(const void *bytes, size_t count) {
+  return count <= 16 ? XXH3_64bits(bytes, count) : sluice_xxh3(bytes, count, 0);
+}

@@ -68,6 +68,13 @@ struct ParkedKey: Hashable {
     }
   }
 
+  /// One more record waits behind those that do; `false` if none does.
+  mutating func parkBehindOthers(_ index: RecordIndex) -> Bool {
+    guard !ranges.isEmpty else { return false }
+    ranges.append(RecordRange(first: index, count: 1))
+    return true
+  }
+
   /// Whether it is delivered when it is due.
   var waitsForTrack: Bool { !isWorkedOn && !ranges.isEmpty && stoppedAt == nil }
 

@@ -24,14 +24,13 @@ struct ParkedKeys: Hashable {
   var count: Int { keys.count }
   var isEmpty: Bool { keys.isEmpty }
 
-  func place(of key: PartitionKeyHash) -> Int? { places[key] }
+  func place(of key: PartitionKeyHash) -> Int? { lists[0].set.number(of: key) }
 
   // MARK: Keys
 
   mutating func add(_ key: ParkedKey) {
-    precondition(places[key.key] == nil, "a key is parked once")
-    places[key.key] = keys.count
-    set.insert(key.key)
+    precondition(place(of: key.key) == nil, "a key is parked once")
+    set.insert(key.key, number: keys.count)
     keys.append(key)
     recordCount += key.ranges.count
     if key.ranges.isEmpty { emptyCount += 1 }
@@ -41,8 +40,8 @@ struct ParkedKeys: Hashable {
 
   /// A key as it was stored. One without records is only to be forgotten.
   mutating func restore(_ change: ParkedKeyChange, policy: LanePolicy, now: Now) {
-    guard let state = change.state, !change.added.isEmpty, places[change.key] == nil else {
-      if places[change.key] == nil { removed.insert(change.key) }
+    guard let state = change.state, !change.added.isEmpty, place(of: change.key) == nil else {
+      if place(of: change.key) == nil { removed.insert(change.key) }
       return
     }
     add(ParkedKey(stored: change, state, policy: policy, now: now))
@@ -62,12 +61,11 @@ struct ParkedKeys: Hashable {
 
   private mutating func remove(at place: Int) {
     let key = keys[place].key
-    places[key] = nil
     set.remove(key)
     removed.insert(key)
     keys.swapAt(place, keys.count - 1)
     keys.removeLast()
-    if place < keys.count { places[keys[place].key] = place }
+    if place < keys.count { set.insert(keys[place].key, number: place) }
     next = .unknown
   }
 
@@ -125,27 +123,30 @@ struct ParkedKeys: Hashable {
     guard emptyCount > 0 else { return keys.count }
     var again: Set<PartitionKeyHash> = []
     for record in met[metStart...] where record.index < index {
-      if let place = places[record.key], isEmpty(place) { again.insert(record.key) }
+      if let place = place(of: record.key), isEmpty(place) { again.insert(record.key) }
     }
     return keys.count - emptyCount + again.count
   }
 
   /// The checkpoint passes the records before `index`: those of parked keys are parked.
   mutating func park(before index: RecordIndex, now: Now) {
-    while metStart < met.count, met[metStart].index < index {
+    while true {
+      recordCount += lists[0].park(from: &metStart, before: index)
+      guard metStart < met.count, met[metStart].index < index else { return }
+      // The key's other records are all settled.
       let record = met[metStart]
       metStart += 1
-      guard let place = places[record.key] else {
-        preconditionFailure("a record was kept out of a batch whose key is not parked")
-      }
-      change(place, onlyAdding: !keys[place].ranges.isEmpty) { key in
-        if key.ranges.isEmpty {
-          key.due = now.monotonic
-          key.settledBefore = record.index
-        }
+      guard let place = place(of: record.key) else { Self.parkedNothing() }
+      change(place) { key in
+        key.due = now.monotonic
+        key.settledBefore = record.index
         key.ranges.append(RecordRange(first: record.index, count: 1))
       }
     }
+  }
+
+  fileprivate static func parkedNothing() -> Never {
+    preconditionFailure("a record was kept out of a batch whose key is not parked")
   }
 
   // MARK: What is durable
@@ -167,7 +168,7 @@ struct ParkedKeys: Hashable {
     removed.removeAll()
     for key in dirty {
       // One that was removed meanwhile is among those.
-      guard let place = places[key], keys[place].isDirty else { continue }
+      guard let place = place(of: key), keys[place].isDirty else { continue }
       keys[place].isDirty = false
       keys[place].isUnderWay = true
       changes.append(
@@ -185,7 +186,7 @@ struct ParkedKeys: Hashable {
 
   mutating func changesStored() {
     for key in underWay {
-      guard let place = places[key], keys[place].isUnderWay else { continue }
+      guard let place = place(of: key), keys[place].isUnderWay else { continue }
       keys[place].isUnderWay = false
       keys[place].storedEnd = keys[place].sentEnd
     }
@@ -196,7 +197,7 @@ struct ParkedKeys: Hashable {
   /// Everything that was under way goes again, with what is newer.
   mutating func changesRefused() {
     for key in underWay {
-      guard let place = places[key], keys[place].isUnderWay else { continue }
+      guard let place = place(of: key), keys[place].isUnderWay else { continue }
       keys[place].isUnderWay = false
       keys[place].sentEnd = keys[place].storedEnd
       if keys[place].stateIsUnderWay { keys[place].stateIsDirty = true }
@@ -205,7 +206,7 @@ struct ParkedKeys: Hashable {
       dirty.append(key)
     }
     underWay.removeAll(keepingCapacity: true)
-    for key in removedUnderWay where places[key] == nil { removed.insert(key) }
+    for key in removedUnderWay where place(of: key) == nil { removed.insert(key) }
     removedUnderWay.removeAll()
   }
 
@@ -213,8 +214,7 @@ struct ParkedKeys: Hashable {
 
   private struct Lists: Hashable {
     var keys: [ParkedKey] = []
-    var places: [PartitionKeyHash: Int] = [:]
-    /// The same keys, for those who form batches.
+    /// The same keys with their places in the list, for those who form batches too.
     var set = ParkedKeySet()
     var dirty: [PartitionKeyHash] = []
     var removed: Set<PartitionKeyHash> = []
@@ -225,15 +225,28 @@ struct ParkedKeys: Hashable {
     /// The key that is due next, as long as nothing has happened that may have made it another: it is asked for in each
     /// step of the lane.
     var next = NextKey.unknown
+
+    /// Parks records behind others of their keys, up to the first that has none before it; how many they were. Nothing
+    /// but the records of a key changes by this, and in many a lane it is done for one record in ten.
+    mutating func park(from start: inout Int, before index: RecordIndex) -> UInt64 {
+      let first = start
+      while start < met.count, met[start].index < index {
+        let record = met[start]
+        guard let place = set.number(of: record.key) else { ParkedKeys.parkedNothing() }
+        guard keys[place].parkBehindOthers(record.index) else { break }
+        if !keys[place].isDirty {
+          keys[place].isDirty = true
+          dirty.append(record.key)
+        }
+        start += 1
+      }
+      return UInt64(start - first)
+    }
   }
 
   private(set) var keys: [ParkedKey] {
     get { lists[0].keys }
     _modify { yield &lists[0].keys }
-  }
-  private var places: [PartitionKeyHash: Int] {
-    get { lists[0].places }
-    _modify { yield &lists[0].places }
   }
   private(set) var set: ParkedKeySet {
     get { lists[0].set }

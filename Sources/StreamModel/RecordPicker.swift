@@ -4,6 +4,10 @@ public struct RecordPicker: ~Copyable {
   private let source: RecordRun
   /// The segment of the source that the next record is in, or one before it.
   private var segment = 0
+  /// Where the records of that segment end, in the source.
+  private var segmentEnd = 0
+  /// Where the records end that were picked last, in the source.
+  private var pickedEnd = 0
 
   /// Nothing of `source` yet, of which at most `countLimit` records are picked. Takes the memory of `old`, which was picked
   /// too, if nobody else refers to it any more.
@@ -17,34 +21,34 @@ public struct RecordPicker: ~Copyable {
     run.owner = source
     unsafe run.base = source.base
     run.firstIndex = source.firstIndex
-    run.count = 0
-    run.segments.removeAll(keepingCapacity: true)
-    run.distances.removeAll(keepingCapacity: true)
+    run.removeAll()
     run.reserve(records: min(countLimit, source.count))
+    run.becomeSparse()
   }
 
   public var count: Int { run.count }
 
   /// Takes the records at these positions of the source, behind those picked so far. No more in all than the limit.
   public mutating func pick(_ positions: Range<Int>) {
-    guard let last = positions.last else { return }
+    guard !positions.isEmpty else { return }
+    precondition(positions.upperBound <= source.count, "a position lies inside its run")
+    precondition(positions.lowerBound >= pickedEnd, "records are picked in the order of the shard")
     let first = source.index(at: positions.lowerBound)
-    precondition(last < source.count, "a position lies inside its run")
-    precondition(run.count == 0 || first >= run.endIndex, "records are picked in the order of the shard")
     if run.count == 0 { run.firstIndex = first }
     let count = run.count
     precondition(unsafe count + positions.count < run.offsets.count, "no more records are picked than was said")
     let offsets = unsafe run.offsets.baseAddress.unsafelyUnwrapped + count
     unsafe offsets.update(
       from: source.offsets.baseAddress.unsafelyUnwrapped + positions.lowerBound, count: positions.count)
-    let distance = UInt32(run.firstIndex.distance(to: first))
-    if source.isSparse {
-      let before = source.distances[positions.lowerBound]
-      for position in positions { run.distances.append(distance + (source.distances[position] - before)) }
-    } else {
-      run.distances.append(contentsOf: distance...distance + UInt32(positions.count - 1))
+    unsafe source.copyDistances(
+      of: positions, countingFrom: UInt32(run.firstIndex.distance(to: first)),
+      to: run.distances.baseAddress.unsafelyUnwrapped + count)
+    // Most pieces lie in the block of the one before.
+    if positions.upperBound > segmentEnd {
+      run.appendSegments(of: positions, from: source.segments, startingAt: &segment, to: count)
+      segmentEnd = segment + 1 < source.segments.count ? source.segments[segment + 1].firstPosition : source.count
     }
-    run.appendSegments(of: positions, from: source.segments, startingAt: &segment, to: count)
+    pickedEnd = positions.upperBound
     run.count = count + positions.count
   }
 
@@ -60,9 +64,7 @@ extension RecordRun {
       picked = nil
       return
     }
-    run.count = 0
-    run.segments.removeAll(keepingCapacity: true)
-    run.distances.removeAll(keepingCapacity: true)
+    run.removeAll()
     unsafe run.base = nil
     run.owner = nil
   }

@@ -6,24 +6,28 @@
 @safe
 public final class RecordRun: @unchecked Sendable {
   // Unchecked because of the pointers and variables: a builder or a picker alone writes them, while it is the only one
-  // that refers to this object; afterwards they are only read.
-  fileprivate var bytes: UnsafeMutableRawBufferPointer
+  // that refers to this object; afterwards they are only read. That is also why no access to them is checked for
+  // exclusivity: there are several for each record, and the checks took longer than all the rest.
+  @exclusivity(unchecked) fileprivate var bytes: UnsafeMutableRawBufferPointer
   /// Where each record begins, and where the last one ends.
-  var offsets: UnsafeMutableBufferPointer<UInt32>
+  @exclusivity(unchecked) var offsets: UnsafeMutableBufferPointer<UInt32>
   /// What the offsets count from: the first of `bytes`, here or in the run that owns the records.
-  var base: UnsafeMutableRawPointer?
+  @exclusivity(unchecked) var base: UnsafeMutableRawPointer?
   /// Whether the records are those of another run, and that run, unless it was let go of.
   let isPicked: Bool
-  var owner: RecordRun?
-  var segments: [Segment] = []
-  /// By record: how far behind the first it stands in the shard. Empty where no record is left out.
-  var distances: [UInt32] = []
-  fileprivate var usedByteCount = 0
+  @safe @exclusivity(unchecked) var owner: RecordRun?
+  @safe @exclusivity(unchecked) var segments: [Segment] = []
+  /// By record, if the run is sparse: how far behind the first it stands in the shard. Room for as many as `offsets` has
+  /// once the run was sparse, and none before.
+  @exclusivity(unchecked) var distances = unsafe UnsafeMutableBufferPointer<UInt32>(start: nil, count: 0)
+  @safe @exclusivity(unchecked) fileprivate var usedByteCount = 0
 
   /// The index of the first record, or where the run begins while it is empty.
-  public internal(set) var firstIndex = RecordIndex.zero
+  @safe @exclusivity(unchecked) public internal(set) var firstIndex = RecordIndex.zero
   /// The number of records. May be zero.
-  public internal(set) var count = 0
+  @safe @exclusivity(unchecked) public internal(set) var count = 0
+  /// Whether records between the first and the last were left out.
+  @safe @exclusivity(unchecked) public internal(set) var isSparse = false
 
   /// A stretch of records that came from one block and share its first arrival.
   struct Segment {
@@ -42,18 +46,16 @@ public final class RecordRun: @unchecked Sendable {
   deinit {
     unsafe bytes.deallocate()
     unsafe offsets.deallocate()
+    unsafe distances.deallocate()
   }
 
   /// The index behind the last record.
   public var endIndex: RecordIndex { count == 0 ? firstIndex : index(at: count - 1).advanced(by: 1) }
 
-  /// Whether records between the first and the last were left out.
-  public var isSparse: Bool { !distances.isEmpty }
-
   /// The index of the record at `position`, 0 ..< count. Constant cost.
   public func index(at position: Int) -> RecordIndex {
     precondition(position >= 0 && position < count, "a position lies inside its run")
-    return firstIndex.advanced(by: distances.isEmpty ? position : Int(distances[position]))
+    return firstIndex.advanced(by: isSparse ? unsafe Int(distances[position]) : position)
   }
 
   /// How many records stand before the one at `index`, which need not be in the run. A search by halves if the run is
@@ -65,7 +67,7 @@ public final class RecordRun: @unchecked Sendable {
     var (low, high) = (0, count)
     while low < high {
       let middle = (low + high) / 2
-      if UInt64(distances[middle]) < distance { low = middle + 1 } else { high = middle }
+      if unsafe UInt64(distances[middle]) < distance { low = middle + 1 } else { high = middle }
     }
     return low
   }
@@ -74,7 +76,7 @@ public final class RecordRun: @unchecked Sendable {
   public var packedByteCount: Int { usedByteCount }
 
   /// The bytes of memory that this run holds on to.
-  public var capacityInBytes: Int { unsafe bytes.count + offsets.count * 4 }
+  public var capacityInBytes: Int { unsafe bytes.count + (offsets.count + distances.count) * 4 }
 
   /// The arrival time of the record at `position`, 0 ..< count. Costs a search over the blocks of the run.
   public func arrival(at position: Int) -> WallTime {
@@ -128,6 +130,20 @@ public final class RecordRun: @unchecked Sendable {
     return unsafe Int(offsets[position]) + RecordHeader(at: address(at: position)).byteCount
   }
 
+  /// Writes how far the records at `positions`, one or more, stand behind a place in the shard that the first of them is
+  /// `distance` behind.
+  func copyDistances(
+    of positions: Range<Int>, countingFrom distance: UInt32, to distances: UnsafeMutablePointer<UInt32>
+  ) {
+    guard isSparse else {
+      for place in 0..<positions.count { unsafe distances[place] = distance &+ UInt32(truncatingIfNeeded: place) }
+      return
+    }
+    let own = unsafe UnsafePointer(self.distances.baseAddress.unsafelyUnwrapped + positions.lowerBound)
+    let shift = unsafe distance &- own[0]
+    for place in 0..<positions.count { unsafe distances[place] = own[place] &+ shift }
+  }
+
   /// Takes over where the blocks of records begin that come to stand at `count` of this run, out of the segments of a
   /// source; `segment` is the one of the first record, or one before it, and then that of the last.
   func appendSegments(
@@ -147,13 +163,38 @@ public final class RecordRun: @unchecked Sendable {
     }
   }
 
-  /// Makes room for the offsets of so many records.
+  /// Makes room for the offsets of so many records, and if the run is sparse for their distances.
   func reserve(records: Int) {
-    guard unsafe offsets.count < records + 1 else { return }
-    let larger = unsafe UnsafeMutableBufferPointer<UInt32>.allocate(capacity: max(records + 1, offsets.count * 2))
-    for position in 0...count { unsafe larger[position] = offsets[position] }
-    unsafe offsets.deallocate()
-    unsafe offsets = larger
+    if unsafe offsets.count < records + 1 {
+      let larger = unsafe UnsafeMutableBufferPointer<UInt32>.allocate(capacity: max(records + 1, offsets.count * 2))
+      for position in 0...count { unsafe larger[position] = offsets[position] }
+      unsafe offsets.deallocate()
+      unsafe offsets = larger
+    }
+    if isSparse { reserveDistances() }
+  }
+
+  private func reserveDistances() {
+    guard unsafe distances.count < offsets.count else { return }
+    let larger = unsafe UnsafeMutableBufferPointer<UInt32>.allocate(capacity: offsets.count)
+    if isSparse { for position in 0..<count { unsafe larger[position] = distances[position] } }
+    unsafe distances.deallocate()
+    unsafe distances = larger
+  }
+
+  /// From now on each record has a distance; those that are there follow one another.
+  func becomeSparse() {
+    guard !isSparse else { return }
+    reserveDistances()
+    for position in 0..<count { unsafe distances[position] = UInt32(position) }
+    isSparse = true
+  }
+
+  /// Nothing is in the run any more, and its memory stays.
+  func removeAll() {
+    count = 0
+    segments.removeAll(keepingCapacity: true)
+    isSparse = false
   }
 }
 
@@ -171,10 +212,8 @@ public struct RecordRunBuilder: ~Copyable {
       self.run = RecordRun(byteCapacity: 0, recordCapacity: 0)
     }
     run.firstIndex = firstIndex
-    run.count = 0
+    run.removeAll()
     run.usedByteCount = 0
-    run.segments.removeAll(keepingCapacity: true)
-    run.distances.removeAll(keepingCapacity: true)
   }
 
   public var count: Int { run.count }
@@ -223,15 +262,12 @@ public struct RecordRunBuilder: ~Copyable {
 
   private func takeDistances(of positions: Range<Int>, of source: RecordRun) {
     let distance = UInt32(run.firstIndex.distance(to: source.index(at: positions.lowerBound)))
-    if run.distances.isEmpty {
+    if !run.isSparse {
       guard source.isSparse || Int(distance) != run.count else { return }
-      run.distances = Array(0..<UInt32(run.count))
+      run.becomeSparse()
     }
-    guard source.isSparse else {
-      return run.distances.append(contentsOf: distance...distance + UInt32(positions.count - 1))
-    }
-    let before = source.distances[positions.lowerBound]
-    for position in positions { run.distances.append(distance + (source.distances[position] - before)) }
+    unsafe source.copyDistances(
+      of: positions, countingFrom: distance, to: run.distances.baseAddress.unsafelyUnwrapped + run.count)
   }
 
   /// A segment is found behind that of the records before: they come in the order of the shard.
@@ -251,11 +287,11 @@ public struct RecordRunBuilder: ~Copyable {
     guard distance + UInt64(recordCount) <= UInt64(UInt32.max) else { return false }
     let former = run.count
     guard unsafe append(packed: packed, recordCount: recordCount, firstArrival: firstArrival) else { return false }
-    if run.distances.isEmpty {
+    if !run.isSparse {
       guard distance != UInt64(former) else { return true }
-      run.distances = (0..<UInt32(former)).map { $0 }
+      run.becomeSparse()
     }
-    for place in 0..<recordCount { run.distances.append(UInt32(distance) + UInt32(place)) }
+    for place in 0..<recordCount { unsafe run.distances[former + place] = UInt32(distance) + UInt32(place) }
     return true
   }
 

@@ -48,7 +48,7 @@ public enum RedriveSettling: Hashable, Sendable {
 /// The records that a lane has read and not yet delivered.
 public struct LaneBuffer: Sendable {
   /// What the last read brought in. `nil` while the lane has nothing at hand.
-  public var run: RecordRun? { didSet { keyHashes.removeAll(keepingCapacity: true) } }
+  public var run: RecordRun? { didSet { hashesAreKnown = false } }
   /// The records of it that are not parked, in a lane that blocks by key, while others are.
   var picked: RecordRun?
   /// Which records of `picked`, or else of `run`, the next delivery takes.
@@ -56,8 +56,11 @@ public struct LaneBuffer: Sendable {
 
   /// Memory for the next records that are picked, empty.
   var pickedMemory: RecordRun?
+  /// How many parked records the next batch may leave out, by what the last one did.
+  var parkedOfBatch = 0
   /// Of the partition keys of `run`, once somebody has asked for them.
   private var keyHashes: [UInt64] = []
+  private var hashesAreKnown = false
 
   /// Of a lane whose mapping remembers what is done.
   var view: SettledView?
@@ -108,7 +111,10 @@ public struct LaneBuffer: Sendable {
 
   /// The hash of each partition key of `run`, by position. Many batches are cut out of one run, and each asks.
   mutating func hashesOfKeys() -> [UInt64] {
-    if let run, keyHashes.count != run.count { run.partitionKeyHashes(into: &keyHashes) }
+    if let run, !hashesAreKnown {
+      run.partitionKeyHashes(into: &keyHashes)
+      hashesAreKnown = true
+    }
     return keyHashes
   }
 

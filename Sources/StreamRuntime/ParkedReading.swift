@@ -88,25 +88,28 @@ extension LaneReader {
     let end = request.through.map { run.position(atOrAfter: $0.advanced(by: 1)) } ?? run.count
     var picker = RecordPicker(recycling: buffer.pickedMemory.take(), from: run, countLimit: request.countLimit)
     let hashes = buffer.hashesOfKeys()
+    let keys = parking.keys
     var parked: [ParkedRecord] = []
+    parked.reserveCapacity(min(limit, buffer.parkedOfBatch))
     var parkingIsFull = false
     var position = begin
     // Neighbours are taken together.
     var start = position
     var room = request.countLimit
-    while position < end, position - start < room {
-      let key = PartitionKeyHash(hashes[position])
-      if parking.keys.contains(key) {
+    hashes.withUnsafeBufferPointer { hashes in
+      while position < end, position - start < room {
+        position = keys.firstPosition(of: hashes, in: position..<min(end, start + room))
+        guard position < end, position - start < room else { break }
         guard parked.count < limit else {
           parkingIsFull = true
           break
         }
-        parked.append(ParkedRecord(key: key, index: run.index(at: position)))
+        parked.append(ParkedRecord(key: PartitionKeyHash(hashes[position]), index: run.index(at: position)))
         picker.pick(start..<position)
         room -= position - start
         start = position + 1
+        position = start
       }
-      position += 1
     }
     picker.pick(start..<position)
     let picked = picker.finish()
@@ -128,6 +131,7 @@ extension LaneReader {
     if parkingIsFull { result.isFull = true }
     while let last = parked.last, last.index > result.extent.last { parked.removeLast() }
     result.parked = parked
+    buffer.parkedOfBatch = parked.count + parked.count / 2
     buffer.range = 0..<batch.count
     buffer.count(own.begin, to: result.extent.end, request)
     return .answer(.records(result))

@@ -119,7 +119,8 @@ final class ParkedHistories: Sendable {
   func take(_ changes: [ParkedKeyChange]) -> [PartitionKeyHash: AttemptHistory] {
     entries.withLock { entries in
       var histories: [PartitionKeyHash: AttemptHistory] = [:]
-      for change in changes {
+      // Of a key that only has more records everything is stored as it is.
+      for change in changes where !change.onlyAdds {
         guard let first = change.state?.failing?.extent.first else {
           entries[change.key] = nil
           continue

@@ -31,14 +31,16 @@ public struct BatchMeasure: Hashable, Sendable {
       measure.isFull = beyond < end
       end = beyond
     }
-    for place in position..<end {
-      let size = unsafe payloadByteCount(of: run.address(at: place), sizing: recordOverheadBytes)
-      if measure.payloadBytes + size > payloadByteLimit && measure.count > 0 {
-        measure.isFull = true
-        break
+    unsafe run.withAddresses { base, offsets in
+      for place in position..<end {
+        let size = unsafe payloadByteCount(of: base + Int(offsets[place]), sizing: recordOverheadBytes)
+        if measure.payloadBytes + size > payloadByteLimit && measure.count > 0 {
+          measure.isFull = true
+          break
+        }
+        measure.payloadBytes += size
+        measure.count += 1
       }
-      measure.payloadBytes += size
-      measure.count += 1
     }
     measure.isFull = measure.isFull || measure.count == countLimit || measure.payloadBytes >= payloadByteLimit
     measure.firstArrival = run.arrival(at: position)

@@ -6,7 +6,7 @@ extension RecordView {
   /// the format: another hash would move keys between lanes whose progress is stored.
   @inline(__always)
   public var partitionKeyHash: UInt64 {
-    unsafe partitionKeyBytes.withUnsafeBytes { unsafe sluice_xxh3($0.baseAddress, $0.count, 0) }
+    unsafe partitionKeyBytes.withUnsafeBytes { unsafe sluice_xxh3_ofKey($0.baseAddress, $0.count) }
   }
 }
 
@@ -16,18 +16,23 @@ extension RecordRun {
   public func partitionKeyHash(at position: Int) -> UInt64 {
     let address = unsafe address(at: position)
     let header = unsafe RecordHeader(at: address)
-    return unsafe sluice_xxh3(address + header.keyOffset, header.keyByteCount, 0)
+    return unsafe sluice_xxh3_ofKey(address + header.keyOffset, header.keyByteCount)
   }
 
   /// The same for all records, in their order, in the place of what `hashes` held.
   public func partitionKeyHashes(into hashes: inout [UInt64]) {
-    hashes.removeAll(keepingCapacity: true)
-    hashes.reserveCapacity(count)
-    unsafe withAddresses { base, offsets in
-      for position in offsets.indices {
-        let address = unsafe base + Int(offsets[position])
-        let header = unsafe RecordHeader(at: address)
-        unsafe hashes.append(sluice_xxh3(address + header.keyOffset, header.keyByteCount, 0))
+    if hashes.count > count {
+      hashes.removeLast(hashes.count - count)
+    } else {
+      hashes.append(contentsOf: repeatElement(0, count: count - hashes.count))
+    }
+    unsafe hashes.withUnsafeMutableBufferPointer { hashes in
+      unsafe withAddresses { base, offsets in
+        for position in offsets.indices {
+          let address = unsafe base + Int(offsets[position])
+          let header = unsafe RecordHeader(at: address)
+          unsafe hashes[position] = sluice_xxh3_ofKey(address + header.keyOffset, header.keyByteCount)
+        }
       }
     }
   }
@@ -37,6 +42,6 @@ extension PartitionKeyHash {
   /// Of a partition key in words.
   public init(of partitionKey: String) {
     var key = partitionKey
-    self = key.withUTF8 { unsafe PartitionKeyHash(sluice_xxh3($0.baseAddress, $0.count, 0)) }
+    self = key.withUTF8 { unsafe PartitionKeyHash(sluice_xxh3_ofKey($0.baseAddress, $0.count)) }
   }
 }
