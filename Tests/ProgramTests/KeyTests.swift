@@ -62,6 +62,12 @@ struct KeyTests {
     }
   }
 
+  /// How often the handler said that a record of the key is done: what was delivered twice is in it twice.
+  private func timesDone(_ key: String, at place: Workplace) -> Int {
+    guard let text = try? String(contentsOf: place.folder.appending(path: "done"), encoding: .utf8) else { return 0 }
+    return text.split(separator: "\n").count { $0.hasPrefix("\(key) ") }
+  }
+
   private func isDone(_ key: String, _ count: Int, at place: Workplace) async throws {
     _ = try await eventually("\(count) records of \(key) are done") { done(key, at: place).count == count ? true : nil }
     #expect(done(key, at: place) == Array(0..<count))
@@ -75,8 +81,13 @@ struct KeyTests {
     }
   }
 
+  /// From now on these keys fail, and no others: the handler finds the old list or the new one, and no half of one.
+  private func fail(_ keys: String, at place: Workplace) throws {
+    try Data(keys.utf8).write(to: place.folder.appending(path: "failing"), options: .atomic)
+  }
+
   private func heal(_ place: Workplace) async throws {
-    try place.write("", to: "failing")
+    try fail("", at: place)
     let report = try await place.ask(ActionReport.self, "retry", "numbers-note", "--yes")
     #expect(report.isApplied)
   }
@@ -211,6 +222,59 @@ struct KeyTests {
       #expect(applied.code == 0, "\(applied)")
       try await put(["a", "b"], 25..<30, at: place)
       for key in ["a", "b"] { try await isDone(key, 30, at: place) }
+    }
+  }
+
+  @Test(
+    "turned off while keys are parked: they go on until they are empty, and what fails from now on blocks the shard")
+  func turnedOff() async throws {
+    try await story(setup("blocking: key"), failing: "b c") { place in
+      let worker = try await place.start()
+      try await put(["a", "b", "c"], 0..<20, at: place)
+      try await isDone("a", 20, at: place)
+      try await parked(2, 40, at: place)
+
+      try place.configure(setup())
+      let report = try await place.ask(ChangeReport.self, "apply", "--config", "sluice.yaml", "--yes")
+      #expect(report.differences.first?.path == "mappings.numbers-note.blocking")
+      // What comes of parked keys stands behind what is parked; the other keys do not wait for it.
+      try await parked(2, 40, at: place)
+      try await put(["a", "b", "c"], 20..<25, at: place)
+      try await isDone("a", 25, at: place)
+      try await parked(2, 50, at: place)
+
+      // A key that fails now is not parked: the shard waits with it, and a restart finds both.
+      try fail("b c d", at: place)
+      try await put(["d"], 0..<30, at: place)
+      try await put(["a"], 25..<30, at: place)
+      let blocked = try await place.lane(is: .retrying)
+      #expect(blocked.parkedKeyCount == 2 && blocked.parkedRecords == 50 && blocked.backlogRecords > 0)
+      #expect(await worker.drain() == 0)
+      _ = try await place.start(life: 1)
+      let found = try await place.lane(is: .retrying)
+      #expect(found.parkedKeyCount == 2 && found.parkedRecords == 50 && found.backlogRecords == blocked.backlogRecords)
+      #expect(done("a", at: place).count == 25 && done("d", at: place).isEmpty)
+
+      try fail("c d", at: place)
+      #expect(try await place.ask(ActionReport.self, "retry", "numbers-note", "--yes").isApplied)
+      try await isDone("b", 25, at: place)
+      try await parked(1, 25, at: place)
+      try await heal(place)
+      for (key, count) in [("a", 30), ("b", 25), ("c", 25), ("d", 30)] {
+        try await isDone(key, count, at: place)
+        #expect(timesDone(key, at: place) == count)
+      }
+      try await parked(0, 0, at: place)
+
+      // The key that was parked is one of the others.
+      try fail("b", at: place)
+      try await put(["b"], 25..<40, at: place)
+      try await put(["a"], 30..<40, at: place)
+      let last = try await place.lane(is: .retrying)
+      #expect(last.parkedKeyCount == 0 && last.backlogRecords == 25)
+      #expect(done("a", at: place).count == 30 && done("b", at: place).count == 25)
+      try await heal(place)
+      for key in ["a", "b"] { try await isDone(key, 40, at: place) }
     }
   }
 }
