@@ -3,7 +3,7 @@ import Testing
 
 /// `docs/conformance.md` is what is tested: each of its cases runs on the real store and poller with a handler in another
 /// process.
-@Suite("docs/conformance.md", .timeLimit(.minutes(3)))
+@Suite("docs/conformance.md", .timeLimit(.minutes(10)))
 struct ConformanceTests {
   static let document = URL(filePath: #filePath).deletingLastPathComponent()
     .appending(path: "../../docs/conformance.md").standardized

@@ -12,7 +12,7 @@ import StreamStore
 import Testing
 
 /// What destinations do with an entry of a real store.
-@Suite("Destinations: a directory, an HTTP endpoint", .timeLimit(.minutes(1)))
+@Suite("Destinations: a directory, an HTTP endpoint", .timeLimit(.minutes(10)))
 struct DestinationTests {
   @Test("a document comes to its place as a whole, and a second time to the same one")
   func directory() async throws {

@@ -5,7 +5,7 @@ import Logging
 import StreamModel
 import Testing
 
-@Suite("Functions in execution environments: lines of the log, batches", .timeLimit(.minutes(3)))
+@Suite("Functions in execution environments: lines of the log, batches", .timeLimit(.minutes(10)))
 struct FunctionPoolLogTests: FunctionPoolTesting {
   @Test("START, END and REPORT stand around the lines of an invocation, with its id")
   func logs() async throws {

@@ -5,7 +5,7 @@ import Logging
 import StreamModel
 import Testing
 
-@Suite("Functions in execution environments", .timeLimit(.minutes(3)))
+@Suite("Functions in execution environments", .timeLimit(.minutes(10)))
 struct FunctionPoolTests: FunctionPoolTesting {
   @Test("one environment answers many invocations, and an error does not end it")
   func warm() async throws {

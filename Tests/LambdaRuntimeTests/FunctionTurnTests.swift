@@ -5,7 +5,7 @@ import Logging
 import StreamModel
 import Testing
 
-@Suite("Functions in execution environments: turns, provisioned ones, idle ones", .timeLimit(.minutes(3)))
+@Suite("Functions in execution environments: turns, provisioned ones, idle ones", .timeLimit(.minutes(10)))
 struct FunctionTurnTests: FunctionPoolTesting {
   @Test("who finds no environment in time is throttled, and that costs no attempt")
   func throttled() async throws {

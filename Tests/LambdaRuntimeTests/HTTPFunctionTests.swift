@@ -6,7 +6,7 @@ import StreamModel
 import Testing
 
 /// Functions behind a URL, with a service in Python.
-@Suite("Functions that are services", .timeLimit(.minutes(3)))
+@Suite("Functions that are services", .timeLimit(.minutes(10)))
 struct HTTPFunctionTests {
   /// What the event asks for is what it does. It counts connections and checks signatures itself.
   private static let program = """

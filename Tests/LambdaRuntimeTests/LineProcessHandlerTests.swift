@@ -5,7 +5,7 @@ import Logging
 import StreamModel
 import Testing
 
-@Suite("Handlers in warm processes", .timeLimit(.minutes(2)))
+@Suite("Handlers in warm processes", .timeLimit(.minutes(10)))
 struct LineProcessHandlerTests {
   /// A Python handler: `body` works on `event` and prints; `count` counts the events of its process.
   private static func python(_ body: String) -> HandlerCommand {

@@ -5,7 +5,7 @@ import Logging
 import StreamModel
 import Testing
 
-@Suite("The Runtime API", .timeLimit(.minutes(3)))
+@Suite("The Runtime API", .timeLimit(.minutes(10)))
 struct RuntimeAPITests: FunctionPoolTesting {
   @Test("an event comes with its id, deadline, ARN and trace, and a body of exactly this type")
   func heads() async throws {

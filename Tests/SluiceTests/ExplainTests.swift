@@ -5,7 +5,7 @@ import StreamRuntime
 import StreamStore
 import Testing
 
-@Suite("Store operator: explain", .timeLimit(.minutes(1)))
+@Suite("Store operator: explain", .timeLimit(.minutes(10)))
 struct ExplainTests {
   private let store: TestStore
 

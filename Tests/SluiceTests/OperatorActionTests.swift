@@ -4,7 +4,7 @@ import StreamRuntime
 import StreamStore
 import Testing
 
-@Suite("Store operator: actions", .timeLimit(.minutes(1)))
+@Suite("Store operator: actions", .timeLimit(.minutes(10)))
 struct OperatorActionTests {
   private let store: TestStore
   private let preview = Consent(actor: "ada", isApplied: false)

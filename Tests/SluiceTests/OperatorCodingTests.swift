@@ -6,7 +6,7 @@ import StreamStore
 import Testing
 
 /// What goes over the wire between a command and a worker. The kinds are counted, so that a new one cannot be forgotten.
-@Suite("Operator requests and answers as JSON", .timeLimit(.minutes(1)))
+@Suite("Operator requests and answers as JSON", .timeLimit(.minutes(10)))
 struct OperatorCodingTests {
   private func survives<Value: Codable & Equatable>(_ value: Value) throws {
     #expect(try JSONDecoder().decode(Value.self, from: JSONEncoder().encode(value)) == value)

@@ -4,7 +4,7 @@ import StreamRuntime
 import StreamStore
 import Testing
 
-@Suite("Store operator: the story of a record", .timeLimit(.minutes(1)))
+@Suite("Store operator: the story of a record", .timeLimit(.minutes(10)))
 struct RecordStoryTests {
   private let store: TestStore
   private let consent = Consent(actor: "ada", isApplied: true)

@@ -5,7 +5,7 @@ import StreamRuntime
 import StreamStore
 import Testing
 
-@Suite("Store operator", .timeLimit(.minutes(1)))
+@Suite("Store operator", .timeLimit(.minutes(10)))
 struct StoreOperatorTests {
   private let store: TestStore
   private let operations: StoreOperator

@@ -4,7 +4,7 @@ import StreamRuntime
 import StreamStore
 import Testing
 
-@Suite("Stream processor", .timeLimit(.minutes(1)))
+@Suite("Stream processor", .timeLimit(.minutes(10)))
 struct StreamProcessorTests {
   @Test("everything wrong with the mappings is said at once, before anything is delivered")
   func problems() async throws {

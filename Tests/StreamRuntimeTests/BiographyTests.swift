@@ -6,7 +6,7 @@ import Testing
 
 @testable import StreamRuntime
 
-@Suite("Stream poller: the story of failing records", .timeLimit(.minutes(1)))
+@Suite("Stream poller: the story of failing records", .timeLimit(.minutes(10)))
 struct BiographyTests {
   private static let isolating = LanePolicy.patient.with {
     $0.bisectsBatchOnError = true

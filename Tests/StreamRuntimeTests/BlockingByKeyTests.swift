@@ -5,7 +5,7 @@ import StreamRuntime
 import StreamStore
 import Testing
 
-@Suite("Stream poller: blocking by key", .timeLimit(.minutes(1)))
+@Suite("Stream poller: blocking by key", .timeLimit(.minutes(10)))
 struct BlockingByKeyTests {
   /// Retries come almost at once; batches of ten.
   private static func byKey(records: Int = 100_000, attempts: Int? = nil) -> LanePolicy {

@@ -4,7 +4,7 @@ import StreamRuntime
 import StreamStore
 import Testing
 
-@Suite("Stream poller: delivery", .timeLimit(.minutes(1)))
+@Suite("Stream poller: delivery", .timeLimit(.minutes(10)))
 struct DeliveryTests {
   @Test("a put wakes its lane, with nothing due and nobody asking")
   func wakes() async throws {

@@ -4,7 +4,7 @@ import StreamRuntime
 import StreamStore
 import Testing
 
-@Suite("Stream poller: failures", .timeLimit(.minutes(1)))
+@Suite("Stream poller: failures", .timeLimit(.minutes(10)))
 struct FailureTests {
   /// Fails batches that hold "bad".
   private static let picky: Stage.Body = { delivered, _ in

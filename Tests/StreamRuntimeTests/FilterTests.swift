@@ -5,7 +5,7 @@ import StreamStore
 import Testing
 
 /// Records are delivered if `carrier` is UA; each is named by its carrier and a number.
-@Suite("Stream poller: filters", .timeLimit(.minutes(1)))
+@Suite("Stream poller: filters", .timeLimit(.minutes(10)))
 struct FilterTests {
   private static let united = [#"{"data":{"carrier":["UA"]}}"#]
 

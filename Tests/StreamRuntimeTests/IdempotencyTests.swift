@@ -7,7 +7,7 @@ import StreamStore
 import Testing
 
 /// Records are named by their text. Handlers fail those that begin with "bad".
-@Suite("Stream poller: what is done is remembered", .timeLimit(.minutes(1)))
+@Suite("Stream poller: what is done is remembered", .timeLimit(.minutes(10)))
 struct IdempotencyTests {
   /// Names every record that is bad, and no other.
   private static let naming: Stage.Body = { delivered, batch in
@@ -176,7 +176,7 @@ struct IdempotencyTests {
   }
 }
 
-@Suite("Stream poller: what was delivered again", .timeLimit(.minutes(1)))
+@Suite("Stream poller: what was delivered again", .timeLimit(.minutes(10)))
 struct RedeliveryTests {
   private func entries(_ stage: Stage) throws -> [RedeliveryEntry] {
     let mapping = try stage.store.catalog().mapping(named: "test").unwrapped.number

@@ -4,7 +4,7 @@ import StreamRuntime
 import StreamStore
 import Testing
 
-@Suite("Stream poller: operators", .timeLimit(.minutes(1)))
+@Suite("Stream poller: operators", .timeLimit(.minutes(10)))
 struct OperatingTests {
   private let shard = ShardNumber(0)
 

@@ -6,7 +6,7 @@ import StreamStore
 import Testing
 
 /// Several lanes of a mapping share a shard.
-@Suite("Stream poller: ParallelizationFactor", .timeLimit(.minutes(1)))
+@Suite("Stream poller: ParallelizationFactor", .timeLimit(.minutes(10)))
 struct ParallelTests {
   private static let keys = (0..<24).map { "key-\($0)" }
 

@@ -6,7 +6,7 @@ import Testing
 
 @testable import StreamRuntime
 
-@Suite("Retry rules", .timeLimit(.minutes(1)))
+@Suite("Retry rules", .timeLimit(.minutes(10)))
 struct RetryRuleTests {
   private static func matcher(_ rules: RetryRule...) throws -> RetryRuleMatcher {
     try #require(RetryRuleMatcher(rules))

@@ -4,7 +4,7 @@ import StreamRuntime
 import StreamStore
 import Testing
 
-@Suite("Stream poller: transactional handlers", .timeLimit(.minutes(1)))
+@Suite("Stream poller: transactional handlers", .timeLimit(.minutes(10)))
 struct TableTests {
   /// Counts the records of each text, each begun.
   private static func count(_ batch: RecordBatch, _ scope: inout TableScope, upTo end: Int? = nil) throws {

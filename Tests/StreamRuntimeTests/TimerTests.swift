@@ -4,7 +4,7 @@ import Testing
 
 @testable import StreamRuntime
 
-@Suite("Shared timer", .timeLimit(.minutes(1)))
+@Suite("Shared timer", .timeLimit(.minutes(10)))
 struct TimerTests {
   @Test("an earlier moment wins over a later one that is waited for")
   func earlier() async {

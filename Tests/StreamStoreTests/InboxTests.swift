@@ -3,7 +3,7 @@ import StreamModel
 @testable import StreamStore
 import Testing
 
-@Suite("StreamStore: the inbox", .timeLimit(.minutes(1)))
+@Suite("StreamStore: the inbox", .timeLimit(.minutes(10)))
 struct InboxTests {
   let folder = TemporaryStore()
 

@@ -2,7 +2,7 @@ import StreamModel
 @testable import StreamStore
 import Testing
 
-@Suite("StreamStore: trimming, deleting, merging", .timeLimit(.minutes(1)))
+@Suite("StreamStore: trimming, deleting, merging", .timeLimit(.minutes(10)))
 struct MaintenanceTests {
   let folder = TemporaryStore()
 

@@ -2,7 +2,7 @@ import StreamModel
 import StreamStore
 import Testing
 
-@Suite("StreamStore: entries on their way to a destination", .timeLimit(.minutes(1)))
+@Suite("StreamStore: entries on their way to a destination", .timeLimit(.minutes(10)))
 struct OutboxTests {
   let folder = TemporaryStore()
 

@@ -3,7 +3,7 @@ import StreamModel
 @testable import StreamStore
 import Testing
 
-@Suite("StreamStore: damage outside of the blocks", .timeLimit(.minutes(1)))
+@Suite("StreamStore: damage outside of the blocks", .timeLimit(.minutes(10)))
 struct SmallTableTests {
   let folder = TemporaryStore()
 
