@@ -145,6 +145,31 @@ struct ReplayTests {
     }
   }
 
+  @Test("the load test replays every record of its recording, and as many retries as it was asked for")
+  func bench() async throws {
+    struct Line: Decodable {
+      var name: String
+      var records: Int
+      var shards: Int
+      var recordsPerSecond: Double
+    }
+    try await Workplace.with { place in
+      func line(_ arguments: [String]) async throws -> Line {
+        let ended = try await place.sluice(
+          ["bench", "replay", "--runs", "1", "--format", "json", "--directory", place.folder.path] + arguments)
+        guard ended.code == 0 else { throw NotHappened(description: "\(ended)") }
+        return try JSONDecoder().decode(Line.self, from: Data(ended.output.utf8))
+      }
+      let plain = try await line(["--records", "3001", "--shards", "3"])
+      #expect(plain.records == 3_001 && plain.shards == 3 && plain.recordsPerSecond > 0)
+      // Two records, each of which is tried once and then again for a day.
+      let retries = try await line(["--retries", "2000"])
+      #expect(retries.records == 2 * 1_431 && retries.shards == 2)
+      let left = try FileManager.default.contentsOfDirectory(atPath: place.folder.path)
+      #expect(!left.contains { $0.hasPrefix("sluice-bench") })
+    }
+  }
+
   @Test("what cannot be replayed is refused with its reason")
   func refusals() async throws {
     try await Workplace.with { place in

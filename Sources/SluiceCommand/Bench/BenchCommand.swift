@@ -2,7 +2,7 @@ import ArgumentParser
 
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Load test of this machine: put, drain, keys, latency, start, idle, invoke.",
+    abstract: "Load test of this machine: put, drain, keys, latency, start, idle, invoke, replay.",
     discussion: """
       Each works on a store of its own below --directory, which is removed afterwards, and tells the median of its runs.
 
@@ -13,11 +13,12 @@ struct Bench: ParsableCommand {
         sluice bench keys --failing-percent 10
         sluice bench latency --durability system
         sluice bench start --gigabytes 4
+        sluice bench replay --retries 100000
         sluice bench invoke --callers 1 --command python3 -m awslambdaric orders.handler
       """,
     subcommands: [
       BenchPut.self, BenchDrain.self, BenchKeys.self, BenchLatency.self, BenchStart.self, BenchIdle.self,
-      BenchFirstDelivery.self, BenchInvoke.self,
+      BenchFirstDelivery.self, BenchInvoke.self, BenchReplay.self,
     ])
 }
 

@@ -282,7 +282,7 @@ struct ReplayCommand: AsyncParsableCommand {
 }
 
 /// The recorder of a run, which the replay and the command share.
-private final class RecorderBox {
+final class RecorderBox {
   var recorder: RunRecorder
   init(_ recorder: RunRecorder) { self.recorder = recorder }
 }
