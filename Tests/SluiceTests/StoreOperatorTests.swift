@@ -45,7 +45,13 @@ struct StoreOperatorTests {
     #expect(streams(split)?.first?.shards.last?.firstHashKey == HashKeyRange.evenly(2)[1].first.description)
     let merged = await operations.perform(.mergeShards(stream: "new", shard: "1", other: "2"))
     #expect(streams(merged)?.first?.shards.last?.parents == ["shardId-000000000001", "shardId-000000000002"])
-    _ = await operations.perform(.deleteStream(name: "new", consent: preview))
+    guard let number = try store.store.catalog().stream(named: "new")?.number else { throw Unexpected() }
+    _ = try await store.store.storeMapping(
+      name: "reader", settings: MappingSettings(stream: number, policy: .init()).encoded())
+    let planned = await operations.perform(.deleteStream(name: "new", consent: preview))
+    guard case .action(let report) = planned else { throw Unexpected() }
+    #expect(report.effects.count == 2)
+    #expect(report.effects.last?.contains("mapping reader is left without a stream") == true)
     #expect(streams(await operations.perform(.listStreams))?.map(\.name) == ["new", "orders"])
     _ = await operations.perform(.deleteStream(name: "new", consent: apply))
     #expect(streams(await operations.perform(.listStreams))?.map(\.name) == ["orders"])

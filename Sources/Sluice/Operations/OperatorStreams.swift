@@ -33,12 +33,16 @@ extension StoreOperator {
   func deleteStream(_ name: String, _ consent: Consent) async throws -> ActionReport {
     let stream = try stream(named: name)
     let records = try streamReport(stream).shards.reduce(0) { $0 + $1.records }
+    let mappings = try store.catalog().mappings.values
+      .filter { MappingSettings(decoding: $0.settings)?.stream == stream.number }.map(\.name).sorted()
     if consent.isApplied {
       try await audit(consent, "delete stream", name, "\(records) records")
       _ = try await store.perform(.deleteStream(stream.number))
     }
     return ActionReport(
-      isApplied: consent.isApplied, effects: ["stream \(name) with \(records) records is deleted for good"],
+      isApplied: consent.isApplied,
+      effects: ["stream \(name) with \(records) records is deleted for good"]
+        + mappings.map { "mapping \($0) is left without a stream: nothing more is delivered, its failures stay" },
       records: records)
   }
 

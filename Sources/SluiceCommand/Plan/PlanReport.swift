@@ -103,6 +103,10 @@ struct PlanReport {
     case .succeeded: return "ok"
     case .reported(let records): return "reports \(records)"
     case .failed(let kind, let record, let rule):
+      // None of the batch is done: where every failure is named, all of it was.
+      if kind == .reportedNoProgress, request.scenario.namesEveryFailure {
+        return "reports \(invocation.records)" + (ruleName(rule).map { " (\($0))" } ?? "")
+      }
       let name = kind == .reportedNoProgress ? "reports" : kind.name
       let at = record.map { kind == .reportedNoProgress ? " \($0)" : " at \($0)" } ?? ""
       return name + at + (ruleName(rule).map { " (\($0))" } ?? "")
