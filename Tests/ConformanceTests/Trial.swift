@@ -80,10 +80,10 @@ final class Trial {
       poller?.close()
       try await start()
     case .split:
-      let shard = try lanesOfStream()[0]
+      let shard = try shardsOfStream()[0].address
       _ = try await store.perform(.split(shard, at: HashKeyRange.evenly(2)[1].first))
     case .merge:
-      let shards = try lanesOfStream()
+      let shards = try shardsOfStream().map(\.address)
       _ = try await store.perform(.merge(shards[1], with: shards[2].shard))
     }
   }
@@ -94,7 +94,7 @@ final class Trial {
     while true {
       try Task.checkCancellation()
       guard let lanes = poller?.look(at: configuration.mappings[0].name)?.values.flatMap(\.self),
-        try lanes.allSatisfy(isAtRest)
+        try areAtRest(lanes)
       else {
         await Task.yield()
         continue
@@ -129,8 +129,18 @@ final class Trial {
     return dues.map { ($0.nanoseconds - clock.now.monotonic.nanoseconds) / 1_000_000 }
   }
 
-  /// Whether only time, or somebody's doing, can move the lane.
-  private func isAtRest(_ lane: LaneLook) throws -> Bool {
+  /// Whether only time, or somebody's doing, can move any of them.
+  private func areAtRest(_ lanes: [LaneLook]) throws -> Bool {
+    let shards = try shardsOfStream()
+    // Those of shards that are new are opened after them.
+    guard shards.allSatisfy({ shard in lanes.contains { $0.place.shard == shard.address } }) else { return false }
+    return try lanes.allSatisfy { lane in
+      guard let shard = shards.first(where: { $0.address == lane.place.shard }) else { return false }
+      return try isAtRest(lane, of: shard, among: lanes)
+    }
+  }
+
+  private func isAtRest(_ lane: LaneLook, of shard: ShardInfo, among lanes: [LaneLook]) throws -> Bool {
     guard lane.snapshot.unstoredBatchCount == 0 else { return false }
     // The timer has not come round to it yet.
     if let due = lane.snapshot.due, due <= clock.now.monotonic { return false }
@@ -139,8 +149,14 @@ final class Trial {
       return handler.isHanging
     }
     switch lane.snapshot.state {
-    case .idle: return try lane.snapshot.next >= store.shardBounds(lane.place.shard).end
-    case .backingOff, .windowing, .waitingForParents, .holdingForKeys, .finished, .paused: return true
+    case .idle:
+      // A lane that has not heard of the end of its shard yet will.
+      guard shard.isOpen || !lane.parkedKeys.isEmpty else { return false }
+      return try lane.snapshot.next >= store.shardBounds(lane.place.shard).end
+    case .waitingForParents:
+      // That the last of them is done becomes durable first.
+      return lanes.contains { shard.parents.contains($0.place.shard.shard) && $0.snapshot.state != .finished }
+    case .backingOff, .windowing, .holdingForKeys, .finished, .paused: return true
     case .delivering: return handler.isHanging
     default: return false
     }
@@ -183,10 +199,10 @@ final class Trial {
         .utf8)
   }
 
-  private func lanesOfStream() throws -> [ShardAddress] {
+  private func shardsOfStream() throws -> [ShardInfo] {
     let catalog = try store.catalog()
     guard let stream = catalog.stream(named: "orders") else { throw UnreadableExample(description: "no stream") }
-    return catalog.shards(of: stream.number).map(\.address)
+    return catalog.shards(of: stream.number)
   }
 
   /// The failure entries since this was last asked.
