@@ -23,10 +23,18 @@ struct PythonFunctionTests {
     return folder.appending(path: "bin/python3").path
   }
 
+  /// A Python that shares its processors with all other tests may take long to load.
+  private static let patient: FunctionLimits = {
+    var limits = FunctionLimits()
+    limits.initTimeout = .seconds(120)
+    limits.throttleAfter = .seconds(600)
+    return limits
+  }()
+
   /// Runs `body` with a pool of the function `handler` in a folder with the module `orders`.
   private func with(
     _ module: String, handler: String = "orders.handler", _ change: (inout FunctionSettings) -> Void = { _ in },
-    limits: FunctionLimits = FunctionLimits(), logger: Logger = .silent, _ body: (FunctionPool) async throws -> Void
+    limits: FunctionLimits = Self.patient, logger: Logger = .silent, _ body: (FunctionPool) async throws -> Void
   ) async throws {
     let directory = FileManager.default.temporaryDirectory.appending(path: "sluice-\(UUID())")
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)

@@ -76,7 +76,9 @@ struct ExplainTests {
       let wait = try #require(outlook.leavesAt) - (lane.attempts.last?.startedAt ?? 0)
       #expect((1_199_000...1_300_000).contains(wait))
     } else {
-      #expect(outlook.everyMilliseconds == 600_000 && outlook.deliveries == nil)
+      // With what the last delivery took, which on a busy machine is more than nothing.
+      let every = try #require(outlook.everyMilliseconds)
+      #expect((600_000...700_000).contains(every) && outlook.deliveries == nil)
     }
   }
 }

@@ -91,6 +91,8 @@ struct TableTests {
       try await store.perform(.deleteMapping(gone))
       // One step of several: the rest is for the next writer.
       for await _ in steps { break }
+      // Who has just been answered may hold it for a moment longer than this scope.
+      store.close()
     }
     let (steps, announce) = AsyncStream<Void>.makeStream()
     let store = try folder.open { $0.afterBackgroundStep = { announce.yield() } }
