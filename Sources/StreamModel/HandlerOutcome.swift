@@ -24,6 +24,9 @@ public struct HandlerFailure: Error, Hashable, Sendable {
     self.message = message
     self.trace = trace
   }
+
+  /// The type of an attempt that an operator ended: its records were given up while the handler had them.
+  public static let stoppedType = "Stopped"
 }
 
 /// The kinds of failed delivery that the core tells apart.

@@ -269,7 +269,8 @@ final class LaneRunner: Sendable {
       case .succeeded, .recordFailed, .returned, .faulted: break
       }
       return (answer, isSpent: cause != nil)
-    case .failure(let failure):
+    case .failure(let given):
+      let failure = cause == .skip ? given.asStopped : given
       noteEnd(of: delivery, .failed(failure.kind))
       let rule = rule(for: failure, of: delivery)
       if cause != .stop {
@@ -571,6 +572,14 @@ extension HandlerFailure {
     HandlerFailure(
       kind: .timedOut, type: "Sandbox.Timedout",
       message: "The handler was not done in time (limit \(handling.timeoutMilliseconds) ms).")
+  }
+
+  /// What a handler says that was told to stop is no word about its records, unless it came to an end of its own.
+  fileprivate var asStopped: HandlerFailure {
+    guard kind == .timedOut || type == "\(CancellationError.self)" else { return self }
+    return HandlerFailure(
+      kind: kind, type: Self.stoppedType,
+      message: "An operator skipped the records while the handler had them, and it was stopped.")
   }
 
   /// An entry is settled as a whole: a part of it done leaves it on the list.

@@ -71,7 +71,7 @@ struct OperatingTests {
     await poller.end()
     let entry = try stage.store.failures(limit: 10).first.unwrapped
     #expect(entry.condition == .skipped)
-    #expect(entry.history.map(\.kind) == [.error])
+    #expect(entry.history.map(\.type) == [HandlerFailure.stoppedType])
   }
 
   @Test("a handler that succeeds although its records were given up has succeeded")

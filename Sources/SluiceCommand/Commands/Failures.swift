@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Sluice
+import StreamModel
 
 struct Failures: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -120,7 +121,9 @@ enum FailureText {
     let columns = ["entry", "mapping", "shard", "records", "condition", "attempts", "when"]
     var table = TextTable(columns + (isDelivered ? ["delivery"] : []) + ["error"])
     for entry in entries {
-      let error = entry.attempts.last.map { "\($0.type): \($0.message)" } ?? "-"
+      // Why they were given up is what failed before, not that somebody stopped the last attempt.
+      let attempt = entry.attempts.last { $0.type != HandlerFailure.stoppedType } ?? entry.attempts.last
+      let error = attempt.map { "\($0.type): \($0.message)" } ?? "-"
       let row = [
         "\(entry.entry)", entry.mapping, entry.shard, Text.count(entry.records), entry.condition,
         "\(entry.attemptsMade)", Text.relative(entry.createdAt, now: now),
