@@ -49,9 +49,9 @@ final class WatchedHandler: BatchHandler, WindowedBatchHandler {
     let named = WindowedBatch(
       origin: batch.origin, records: batch.records.map(importedNumbers.naming), window: batch.window,
       state: batch.state, isTerminatedEarly: batch.isTerminatedEarly)
-    return try await noting(batch.records, batch.origin.shard, batch.window) { change in
+    return try await noting(batch.records, batch.origin.shard, batch.window) { note in
       let outcome = try await windowed.handle(named)
-      if !batch.isFinal { change { $0.state = outcome.state } }
+      if !batch.isFinal { note.content.withLock { $0.state = outcome.state } }
       return outcome
     }
   }
@@ -63,24 +63,31 @@ final class WatchedHandler: BatchHandler, WindowedBatchHandler {
 
   private func noting<Outcome>(
     _ batch: RecordBatch?, _ shard: ShardNumber, _ window: TimeWindow? = nil,
-    _ body: (_ change: ((inout InvocationNote) -> Void) -> Void) async throws -> Outcome
+    _ body: (OpenNote) async throws -> Outcome
   ) async throws -> Outcome {
-    let note = Mutex(InvocationNote(stretches: batch.map { Self.stretches($0) } ?? [], window: window))
+    let note = OpenNote(InvocationNote(stretches: batch.map { Self.stretches($0) } ?? [], window: window))
     let key = Key(shard: shard, first: batch?.firstIndex)
     let begun = ContinuousClock.now
     defer {
-      var note = note.withLock { $0 }
-      note.took = ContinuousClock.now - begun
-      notes.withLock { $0[key] = note }
+      var content = note.content.withLock { $0 }
+      content.took = ContinuousClock.now - begun
+      notes.withLock { $0[key] = content }
     }
     do {
-      return try await InvocationWatch.$answered.withValue(
-        { answer in note.withLock { $0.answer = answer } },
-        operation: { try await body { change in note.withLock { change(&$0) } } })
+      return try await InvocationWatch.watching({ answer in note.content.withLock { $0.answer = answer } }) {
+        try await body(note)
+      }
     } catch {
-      note.withLock { $0.failure = error as? HandlerFailure }
+      note.content.withLock { $0.failure = error as? HandlerFailure }
       throw error
     }
+  }
+
+  /// The note of an invocation under way.
+  private final class OpenNote: Sendable {
+    let content: Mutex<InvocationNote>
+
+    init(_ content: InvocationNote) { self.content = Mutex(content) }
   }
 
   private static func stretches(_ batch: RecordBatch) -> [ClosedRange<UInt64>] {
