@@ -19,17 +19,7 @@ public struct ParkedKeySet: Hashable, Sendable {
   static func entry(of key: PartitionKeyHash) -> UInt64 { key.rawValue == 0 ? 1 : key.rawValue }
 
   @inlinable
-  public func contains(_ key: PartitionKeyHash) -> Bool {
-    guard count > 0 else { return false }
-    let entry = Self.entry(of: key)
-    let mask = table.count - 1
-    var place = Int(truncatingIfNeeded: entry) & mask
-    while table[place] != 0 {
-      if table[place] == entry { return true }
-      place = (place + 1) & mask
-    }
-    return false
-  }
+  public func contains(_ key: PartitionKeyHash) -> Bool { slot(of: key) != nil }
 
   /// The first of the hashes at `positions` that is one of the keys; the end of `positions` if none is.
   @inlinable
@@ -67,7 +57,8 @@ public struct ParkedKeySet: Hashable, Sendable {
   /// What the key was inserted with; `nil` if it is not there.
   func number(of key: PartitionKeyHash) -> Int? { slot(of: key).map { Int(numbers[$0]) } }
 
-  private func slot(of key: PartitionKeyHash) -> Int? {
+  @usableFromInline
+  func slot(of key: PartitionKeyHash) -> Int? {
     guard count > 0 else { return nil }
     let entry = Self.entry(of: key)
     let mask = table.count - 1

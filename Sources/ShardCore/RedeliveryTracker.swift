@@ -136,13 +136,3 @@ public struct RedeliveryTracker: Hashable, Sendable {
     failed = isPart ? nil : delivered.place
   }
 }
-
-extension FailureKind {
-  /// The handler was called and had the records.
-  fileprivate var isOfHandler: Bool {
-    switch self {
-    case .error, .timedOut, .exited, .invalidResponse, .reportedNoProgress: true
-    case .payloadTooLarge, .throttled, .unavailable: false
-    }
-  }
-}

@@ -48,6 +48,14 @@ public enum FailureKind: UInt8, Hashable, Sendable, CaseIterable {
   /// The handler was not called: it could not be started. Uses up no retry attempt.
   case unavailable = 7
 
+  /// The handler was called and had the records.
+  public var isOfHandler: Bool {
+    switch self {
+    case .error, .timedOut, .exited, .invalidResponse, .reportedNoProgress: true
+    case .payloadTooLarge, .throttled, .unavailable: false
+    }
+  }
+
   /// Whether a delivery that ended like this counts against `MaximumRetryAttempts`.
   public var usesAttempt: Bool {
     switch self {

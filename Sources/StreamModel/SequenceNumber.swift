@@ -60,10 +60,21 @@ public struct SequenceNumber: Hashable, Comparable, Sendable, CustomStringConver
 
   /// Reads the 56 digits back; `nil` for a number that no shard of ours can have given out.
   public init?(_ text: some StringProtocol) {
-    guard text.utf8.count == Self.digitCount else { return nil }
+    guard let (upper, lower) = Self.halves(ofDigits: text.utf8) else { return nil }
+    let index = (upper & 0xffff) << 48 | UInt64(truncatingIfNeeded: lower >> 80)
+    let seconds = upper >> 20 & Self.secondsMask
+    let shard = UInt32(truncatingIfNeeded: lower >> 4)
+    guard index <= Self.greatestIndex else { return nil }
+    self.init(shardCreatedAtSeconds: seconds, shard: ShardNumber(shard), index: RecordIndex(index))
+    guard halves.upper == upper, halves.lower == lower else { return nil }
+  }
+
+  /// The number that 56 digits spell, in two halves; `nil` if they are no such number.
+  package static func halves(ofDigits digits: some Collection<UInt8>) -> (upper: UInt64, lower: UInt128)? {
+    guard digits.count == digitCount else { return nil }
     var upper: UInt64 = 0
     var lower: UInt128 = 0
-    for digit in text.utf8 {
+    for digit in digits {
       guard digit >= 48, digit <= 57 else { return nil }
       let product = lower.multipliedFullWidth(by: 10)
       let (sum, overflow) = product.low.addingReportingOverflow(UInt128(digit - 48))
@@ -72,12 +83,7 @@ public struct SequenceNumber: Hashable, Comparable, Sendable, CustomStringConver
       lower = sum
       upper = high + UInt64(truncatingIfNeeded: product.high) + (overflow ? 1 : 0)
     }
-    let index = (upper & 0xffff) << 48 | UInt64(truncatingIfNeeded: lower >> 80)
-    let seconds = upper >> 20 & Self.secondsMask
-    let shard = UInt32(truncatingIfNeeded: lower >> 4)
-    guard index <= Self.greatestIndex else { return nil }
-    self.init(shardCreatedAtSeconds: seconds, shard: ShardNumber(shard), index: RecordIndex(index))
-    guard halves.upper == upper, halves.lower == lower else { return nil }
+    return (upper, lower)
   }
 
   public static let digitCount = 56

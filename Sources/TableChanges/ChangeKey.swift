@@ -23,7 +23,7 @@ extension ChangeRecord {
         let first = try cursor.peek()
         let start = cursor.position
         try cursor.skipValue(first)
-        text += withoutSpace((start..<cursor.position).map { cursor.byte(at: $0) })
+        text.append(withoutSpace: (start..<cursor.position).map { cursor.byte(at: $0) })
         attributes.append((text, text))
         hasAttribute = try cursor.hasNext(until: JSONByte.closeBrace)
       }
@@ -38,25 +38,6 @@ extension ChangeRecord {
     } catch {
       throw ChangeProblem("Data", "not JSON (\(error))", "the data of a change is a JSON object")
     }
-  }
-
-  /// JSON without what stands between its values.
-  private static func withoutSpace(_ json: [UInt8]) -> [UInt8] {
-    var result: [UInt8] = []
-    var isInText = false
-    var isEscaped = false
-    for byte in json {
-      if !isInText, byte <= 0x20 { continue }
-      result.append(byte)
-      if isEscaped {
-        isEscaped = false
-      } else if byte == JSONByte.backslash {
-        isEscaped = true
-      } else if byte == JSONByte.quote {
-        isInText.toggle()
-      }
-    }
-    return result
   }
 
   /// 32 lower-case digits.

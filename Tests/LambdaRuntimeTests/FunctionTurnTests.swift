@@ -7,6 +7,10 @@ import Testing
 
 @Suite("Functions in execution environments: turns, provisioned ones, idle ones", .timeLimit(.minutes(10)))
 struct FunctionTurnTests: FunctionPoolTesting {
+  /// Says that it works, and goes on when the file that its event names is there.
+  private static let waitsAtGate =
+    "print('working', flush=True)\nwhile not os.path.exists(json.loads(event)): time.sleep(0.001)\nresult = count"
+
   @Test("who finds no environment in time is throttled, and that costs no attempt")
   func throttled() async throws {
     let log = LogLines()
@@ -29,12 +33,10 @@ struct FunctionTurnTests: FunctionPoolTesting {
   @Test("those who wait for an environment get it in the order they came")
   func turns() async throws {
     let log = LogLines()
-    let body =
-      "print('working', flush=True)\nwhile not os.path.exists(json.loads(event)): time.sleep(0.001)\nresult = count"
     let directory = try temporaryDirectory()
     defer { remove(directory) }
     let gate = directory.path + "/gate"
-    try await with(Self.settings(Self.python(body)), logger: log.logger) { pool async throws in
+    try await with(Self.settings(Self.python(Self.waitsAtGate)), logger: log.logger) { pool async throws in
       let event = "\"\(gate)\""
       let first = Task { try await invoke(pool, event) }
       _ = await log.first { $0 == "working" }
@@ -52,12 +54,10 @@ struct FunctionTurnTests: FunctionPoolTesting {
   @Test("one who waits alone is not kept waiting by another who waits many times")
   func sharedTurns() async throws {
     let log = LogLines()
-    let body =
-      "print('working', flush=True)\nwhile not os.path.exists(json.loads(event)): time.sleep(0.001)\nresult = count"
     let directory = try temporaryDirectory()
     defer { remove(directory) }
     let gate = directory.path + "/gate"
-    try await with(Self.settings(Self.python(body)), logger: log.logger) { pool async throws in
+    try await with(Self.settings(Self.python(Self.waitsAtGate)), logger: log.logger) { pool async throws in
       let event = Array("\"\(gate)\"".utf8)
       let (many, alone) = (NSObject(), NSObject())
       let callers = [many, many, many, many, alone, many, alone].map { ObjectIdentifier($0) }

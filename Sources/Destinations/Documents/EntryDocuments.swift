@@ -75,7 +75,7 @@ public struct EntryDocuments: Sendable {
     let entry = failure.summary
     let batch = RecordBatch(origin: origin(of: entry), run: failure.records, range: 0..<failure.records.count)
     let (requestID, event) = (batch[0].partitionKey, batch[0].dataBytes)
-    let last = entry.history.last { $0.redriver == nil && $0.kind.isOfFunction }
+    let last = entry.history.last { $0.redriver == nil && $0.kind.isOfHandler }
     return InvocationDocument(
       requestID: requestID, functionARN: identity.functionARN(function), condition: entry.condition.nameForInvocations,
       approximateInvokeCount: entry.attempts, event: event,
@@ -159,16 +159,6 @@ extension FailureCondition {
     case .retryAttemptsExhausted: "RetriesExhausted"
     case .recordAgeExceeded: "EventAgeExceeded"
     case .skipped, .givenUp: name
-    }
-  }
-}
-
-extension FailureKind {
-  /// The function was called, and this came of it.
-  fileprivate var isOfFunction: Bool {
-    switch self {
-    case .error, .timedOut, .exited, .invalidResponse, .reportedNoProgress: true
-    case .payloadTooLarge, .throttled, .unavailable: false
     }
   }
 }

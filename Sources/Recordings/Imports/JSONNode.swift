@@ -103,18 +103,6 @@ struct JSONNode {
 
   /// The bytes that stand there, without the space between values.
   func appendCompact(of bytes: [UInt8], to target: inout [UInt8]) {
-    var isInText = false
-    var isEscaped = false
-    for byte in bytes[range] {
-      if !isInText, byte <= 0x20 { continue }
-      target.append(byte)
-      if isEscaped {
-        isEscaped = false
-      } else if byte == JSONByte.backslash {
-        isEscaped = true
-      } else if byte == JSONByte.quote {
-        isInText.toggle()
-      }
-    }
+    target.append(withoutSpace: bytes[range])
   }
 }

@@ -38,18 +38,7 @@ struct KinesisNumber {
 
   /// `nil` if it is not made like that, as those of other services are.
   init?(_ text: [UInt8]) {
-    guard text.count == SequenceNumber.digitCount else { return nil }
-    var upper: UInt64 = 0
-    var lower: UInt128 = 0
-    for digit in text {
-      guard (48...57).contains(digit) else { return nil }
-      let product = lower.multipliedFullWidth(by: 10)
-      let (sum, overflow) = product.low.addingReportingOverflow(UInt128(digit - 48))
-      let (high, isTooLarge) = upper.multipliedReportingOverflow(by: 10)
-      guard !isTooLarge else { return nil }
-      lower = sum
-      upper = high + UInt64(truncatingIfNeeded: product.high) + (overflow ? 1 : 0)
-    }
+    guard let (upper, lower) = SequenceNumber.halves(ofDigits: text) else { return nil }
     let number = UInt32(truncatingIfNeeded: lower >> 4)
     guard upper >> 56 == 2, lower & 15 == 2, upper >> 16 & 15 == UInt64(number & 15) else { return nil }
     shard = ShardNumber(number)
