@@ -28,7 +28,8 @@ struct SluiceCommand: AsyncParsableCommand {
           Status.self, Explain.self, Mappings.self, Functions.self, Logs.self, Duplicates.self, Tables.self,
           Audit.self,
         ]),
-      CommandGroup(name: "Act", subcommands: [Pause.self, Resume.self, Retry.self, Skip.self, Failures.self]),
+      CommandGroup(
+        name: "Act", subcommands: [Pause.self, Resume.self, Retry.self, Skip.self, Positions.self, Failures.self]),
       CommandGroup(
         name: "Prove",
         subcommands: [

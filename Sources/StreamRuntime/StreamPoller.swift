@@ -32,6 +32,8 @@ public final class StreamPoller: Sendable {
     var stream: StreamNumber
     var factor: Int
     var settings: MappingSettings
+    /// What it was added or changed with.
+    var plan: MappingPlan
     /// Nothing new is opened for it.
     var isClosing = false
     /// By slot.
@@ -58,6 +60,7 @@ public final class StreamPoller: Sendable {
     guard let stream = try store.catalog().stream(named: plan.stream) else {
       throw PollerError.noSuchStream(mapping: plan.name, stream: plan.stream)
     }
+    let added = plan
     var plan = plan
     let isTransactional = plan.handler is any TransactionalBatchHandler
     plan.policy.keepsWrites = isTransactional || plan.idempotency != nil
@@ -101,7 +104,7 @@ public final class StreamPoller: Sendable {
     try state.withLock { state in
       var mapping = OpenMapping(
         runner: runner, id: id, info: info, stream: stream.number, factor: plan.parallelizationFactor,
-        settings: settings)
+        settings: settings, plan: added)
       try openLanes(of: &mapping)
       state.mappings.append(mapping)
     }
@@ -158,6 +161,7 @@ public final class StreamPoller: Sendable {
     let id = state.withLock { state -> MappingID? in
       guard let position = state.mappings.firstIndex(where: { $0.runner.name == plan.name }) else { return nil }
       state.mappings[position].settings = settings
+      state.mappings[position].plan = plan
       let mapping = state.mappings[position]
       mapping.runner.handling.withLock { $0 = plan.handling }
       driver.look { _, runners in
@@ -206,6 +210,28 @@ public final class StreamPoller: Sendable {
     }
     if !wasStopped, !isOwing { await known.runner.redeliveries?.close() }
     known.runner.courier?.close()
+    return true
+  }
+
+  /// Ends what is in flight of a mapping, as ``close(mapping:within:)`` does, lets `change` write where its lanes begin, and
+  /// opens them there. `false` if the mapping does not run here: then nothing happens.
+  ///
+  /// What `change` throws is thrown, and the lanes go on where they stood. Of a poller that drains meanwhile the lanes
+  /// are not opened any more; what was written is found by the next one.
+  public func reposition(
+    mapping name: String, within limit: Duration, _ change: () async throws -> Void
+  ) async throws -> Bool {
+    guard let plan = state.withLock({ $0.mappings.first { $0.runner.name == name }?.plan }),
+      await close(mapping: name, within: limit)
+    else { return false }
+    let result: Result<Void, any Error>
+    do { result = .success(try await change()) } catch { result = .failure(error) }
+    do {
+      try await add(plan)
+    } catch PollerError.draining {
+      logger.notice("the poller drains: a mapping is not opened at its new position", metadata: ["mapping": "\(name)"])
+    }
+    try result.get()
     return true
   }
 

@@ -33,9 +33,13 @@ struct OperatorCodingTests {
         .mergeShards(stream: "s", shard: "0", other: "1"), .audit(limit: 5),
         .duplicates(mapping: "m", shard: "0", limit: 7),
         .apply(ConfigurationText(yaml: "a: 1", source: "f", directory: nil), consent: consent),
-        .deleteMapping(name: "m", consent: consent), .listFunctions,
+        .deleteMapping(name: "m", consent: consent), .listFunctions, .positions(mapping: "m", shard: nil),
+        .copyPositions(from: "m", to: "n", consent: consent),
         .act(.pause, mapping: "m", shard: nil, consent: consent),
       ] + actions.map { .act($0, mapping: "m", shard: "1", consent: consent) }
+      + [.time(1), .sequenceNumber("49"), .trimHorizon, .latest, .beforeFirstFailure].map {
+        .seek(SeekOrder(mapping: "m", shard: "1", target: $0, discards: true), consent: consent)
+      }
     #expect(Set(requests.map(\.kind)).count == OperatorRequest.kindCount)
     for request in requests { try survives(request) }
   }
@@ -63,6 +67,8 @@ struct OperatorCodingTests {
       .status, .explain(mapping: "orders", shard: nil), .listFailures(FailureQuery()), .showFailure(entry: 1),
       .record(mapping: "orders", sequenceNumber: number), .listStreams, .purge(FailureQuery(), consent: purge),
       .audit(limit: 1), .showFailure(entry: 1), .duplicates(mapping: "orders", shard: nil, limit: 10),
+      .positions(mapping: "orders", shard: nil),
+      .seek(SeekOrder(mapping: "orders", target: .trimHorizon), consent: purge),
     ] as [OperatorRequest] {
       answers.append(await operations.perform(request))
     }
@@ -121,7 +127,7 @@ extension LaneAction {
 }
 
 extension OperatorRequest {
-  fileprivate static let kindCount = 20
+  fileprivate static let kindCount = 23
 
   fileprivate var kind: Int {
     switch self {
@@ -145,12 +151,15 @@ extension OperatorRequest {
     case .record: 17
     case .listFunctions: 18
     case .duplicates: 19
+    case .positions: 20
+    case .seek: 21
+    case .copyPositions: 22
     }
   }
 }
 
 extension OperatorAnswer {
-  fileprivate static let kindCount = 12
+  fileprivate static let kindCount = 14
 
   fileprivate var kind: Int {
     switch self {
@@ -166,6 +175,8 @@ extension OperatorAnswer {
     case .record: 9
     case .functions: 10
     case .duplicates: 11
+    case .positions: 12
+    case .seek: 13
     }
   }
 
@@ -183,6 +194,8 @@ extension OperatorAnswer {
     case .changes(let report): report.differences.isEmpty
     case .functions(let reports): reports.first?.errors.isEmpty ?? true
     case .duplicates(let report): report.redeliveries.isEmpty || report.records.isEmpty
+    case .positions(let lanes): lanes.isEmpty
+    case .seek(let report): report.lanes.isEmpty
     case .refused: false
     }
   }

@@ -44,9 +44,9 @@ final class TestStore: Sendable {
     guard start != bytes.startIndex else { throw Unexpected() }
   }
 
-  func put(_ text: String) async throws {
+  func put(_ text: String, key: String = "key") async throws {
     var request = AppendRequest(to: try store.routing(of: "orders"))
-    try request.add(partitionKey: "key", data: Array(text.utf8))
+    try request.add(partitionKey: key, data: Array(text.utf8))
     _ = try await store.append(request)
   }
 }

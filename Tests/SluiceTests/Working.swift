@@ -13,7 +13,7 @@ struct Working {
 
   /// The wait for a retry never ends by itself. `retries` is `MaximumRetryAttempts`.
   init(
-    on store: StreamStore, retries: Int? = nil,
+    on store: StreamStore, retries: Int? = nil, parking: ParkingPolicy? = nil,
     _ body: @escaping @Sendable (String) async throws -> HandlerOutcome = { _ in .succeeded }
   ) async throws {
     let (announced, announce) = AsyncStream<String>.makeStream()
@@ -28,9 +28,11 @@ struct Working {
       announce.yield(text)
       return try await body(text)
     }
+    var policy = mapping.policy
+    policy.parking = parking
     try await poller.add(
       MappingPlan(
-        name: "orders", stream: "orders", start: .trimHorizon, policy: mapping.policy, handler: handler,
+        name: "orders", stream: "orders", start: .trimHorizon, policy: policy, handler: handler,
         recordOverhead: 700))
   }
 

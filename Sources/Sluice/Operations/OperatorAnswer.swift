@@ -13,6 +13,8 @@ public enum OperatorAnswer: Codable, Hashable, Sendable {
   case audit([AuditReport])
   case changes(ChangeReport)
   case functions([FunctionReport])
+  case positions([PositionReport])
+  case seek(SeekReport)
   case refused(OperatorRefusal)
 }
 

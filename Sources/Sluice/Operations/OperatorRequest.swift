@@ -31,6 +31,11 @@ public enum OperatorRequest: Codable, Hashable, Sendable {
   case apply(ConfigurationText, consent: Consent)
   /// Deletes a mapping that does not run, with its checkpoints. Its failure entries stay.
   case deleteMapping(name: String, consent: Consent)
+  /// Where the lanes of a mapping stand; of one shard, or all.
+  case positions(mapping: String, shard: String?)
+  case seek(SeekOrder, consent: Consent)
+  /// Lets a mapping that has not run begin where another one of the same stream stands.
+  case copyPositions(from: String, to: String, consent: Consent)
   /// What the functions of a worker do. Only a worker knows.
   case listFunctions
 }

@@ -69,6 +69,10 @@ public struct StoreOperator: Writing {
         .needsWorker, "No worker runs. It takes the configuration when it starts: sluice run --config FILE.")
     case .listFunctions:
       throw OperatorRefusal(.needsWorker, "No worker runs, so no function does.")
+    case .positions(let mapping, let shard): .positions(try positions(mapping, shard))
+    case .seek(let order, let consent): .seek(try await seek(order, consent))
+    case .copyPositions(let name, let copy, let consent):
+      .action(try await copyPositions(from: name, to: copy, consent))
     case .deleteMapping(let name, let consent): .action(try await deleteMapping(name, consent))
     }
   }

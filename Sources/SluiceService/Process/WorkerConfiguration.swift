@@ -174,6 +174,16 @@ actor WorkerConfiguration {
     return report
   }
 
+  /// Runs `body` while no configuration is applied.
+  func alone<Result: Sendable>(_ body: @Sendable () async throws -> Result) async throws -> Result {
+    guard !isApplying else {
+      throw OperatorRefusal(.tryAgain, "A configuration is being applied. Say this again when that is done.")
+    }
+    isApplying = true
+    defer { isApplying = false }
+    return try await body()
+  }
+
   /// Parked keys belong to lanes, and lanes to a factor: looked at before anything is closed.
   private func refuseNewFactors(_ settings: [SettingDifference], _ status: StatusReport) throws {
     for mapping in status.mappings {
@@ -361,8 +371,12 @@ struct WorkerOperator: Writing {
 
   func perform(_ request: OperatorRequest) async -> OperatorAnswer {
     if case .listFunctions = request { return .functions(await configuration.functionReports) }
-    guard case .apply(let text, let consent) = request else { return await store.perform(request) }
     do {
+      // A seek closes and opens a mapping, as applying a configuration does.
+      if case .seek(_, let consent) = request, consent.isApplied {
+        return try await configuration.alone { await store.perform(request) }
+      }
+      guard case .apply(let text, let consent) = request else { return await store.perform(request) }
       return .changes(try await configuration.apply(text, consent: consent, processor))
     } catch let refusal as OperatorRefusal {
       return .refused(refusal)
