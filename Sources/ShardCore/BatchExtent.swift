@@ -54,6 +54,8 @@ public struct ReadRequest: Hashable, Sendable {
   public var payloadByteLimit: Int
   /// Records that arrived before this moment have expired; the answer says how many stand at the head. `nil`: none do.
   public var expiredBefore: WallTime?
+  /// Records that come from so many invocations, and those that do not, are never in one answer. `nil`: nobody asks.
+  public var lineageLimit: Lineage?
   /// Stop where a tumbling window ends: the batch is full then.
   public var cut: WindowCut
   /// `.deliver` keeps the records for the delivery that follows; `.measure` only says what is there.
@@ -139,6 +141,8 @@ public struct ReadResult: Hashable, Sendable {
   public var lastExpired: RecordIndex
   /// The newest arrival among the expired ones; meaningless when there are none.
   public var lastExpiredArrival: WallTime
+  /// The greatest lineage of the records, if the request had a limit for it: either all have reached it or none has.
+  public var lineage = Lineage.none
   /// The shard is closed and these are its last records: their batch does not wait for a window. `false` if not known.
   public var endsShard: Bool
   /// In a lane that blocks by key: the records before `scannedEnd` that were kept out because their key is parked, and

@@ -5,11 +5,11 @@ extension Lane {
   /// The records are read and the permit is held. Age is looked at first, then the attempts left, then the size.
   mutating func deliver(_ result: ReadResult, _ step: LaneStep, _ effects: inout [PollerEffect]) {
     var extent = result.extent
-    let wasFrozen = head.count != nil
+    let frozenCount = head.count
     countLost(until: result.begin, &effects)
     pass(to: extent.first, step)
     // What is left of a frozen batch that retention has cut is a new batch, which may have to be smaller by now.
-    if wasFrozen, head.count == nil, extent.count > step.policy.batchSize { return goOn(step, &effects) }
+    if frozenCount != nil, head.count == nil, extent.count > step.policy.batchSize { return goOn(step, &effects) }
     if endWindow(before: extent) { return goOn(step, &effects) }
     freeze(&extent)
     if result.expiredCount > 0 {
@@ -17,6 +17,12 @@ extension Lane {
         prefix(
           of: extent, count: result.expiredCount, last: result.lastExpired, lastArrival: result.lastExpiredArrival),
         because: .recordAgeExceeded, rest: extent.count - result.expiredCount, step, &effects)
+    }
+    if isOfLoop(result, step) {
+      effects.append(.recursiveLoop(id, extent, result.lineage, key: nil))
+      // A frozen batch was formed under another limit, or under none.
+      let rest = head.count == nil ? 0 : max(0, (frozenCount ?? 0) - extent.count)
+      return leave(extent, because: .recursiveInvocation, rest: rest, step, &effects)
     }
     if let givenUp = head.failing?.givenUp {
       // Restored, as the next one.
@@ -27,7 +33,7 @@ extension Lane {
       return leave(extent, because: .retryAttemptsExhausted, rest: 0, step, &effects)
     }
     if extent.count == 1, extent.payloadBytes + (window?.state.bytes.count ?? 0) > step.policy.payloadByteLimit {
-      effects.append(.tooLarge(id, extent, key: nil))
+      effects.append(.tooLarge(id, extent, key: parked?.headKey, isParked: false))
       return failByItself(extent, .payloadTooLarge, step, &effects)
     }
     begin(.shard, extent, window: enterWindow(extent, step), attempt: head.attempts + 1, step, &effects)

@@ -1,3 +1,5 @@
+public import StreamModel
+
 /// What a lane does with its batches: the settings of one event source mapping, in the units of the core.
 public struct LanePolicy: Hashable, Sendable {
   /// `BatchSize`: records per batch at most, 1 ... 10,000.
@@ -31,6 +33,10 @@ public struct LanePolicy: Hashable, Sendable {
 
   /// Blocking by key. `nil`: a failing batch blocks its lane, as on AWS.
   public var parking: ParkingPolicy?
+
+  /// Records that come from so many invocations, one after the other, are not delivered: a function's output feeds its own
+  /// input. `nil`: they are.
+  public var recursiveLoopLimit: Lineage?
 
   /// Deliveries write to tables of the store, the handler or those who remember what it has done: what is written counts
   /// with the progress that its batch led to. Not with `parking`, whose records are settled out of the checkpoint's order.

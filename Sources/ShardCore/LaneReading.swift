@@ -47,12 +47,11 @@ extension Lane {
       parked?.isAtShardEnd = false
     }
     enter(.reading(.init(purpose: purpose, endsWindow: windowIsOver(step))), step)
-    effects.append(
-      .read(
-        id,
-        ReadRequest(
-          from: from, through: through, countLimit: count, payloadByteLimit: bytes, expiredBefore: expiredBefore,
-          cut: cut, purpose: keepsRecords ? .deliver : .measure, parking: parkingOfRead(step))))
+    var request = ReadRequest(
+      from: from, through: through, countLimit: count, payloadByteLimit: bytes, expiredBefore: expiredBefore,
+      cut: cut, purpose: keepsRecords ? .deliver : .measure, parking: parkingOfRead(step))
+    if purpose != .skip { request.lineageLimit = step.policy.recursiveLoopLimit }
+    effects.append(.read(id, request))
   }
 
   /// Records that arrived before this moment are too old to be delivered.
@@ -112,12 +111,12 @@ extension Lane {
         &effects)
     case .measureMore(var seen, let from):
       let extent = result.extent
-      // A record beyond the payload limit ends the batch before it, and so does a gap that retention made, and one of
-      // the next tumbling window.
+      // A record beyond the payload limit ends the batch before it, and so does a gap that retention made, one of the
+      // next tumbling window, and one that is not delivered because it comes from a loop.
       let windowEnd = windowEnd(ofArrival: seen.firstArrival, step) ?? .distantFuture
       let isBeyond =
         result.begin > from || seen.payloadBytes + extent.payloadBytes > payloadByteLimit(step)
-        || extent.firstArrival >= windowEnd
+        || extent.firstArrival >= windowEnd || isOfLoop(result, step)
       if !isBeyond {
         seen.count += extent.count
         seen.last = extent.last
@@ -157,6 +156,11 @@ extension Lane {
     } else {
       enter(.windowing(seen, scannedEnd: scannedEnd), step, until: end)
     }
+  }
+
+  /// The records come from as many invocations as may be: none of them is delivered.
+  func isOfLoop(_ result: ReadResult, _ step: LaneStep) -> Bool {
+    step.policy.recursiveLoopLimit.map { result.lineage >= $0 } ?? false
   }
 
   /// Records that are none of the lane's are passed, and the checkpoint with them.

@@ -17,13 +17,12 @@ extension Lane {
     }
     tracks[track].phase = .reading(key, isSkip: isSkip)
     tracks[track].due = nil
-    effects.append(
-      .read(
-        tracks[track].id,
-        ReadRequest(
-          from: first, countLimit: count, payloadByteLimit: step.policy.payloadByteLimit,
-          expiredBefore: isSkip ? nil : expiryLimit(step), purpose: .deliver, ranges: state.ranges.prefix(count),
-          isFrozen: state.head != .open)))
+    var request = ReadRequest(
+      from: first, countLimit: count, payloadByteLimit: step.policy.payloadByteLimit,
+      expiredBefore: isSkip ? nil : expiryLimit(step), purpose: .deliver, ranges: state.ranges.prefix(count),
+      isFrozen: state.head != .open)
+    if !isSkip { request.lineageLimit = step.policy.recursiveLoopLimit }
+    effects.append(.read(tracks[track].id, request))
   }
 
   mutating func take(
@@ -100,6 +99,11 @@ extension Lane {
       return leave(
         extent, of: key, because: .recordAgeExceeded, rest: rest, attempts: head.attempts, on: track, step, &effects)
     }
+    if isOfLoop(result, step) {
+      effects.append(.recursiveLoop(tracks[track].id, extent, result.lineage, key: key))
+      return leave(
+        extent, of: key, because: .recursiveInvocation, rest: 0, attempts: head.attempts, on: track, step, &effects)
+    }
     if head.failing?.givenUp != nil {
       // Restored, as the next one.
       return leave(
@@ -110,7 +114,7 @@ extension Lane {
         extent, of: key, because: .retryAttemptsExhausted, rest: 0, attempts: head.attempts, on: track, step, &effects)
     }
     if extent.count == 1, extent.payloadBytes > step.policy.payloadByteLimit {
-      effects.append(.tooLarge(tracks[track].id, extent, key: key))
+      effects.append(.tooLarge(tracks[track].id, extent, key: key, isParked: true))
       return failKeyByItself(key, extent, .payloadTooLarge, on: track, step, &effects)
     }
     let delivery = Delivery(

@@ -33,8 +33,12 @@ public enum PollerEffect: Hashable, Sendable {
   /// Fire at this moment. Replaces the moment armed before.
   case armTimer(MonotonicTime)
   /// The record at the head is too large for any event: it has failed without a delivery, which is told with its attempts.
-  /// Comes before the progress or the failure entry that it leads to. `key`: it is a record of this parked key.
-  case tooLarge(LaneID, BatchExtent, key: PartitionKeyHash?)
+  /// Comes before the progress or the failure entry that it leads to. `key`: that of the record, in a lane that blocks by
+  /// key; it is parked already, or the attempt is one of the key as soon as it is.
+  case tooLarge(LaneID, BatchExtent, key: PartitionKeyHash?, isParked: Bool)
+  /// The records come from as many invocations as may be, at most so many: they are not delivered, which is told with their
+  /// attempts. Comes before the failure entry that it leads to. `key`: they are records of this parked key.
+  case recursiveLoop(LaneID, BatchExtent, Lineage, key: PartitionKeyHash?)
   /// So many records leave the lane for nowhere: retention had removed them before the lane came to them, or they stood
   /// in a damaged block that an operator gave up.
   case countLost(LaneID, UInt64)

@@ -141,7 +141,7 @@ struct PlanRun {
       events.append(.failureStored(lane, ticket: ticket))
     case .armTimer(let moment):
       armed = moment.nanoseconds
-    case .keepWrites, .settleRedrive, .tooLarge, .countLost, .mappingClosed, .drained:
+    case .keepWrites, .settleRedrive, .tooLarge, .recursiveLoop, .countLost, .mappingClosed, .drained:
       break  // Nobody writes, redrives, trims, closes or drains here.
     }
   }

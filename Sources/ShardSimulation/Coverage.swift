@@ -11,7 +11,7 @@ public struct Coverage: Hashable, Sendable, CustomStringConvertible {
     case writesKept, writesDiscarded, effectsCommitted
     case namedFailures, doneBehind, keysStored, keysFound
     case toldRetry, toldPartialFailure, toldBisect, toldRestart
-    case bisected, exhausted, expired, expiredHeadOnly, skipped, lost
+    case bisected, exhausted, expired, expiredHeadOnly, skipped, lost, stoppedLoop
     case gaveUp, gaveUpFirst, givenUp, restoredGivenUp, uncounted
     case pause, resume, skip, skipDamage, retry, redrive, redriveSucceeded, redriveFailed
     case policyChanged, closeRequested, closeStopped, mappingClosed, mappingOpened

@@ -60,6 +60,11 @@ public enum Sabotage: CaseIterable, Sendable {
   /// Every delivery is said to be another one.
   case inventsRedeliveries
 
+  /// Nobody is told of records that are too large to be delivered.
+  case hidesOversizedRecords
+  /// Reads do not say from how many invocations records come.
+  case deliversLoops
+
   /// The promise that is broken.
   public var promise: Promise {
     switch self {
@@ -76,7 +81,8 @@ public enum Sabotage: CaseIterable, Sendable {
     case .floods, .loosensParking: .bounds
     case .sendsToTheBack: .fairness
     case .ignoresClosing: .settings
-    case .keepsFormerLimits: .expiry
+    case .keepsFormerLimits, .hidesOversizedRecords: .expiry
+    case .deliversLoops: .recursion
     case .storesWritesApart: .exactlyOnce
     case .forgetsSettledKeys, .inventsSettledKeys: .idempotency
     case .forgetsCrashes, .inventsRedeliveries: .redeliveries

@@ -96,6 +96,10 @@ struct Scenario {
       settlesKeys.insert(place)
       policies[place].keepsWrites = true
     }
+    var loops = SplitMix64(seed: others.next() ^ 0x6c6f_6f70_73)
+    for place in policies.indices where loops.chance(300) {
+      policies[place].recursiveLoopLimit = Lineage(hops: loops.within(1...4))
+    }
   }
 
   /// A world in which nothing happens by chance.
@@ -199,6 +203,7 @@ struct Scenario {
     // Failures are matched against them outside: they change only while the mapping is closed.
     policy.retryRules = policies[mapping].retryRules
     policy.parking = policies[mapping].parking
+    policy.recursiveLoopLimit = policies[mapping].recursiveLoopLimit
     if policy.maximumRetryAttempts == nil, policy.maximumRecordAgeMilliseconds == nil {
       policy.maximumRetryAttempts = policies[mapping].maximumRetryAttempts
       policy.maximumRecordAgeMilliseconds = policies[mapping].maximumRecordAgeMilliseconds

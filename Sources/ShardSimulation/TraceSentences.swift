@@ -64,7 +64,10 @@ extension PollerEffect {
     case .settleRedrive(let lane, let entry, let succeeded):
       return "\(lane.name): entry \(entry) \(succeeded ? "is off the list" : "stays on the list")"
     case .armTimer(let moment): return "set the timer to \(moment.nanoseconds / 1_000_000) ms"
-    case .tooLarge(let lane, let extent, key: _): return "\(lane.name): \(extent.words) is too large to be delivered"
+    case .tooLarge(let lane, let extent, key: _, isParked: _):
+      return "\(lane.name): \(extent.words) is too large to be delivered"
+    case .recursiveLoop(let lane, let extent, let lineage, key: _):
+      return "\(lane.name): \(extent.words) comes from \(lineage.hops) invocations"
     case .countLost(let lane, let count): return "\(lane.name): \(count) records are lost"
     case .mappingClosed(let mapping): return "mapping \(mapping.rawValue) is closed"
     case .drained: return "drained"

@@ -41,6 +41,10 @@ public struct EventSourceMapping: Hashable, Sendable {
   public var parallelizationFactor = 1
   /// `DestinationConfig.OnFailure`: where batches go that leave without success.
   public var onFailure = OnFailure()
+  /// Records that come from so many invocations of functions, one after the other, leave without a delivery: a function's
+  /// output feeds its own input. 1 ... 255, `nil`: they are delivered. What is counted is what functions pass on with the
+  /// trace header of their invocation.
+  public var recursiveLoopLimit: Int? = 16
   /// `MetricsConfig` holds `EventCount`: the counters of records are among the metrics. On AWS they are not unless asked
   /// for.
   public var countsEvents = true
@@ -124,6 +128,8 @@ public struct EventSourceMapping: Hashable, Sendable {
   /// `unstoredBatchLimit` for handlers in other processes: a batch takes them long enough for the store to keep up.
   public static let unstoredBatchLimitOfProcesses = 8
 
+  public static let recursiveLoopLimits = 1...Lineage.greatestHops
+
   /// Everything about this mapping that breaks a rule, all at once, if its stream is of this kind.
   func problems(of source: MappedStream) -> [String] {
     var problems: [String] = []
@@ -160,6 +166,10 @@ public struct EventSourceMapping: Hashable, Sendable {
       problems += error.problems.map(\.description)
     }
     problems += onFailure.problems
+    if let recursiveLoopLimit, !Self.recursiveLoopLimits.contains(recursiveLoopLimit) {
+      problems.append(
+        "recursiveLoopLimit is \(recursiveLoopLimit): allowed are 1 to 255 invocations, or nil for any number")
+    }
     if let idempotency {
       problems += idempotency.problems
       if blocking != .shard { problems.append("idempotency is set: blocking must be by shard") }
@@ -219,6 +229,7 @@ public struct EventSourceMapping: Hashable, Sendable {
       handlerTimeoutMilliseconds: timeout.inMilliseconds, retryBackoff: retry.backoff,
       retryRules: RetryRuleMatcher(retry.rules)?.forCore,
       deliveriesInFlightLimit: concurrency, unstoredBatchLimit: idempotency == nil ? unstoredBatchLimit : 1)
+    policy.recursiveLoopLimit = recursiveLoopLimit.map { Lineage(hops: $0) }
     if case .key(let keys, let records, let deliveries) = blocking {
       policy.parking = ParkingPolicy(keyLimit: keys, recordLimit: records, deliveryLimit: deliveries)
     }

@@ -195,7 +195,7 @@ public final class LaneHarness {
       pending.append(.failureStored(lane, ticket: ticket))
     case .armTimer(let moment):
       armed = moment
-    case .cancelHandler, .settleRedrive, .countLost, .keepWrites, .tooLarge, .mappingClosed, .drained:
+    case .cancelHandler, .settleRedrive, .countLost, .keepWrites, .tooLarge, .recursiveLoop, .mappingClosed, .drained:
       // The handler has ended before anything else happens, and nobody redrives, trims, closes or drains here.
       return
     }

@@ -73,4 +73,6 @@ public enum FailureCondition: UInt8, Hashable, Sendable, CaseIterable {
   case skipped = 2
   /// It failed in a way of which a retry rule says that nothing will help.
   case givenUp = 3
+  /// It comes from as many invocations, one after the other, as may be: a function's output feeds its own input.
+  case recursiveInvocation = 4
 }

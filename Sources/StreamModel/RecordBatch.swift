@@ -55,6 +55,9 @@ public struct RecordBatch: Sendable {
     return run.arrival(at: range.lowerBound + position)
   }
 
+  /// The greatest lineage of its records. Of constant cost where no record of the slab has one.
+  public var lineage: Lineage { run.greatestLineage(in: range) }
+
   /// The first byte of the packed record at `position`, 0 ..< count, as ``RecordLayout`` describes it; valid as long as the
   /// batch lives. What follows the record need not be the next one.
   @unsafe

@@ -4,7 +4,8 @@
 ///     0  arrivalDelta    UInt32   milliseconds after the first arrival of its block
 ///     4  dataByteCount   UInt32
 ///     8  keyByteCount    UInt16
-///     10 flags           UInt16   bit 0: an explicit hash key of 16 bytes follows the header; the others are zero
+///     10 flags           UInt16   bit 0: an explicit hash key of 16 bytes follows the header; bits 8 to 15: its ``Lineage``;
+///                                 the others are zero
 public enum RecordLayout {
   public static let headerByteCount = 12
   public static let explicitHashKeyByteCount = 16
@@ -22,9 +23,9 @@ public enum RecordLayout {
   /// Appends one packed record whose arrival is that of its block.
   public static func append(
     partitionKey: UnsafeRawBufferPointer, data: UnsafeRawBufferPointer, explicitHashKey: HashKey?,
-    arrivalDelta: UInt32 = 0, to bytes: inout [UInt8]
+    lineage: Lineage = .none, arrivalDelta: UInt32 = 0, to bytes: inout [UInt8]
   ) {
-    let flags: UInt16 = explicitHashKey == nil ? 0 : hasExplicitHashKey
+    let flags = flags(hasExplicitHashKey: explicitHashKey != nil, lineage)
     appendLittleEndian(arrivalDelta, to: &bytes)
     appendLittleEndian(UInt32(data.count), to: &bytes)
     appendLittleEndian(UInt16(partitionKey.count), to: &bytes)
@@ -32,6 +33,12 @@ public enum RecordLayout {
     if let explicitHashKey { appendLittleEndian(explicitHashKey.rawValue, to: &bytes) }
     unsafe bytes.append(contentsOf: partitionKey)
     unsafe bytes.append(contentsOf: data)
+  }
+
+  /// The flags of a record.
+  @inline(__always)
+  public static func flags(hasExplicitHashKey: Bool, _ lineage: Lineage) -> UInt16 {
+    lineage.flags | (hasExplicitHashKey ? self.hasExplicitHashKey : 0)
   }
 
   private static func appendLittleEndian(_ value: some FixedWidthInteger, to bytes: inout [UInt8]) {
@@ -45,6 +52,10 @@ public struct RecordHeader: Sendable {
   public var dataByteCount: Int
   public var keyByteCount: Int
   var flags: UInt16
+
+  /// The invocations that the record comes from.
+  @inline(__always)
+  public var lineage: Lineage { Lineage(flags: flags) }
 
   public var hasExplicitHashKey: Bool { flags & RecordLayout.hasExplicitHashKey != 0 }
 

@@ -22,6 +22,7 @@ public struct RecordPicker: ~Copyable {
     unsafe run.base = source.base
     run.firstIndex = source.firstIndex
     run.removeAll()
+    run.flags = source.flags
     run.reserve(records: min(countLimit, source.count))
     run.becomeSparse()
   }

@@ -24,6 +24,8 @@ public final class RecordRun: @unchecked Sendable {
 
   /// The index of the first record, or where the run begins while it is empty.
   @safe @exclusivity(unchecked) public internal(set) var firstIndex = RecordIndex.zero
+  /// Each flag that a record has, and maybe some that none has any more.
+  @safe @exclusivity(unchecked) var flags: UInt16 = 0
   /// The number of records. May be zero.
   @safe @exclusivity(unchecked) public internal(set) var count = 0
   /// Whether records between the first and the last were left out.
@@ -82,6 +84,21 @@ public final class RecordRun: @unchecked Sendable {
   public func arrival(at position: Int) -> WallTime {
     let delta = unsafe RecordHeader(at: address(at: position)).arrivalDelta
     return segment(of: position).firstArrival.adding(milliseconds: Int64(delta))
+  }
+
+  /// Whether a record of the run may have a lineage. If not, none needs to be looked at.
+  public var mayHaveLineage: Bool { Lineage(flags: flags) > .none }
+
+  /// The lineage of the record at `position`, 0 ..< count.
+  public func lineage(at position: Int) -> Lineage {
+    guard mayHaveLineage else { return .none }
+    return unsafe RecordHeader(at: address(at: position)).lineage
+  }
+
+  /// The greatest lineage of the records at `positions`.
+  public func greatestLineage(in positions: Range<Int>) -> Lineage {
+    guard mayHaveLineage else { return .none }
+    return positions.reduce(.none) { max($0, lineage(at: $1)) }
   }
 
   func segment(of position: Int) -> Segment {
@@ -195,6 +212,7 @@ public final class RecordRun: @unchecked Sendable {
     count = 0
     segments.removeAll(keepingCapacity: true)
     isSparse = false
+    flags = 0
   }
 }
 
@@ -256,6 +274,7 @@ public struct RecordRunBuilder: ~Copyable {
     }
     takeDistances(of: positions, of: source)
     takeSegments(of: positions, of: source)
+    run.flags |= source.flags
     run.count = count + positions.count
     run.usedByteCount = start + packed.count
   }
@@ -309,9 +328,12 @@ public struct RecordRunBuilder: ~Copyable {
     let base = unsafe UnsafeRawPointer(run.base.unsafelyUnwrapped)
     let offsets = unsafe run.offsets.baseAddress.unsafelyUnwrapped + run.count
     var offset = start
+    var flags = run.flags
     for position in 0..<recordCount {
       guard offset + RecordLayout.headerByteCount <= end else { return false }
-      unsafe offset += RecordHeader(at: base + offset).byteCount
+      let header = unsafe RecordHeader(at: base + offset)
+      offset += header.byteCount
+      flags |= header.flags
       guard offset <= end else { return false }
       unsafe offsets[position + 1] = UInt32(truncatingIfNeeded: offset)
     }
@@ -320,6 +342,7 @@ public struct RecordRunBuilder: ~Copyable {
       run.segments.append(.init(firstPosition: run.count, firstArrival: firstArrival))
     }
     run.count += recordCount
+    run.flags = flags
     run.usedByteCount = end
     return true
   }

@@ -15,6 +15,9 @@ public struct RecordView: ~Escapable {
     self.arrival = batch.arrival(at: position)
   }
 
+  /// The invocations of functions that the record comes from.
+  public var lineage: Lineage { header.lineage }
+
   /// The data, as it was put: any bytes, possibly none.
   public var data: RawSpan {
     @_lifetime(copy self) get {

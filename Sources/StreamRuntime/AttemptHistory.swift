@@ -156,6 +156,7 @@ extension FailureCondition {
     case .recordAgeExceeded: "RecordAgeExceeded"
     case .skipped: "Skipped"
     case .givenUp: "GivenUpByRule"
+    case .recursiveInvocation: "RecursiveInvocation"
     }
   }
 }

@@ -53,7 +53,8 @@ struct LaneReader: Sendable {
       switch read {
       case .caughtUp: return .caughtUp
       case .shardEnd(let end): return .shardEnd(end: end)
-      case .records(let found):
+      case .records(var found):
+        if request.lineageLimit != nil, found.run.mayHaveLineage { found.batch = measure(found.run, from: 0, request) }
         if let through = request.through, found.run.firstIndex > through {
           return .nothingSelected(begin: found.run.firstIndex, end: found.run.firstIndex)
         }
@@ -74,7 +75,8 @@ struct LaneReader: Sendable {
     let start = Int(run.firstIndex.distance(to: request.from))
     let batch = BatchMeasure.measure(
       run, from: start, countLimit: request.countLimit, payloadByteLimit: request.payloadByteLimit,
-      recordOverheadBytes: recordOverhead, expiredBefore: request.expiredBefore, cut: request.cut)
+      recordOverheadBytes: recordOverhead, expiredBefore: request.expiredBefore, cut: request.cut,
+      lineageLimit: request.lineageLimit)
     return batch.isFull ? (start, batch) : nil
   }
 
@@ -98,5 +100,6 @@ extension ReadResult {
         payloadBytes: batch.payloadBytes),
       isFull: batch.isFull, expiredCount: batch.expiredCount,
       lastExpiredArrival: batch.lastExpiredArrival)
+    lineage = batch.lineage
   }
 }

@@ -1,3 +1,4 @@
+import CoreMetrics
 import Locks
 import Logging
 import ShardCore
@@ -106,34 +107,51 @@ extension LaneRunner {
       ].merging(ruleName.map { ["rule": "\($0)"] } ?? [:]) { $1 })
   }
 
-  /// The record is too large for any event: an attempt without a delivery.
-  func noteTooLarge(_ extent: BatchExtent, key: PartitionKeyHash?, at now: WallTime) {
-    let rule = mapping.retryRules?.rule(
-      for: HandlerFailure(kind: .payloadTooLarge, type: "PayloadTooLarge", message: "")
-    ).flatMap { id in mapping.retryRules?.rules[Int(id.rawValue)].name }
-    let origin = mapping.origin(of: shard.shard, createdAtSeconds: shardCreatedAtSeconds, attempt: 0)
-    let attempt = state.withLock { state in
-      state.follow(extent, key)
+  /// The record is too large for any event: an attempt without a delivery. `key`: the attempt is one of this key, whose
+  /// records are parked already if `isParked`.
+  func noteTooLarge(_ extent: BatchExtent, key: PartitionKeyHash?, isParked: Bool, at now: WallTime) {
+    let failure = HandlerFailure(
+      kind: .payloadTooLarge, type: "PayloadTooLarge",
+      message:
+        "The record alone takes \(extent.payloadBytes) bytes of an event, more than a handler can take: it is not delivered."
+    )
+    let rule = mapping.retryRules?.rule(for: failure).flatMap { id in
+      mapping.retryRules?.rules[Int(id.rawValue)].name
+    }
+    noteUndelivered(failure, extent, rule: rule, ofKey: key, onTrack: isParked ? key : nil, at: now)
+    mapping.metrics.didNotInvoke(records: extent.count)
+  }
+
+  /// The records come from as many invocations as may be, at most so many: they leave without a delivery.
+  func noteLoop(_ extent: BatchExtent, _ lineage: Lineage, key: PartitionKeyHash?, at now: WallTime) {
+    let failure = HandlerFailure(
+      kind: .unavailable, type: "RecursiveInvocationException",
+      message:
+        "The records come from \(lineage.hops) invocations, one after the other: a function's output feeds its own input. "
+        + "They are not delivered; the mapping's recursiveLoopLimit says how many may be.")
+    noteUndelivered(failure, extent, rule: nil, ofKey: key, onTrack: key, at: now)
+    mapping.metrics.recursionsStopped.increment()
+  }
+
+  /// Tells of an attempt at the records that was none.
+  private func noteUndelivered(
+    _ failure: HandlerFailure, _ extent: BatchExtent, rule: String?, ofKey key: PartitionKeyHash?,
+    onTrack parkedKey: PartitionKeyHash?, at now: WallTime
+  ) {
+    state.withLock { state in
+      state.follow(extent, parkedKey)
       let attempt = AttemptRecord(
-        startedAt: now, durationMilliseconds: 0, kind: .payloadTooLarge, type: "PayloadTooLarge",
-        message:
-          "The record alone takes \(extent.payloadBytes) bytes of an event, more than a handler can take: it is not delivered.",
+        startedAt: now, durationMilliseconds: 0, kind: failure.kind, type: failure.type, message: failure.message,
         trace: [], requestID: state.takeRequestID(), rule: rule, batch: AttemptedBatch(extent, position: 0))
       let earlier = state.history
       state.history.append(attempt)
-      if let parkedHistories {
-        // At the head of the lane itself it is about to be parked.
-        let own = state.buffer.batch(from: origin).map { PartitionKeyHash($0[0].partitionKeyHash) }
-        if let key = key ?? own { parkedHistories.append(attempt, of: key, first: extent.first) { earlier } }
-      }
-      return attempt
+      if let key { parkedHistories?.append(attempt, of: key, first: extent.first) { earlier } }
     }
-    mapping.metrics.didNotInvoke(records: extent.count)
     mapping.logger.warning(
-      "record not delivered",
+      extent.count == 1 ? "record not delivered" : "records not delivered",
       metadata: [
-        "shard": "\(place.description)", "first": "\(extent.first.rawValue)", "type": "\(attempt.type)",
-        "message": "\(attempt.message)",
+        "shard": "\(place.description)", "first": "\(extent.first.rawValue)", "count": "\(extent.count)",
+        "type": "\(failure.type)", "message": "\(failure.message)",
       ])
   }
 

@@ -32,6 +32,8 @@ struct MappingMetrics: Sendable {
   let errors: Counter
   /// Deliveries for which there was no capacity. They are no invocations.
   let throttles: Counter
+  /// Batches that were not delivered because they come from a loop.
+  let recursionsStopped: Counter
   /// Calls that are under way.
   let concurrentExecutions: Meter
   let duration: Timer
@@ -62,6 +64,7 @@ struct MappingMetrics: Sendable {
     invocations = Counter(label: "Invocations", dimensions: dimensions)
     errors = Counter(label: "Errors", dimensions: dimensions)
     throttles = Counter(label: "Throttles", dimensions: dimensions)
+    recursionsStopped = Counter(label: "RecursiveInvocationsDropped", dimensions: dimensions)
     concurrentExecutions = Meter(label: "ConcurrentExecutions", dimensions: dimensions)
     duration = Timer(label: "Duration", dimensions: dimensions)
     iteratorAge = Recorder(label: "IteratorAge", dimensions: dimensions)

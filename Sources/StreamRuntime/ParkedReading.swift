@@ -40,6 +40,7 @@ extension LaneReader {
     var all = request
     all.purpose = .deliver
     all.cut = .none
+    all.lineageLimit = nil
     all.expiredBefore = nil
     // Where a selection chooses, a read has a limit of its own.
     all.payloadByteLimit = buffer.selection == nil ? max(Self.scanByteLimit, request.payloadByteLimit) : .max

@@ -191,7 +191,7 @@ final class PollerDriver: Sendable {
       // Which writes go with which progress is decided in the order of the steps, and so in the lock.
       case .keepWrites(let id, let delivery): state.lanes[id.rawValue].keepWrites(of: delivery)
       case .storeProgress(let id, _, _): state.lanes[id.rawValue].orderWrites()
-      case .read, .deliver, .cancelHandler, .storeFailure, .settleRedrive, .tooLarge, .countLost:
+      case .read, .deliver, .cancelHandler, .storeFailure, .settleRedrive, .tooLarge, .recursiveLoop, .countLost:
         continue
       }
     }
@@ -228,8 +228,10 @@ final class PollerDriver: Sendable {
         let failure = lane.takeRedriveFailure(of: entry)
         lane.mapping.source.settleRedrive(
           of: entry, succeeded ? .succeeded : failure.map { .failed($0) } ?? .notDelivered)
-      case .tooLarge(let id, let extent, let key):
-        work.lanes[id.rawValue].noteTooLarge(extent, key: key, at: clock().wall)
+      case .tooLarge(let id, let extent, let key, let isParked):
+        work.lanes[id.rawValue].noteTooLarge(extent, key: key, isParked: isParked, at: clock().wall)
+      case .recursiveLoop(let id, let extent, let lineage, let key):
+        work.lanes[id.rawValue].noteLoop(extent, lineage, key: key, at: clock().wall)
       case .countLost(let id, let count):
         let lane = work.lanes[id.rawValue]
         lane.lost()

@@ -58,7 +58,8 @@ extension LaneReader {
   func measure(_ run: RecordRun, from position: Int, _ request: ReadRequest) -> BatchMeasure {
     BatchMeasure.measure(
       run, from: position, countLimit: request.countLimit, payloadByteLimit: request.payloadByteLimit,
-      recordOverheadBytes: recordOverhead, expiredBefore: request.expiredBefore, cut: request.cut)
+      recordOverheadBytes: recordOverhead, expiredBefore: request.expiredBefore, cut: request.cut,
+      lineageLimit: request.lineageLimit)
   }
 
   /// What the scan found; `nil` if there was nothing to look at.
@@ -223,5 +224,6 @@ extension ReadResult {
       begin: begin, scannedEnd: next < run.count ? run.index(at: next) : scannedEnd, isFull: batch.isFull,
       expiredCount: batch.expiredCount, lastExpired: run.index(at: start + max(0, batch.expiredCount - 1)),
       lastExpiredArrival: batch.lastExpiredArrival)
+    lineage = batch.lineage
   }
 }

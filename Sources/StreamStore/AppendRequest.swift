@@ -7,9 +7,10 @@ public struct AppendRequest: ~Copyable, Sendable {
   let body: AppendBody
 
   /// An empty request to the stream whose open shards are `routing`; see ``StreamStore/routing(of:)``. If they change
-  /// before it is written, the writer routes the records again.
-  public init(to routing: Routing) {
-    body = AppendBody(routing: routing)
+  /// before it is written, the writer routes the records again. `lineage` is that of who puts: of a handler that puts for a
+  /// batch, the batch's ``RecordBatch/lineage`` and one more.
+  public init(to routing: Routing, lineage: Lineage = .none) {
+    body = AppendBody(routing: routing, lineage: lineage)
   }
 
   public var count: Int { body.count }
@@ -41,11 +42,14 @@ public struct AppendRequest: ~Copyable, Sendable {
     try outcome.get()
   }
 
-  /// Adds a record whose partition key comes as UTF-8, which is checked. Copies both once.
+  /// Adds a record whose partition key comes as UTF-8, which is checked. Copies both once. `lineage` counts if it is more
+  /// than that of the request.
   public mutating func add(
-    partitionKeyBytes: UnsafeRawBufferPointer, data: UnsafeRawBufferPointer, explicitHashKey: HashKey? = nil
+    partitionKeyBytes: UnsafeRawBufferPointer, data: UnsafeRawBufferPointer, explicitHashKey: HashKey? = nil,
+    lineage: Lineage = .none
   ) throws(StoreError) {
-    try unsafe body.add(key: partitionKeyBytes, data: data, explicitHashKey: explicitHashKey, keyIsValid: false)
+    try unsafe body.add(
+      key: partitionKeyBytes, data: data, explicitHashKey: explicitHashKey, lineage: lineage, keyIsValid: false)
   }
 }
 
@@ -53,6 +57,7 @@ public struct AppendRequest: ~Copyable, Sendable {
 final class AppendBody: @unchecked Sendable {
   // Unchecked because of the variables: see above.
   let routing: Routing
+  let lineage: Lineage
   /// The records of each shard, by its place in the routing, in pieces that fit in a block.
   private(set) var slabs: [[RecordSlab]]
   /// The shard's place for each record in the order of the request; empty when there is only one shard.
@@ -62,14 +67,17 @@ final class AppendBody: @unchecked Sendable {
 
   static let slabByteLimit = 256 << 10 - BlockHeader.byteCount
 
-  init(routing: Routing) {
+  init(routing: Routing, lineage: Lineage = .none) {
     self.routing = routing
+    self.lineage = lineage
     self.slabs = Array(repeating: [], count: routing.shards.count)
   }
 
   func add(
-    key: UnsafeRawBufferPointer, data: UnsafeRawBufferPointer, explicitHashKey: HashKey?, keyIsValid: Bool
+    key: UnsafeRawBufferPointer, data: UnsafeRawBufferPointer, explicitHashKey: HashKey?,
+    lineage own: Lineage = .none, keyIsValid: Bool
   ) throws(StoreError) {
+    let lineage = max(own, lineage)
     try unsafe check(key: key, dataByteCount: data.count, keyIsValid: keyIsValid)
     if routing.kind == .dynamodb { try unsafe check(change: data) }
     var slot = 0
@@ -80,10 +88,10 @@ final class AppendBody: @unchecked Sendable {
     let size = RecordLayout.byteCount(
       keyByteCount: key.count, dataByteCount: data.count, hasExplicitHashKey: explicitHashKey != nil)
     if let last = slabs[slot].last, last.byteCount + size <= Self.slabByteLimit {
-      unsafe last.append(key: key, data: data, explicitHashKey: explicitHashKey)
+      unsafe last.append(key: key, data: data, explicitHashKey: explicitHashKey, lineage: lineage)
     } else {
       let slab = RecordSlab(byteCapacity: slabs[slot].isEmpty ? max(size, 1024) : max(size, Self.slabByteLimit))
-      unsafe slab.append(key: key, data: data, explicitHashKey: explicitHashKey)
+      unsafe slab.append(key: key, data: data, explicitHashKey: explicitHashKey, lineage: lineage)
       slabs[slot].append(slab)
     }
     count += 1
@@ -106,15 +114,17 @@ final class AppendBody: @unchecked Sendable {
         unsafe body.addChecked(
           key: UnsafeRawBufferPointer(start: record + header.keyOffset, count: header.keyByteCount),
           data: UnsafeRawBufferPointer(start: record + header.dataOffset, count: header.dataByteCount),
-          explicitHashKey: hashKey)
+          explicitHashKey: hashKey, lineage: header.lineage)
       }
     }
     return body
   }
 
-  private func addChecked(key: UnsafeRawBufferPointer, data: UnsafeRawBufferPointer, explicitHashKey: HashKey?) {
+  private func addChecked(
+    key: UnsafeRawBufferPointer, data: UnsafeRawBufferPointer, explicitHashKey: HashKey?, lineage: Lineage
+  ) {
     do {
-      try unsafe add(key: key, data: data, explicitHashKey: explicitHashKey, keyIsValid: true)
+      try unsafe add(key: key, data: data, explicitHashKey: explicitHashKey, lineage: lineage, keyIsValid: true)
     } catch {
       preconditionFailure("a stream's record limit does not shrink while a request is under way: \(error)")
     }

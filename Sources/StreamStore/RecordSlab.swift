@@ -24,7 +24,7 @@ final class RecordSlab: @unchecked Sendable {
   var packed: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(rebasing: memory[0..<byteCount]) }
 
   /// Packs a record as ``RecordLayout`` says, with an arrival delta of zero.
-  func append(key: UnsafeRawBufferPointer, data: UnsafeRawBufferPointer, explicitHashKey: HashKey?) {
+  func append(key: UnsafeRawBufferPointer, data: UnsafeRawBufferPointer, explicitHashKey: HashKey?, lineage: Lineage) {
     let size = RecordLayout.byteCount(
       keyByteCount: key.count, dataByteCount: data.count, hasExplicitHashKey: explicitHashKey != nil)
     reserve(size)
@@ -32,7 +32,8 @@ final class RecordSlab: @unchecked Sendable {
     unsafe record.storeBytes(of: 0, as: UInt32.self)
     unsafe record.storeBytes(of: UInt32(data.count).littleEndian, toByteOffset: 4, as: UInt32.self)
     unsafe record.storeBytes(of: UInt16(key.count).littleEndian, toByteOffset: 8, as: UInt16.self)
-    unsafe record.storeBytes(of: UInt16(explicitHashKey == nil ? 0 : 1).littleEndian, toByteOffset: 10, as: UInt16.self)
+    let flags = RecordLayout.flags(hasExplicitHashKey: explicitHashKey != nil, lineage)
+    unsafe record.storeBytes(of: flags.littleEndian, toByteOffset: 10, as: UInt16.self)
     var offset = RecordLayout.headerByteCount
     if let explicitHashKey {
       unsafe record.storeBytes(of: explicitHashKey.rawValue.littleEndian, toByteOffset: offset, as: UInt128.self)

@@ -24,7 +24,9 @@ struct RuntimeAPITests: FunctionPoolTesting {
       let left = try #require(head["Lambda-Runtime-Deadline-Ms"].flatMap(Double.init)) - (parts[3] as? Double ?? 0)
       #expect(left > 50_000 && left <= 60_000)
       let trace = try #require(head["Lambda-Runtime-Trace-Id"])
-      #expect(trace.wholeMatch(of: /Root=1-[0-9a-f]{8}-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0/) != nil)
+      #expect(
+        trace.wholeMatch(of: /Root=1-[0-9a-f]{8}-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0;Lineage=[0-9a-f]{8}:1/)
+          != nil)
     }
   }
 

@@ -16,6 +16,10 @@ struct KeyHarness {
   private var armed: MonotonicTime?
   private var waiting: [(seat: LaneID, delivery: Delivery, records: [Int])] = []
   private var read: [LaneID: [Int]] = [:]
+  /// From how many invocations a record comes; those that are not named come from none.
+  var hops: [Int: Int] = [:]
+  /// Of what left because it comes from a loop: the parked key, if it was one.
+  private(set) var loopKeys: [PartitionKeyHash?] = []
   var base = 0
   var isClosed = false
   var refusesProgress = false
@@ -168,6 +172,7 @@ struct KeyHarness {
     case .countLost(_, let count): lost.append(count)
     case .settleRedrive(_, let entry, _): settledRedrives.append(entry)
     case .drained: isDrained = true
+    case .recursiveLoop(_, _, _, let key): loopKeys.append(key)
     case .cancelHandler, .keepWrites, .tooLarge, .mappingClosed: break
     }
   }
@@ -216,6 +221,14 @@ struct KeyHarness {
     } else {
       records = request.ranges.flatMap { Int($0.first.rawValue)..<Int($0.end.rawValue) }.filter { $0 >= base }
     }
+    func isOfLoop(_ index: Int) -> Bool { request.lineageLimit.map { Lineage(hops: hops[index] ?? 0) >= $0 } ?? false }
+    if let head = records.first {
+      let alike = records.prefix { isOfLoop($0) == isOfLoop(head) }
+      if alike.count < records.count {
+        records = Array(alike)
+        met.removeAll { $0.index.rawValue > UInt64(records[records.count - 1]) }
+      }
+    }
     guard let first = records.first, let last = records.last else {
       if !met.isEmpty {
         return .onlyParked(begin: RecordIndex(UInt64(begin)), end: met[met.count - 1].index.advanced(by: 1), met)
@@ -234,6 +247,7 @@ struct KeyHarness {
       begin: RecordIndex(UInt64(begin)), isFull: isFull, expiredCount: expired.count,
       lastExpired: expired.last.map { RecordIndex(UInt64($0)) },
       lastExpiredArrival: WallTime(milliseconds: expired.last.map { arrivals[$0] } ?? 0))
+    if request.lineageLimit != nil { result.lineage = records.reduce(.none) { max($0, Lineage(hops: hops[$1] ?? 0)) } }
     result.parked = met
     result.firstKey = PartitionKeyHash(of: keys[first])
     return .records(result)

@@ -15,6 +15,8 @@ struct LaneHarness {
   var wallShift: Int64 = 1_000_000
   private var arrivals: [Int64] = []
   private var payloads: [Int] = []
+  /// From how many invocations a record comes; those that are not named come from none.
+  var hops: [Int: Int] = [:]
   private var answers: [PollerEvent] = []
   var base = 0
   /// The records of a block that is damaged.
@@ -38,6 +40,8 @@ struct LaneHarness {
   private(set) var lost: [UInt64] = []
   /// Records that failed without a delivery.
   private(set) var tooLarge: [BatchExtent] = []
+  /// Records that left because they come from a loop.
+  private(set) var loops: [Loop] = []
   private(set) var redrives: [Settled] = []
   private(set) var armed: [MonotonicTime] = []
   private(set) var drainedCount = 0
@@ -45,6 +49,11 @@ struct LaneHarness {
   var heldReads: [ReadRequest] = []
   var heldProgress: [(progress: LaneProgress, revision: UInt64)] = []
   var heldFailures: [UInt64] = []
+
+  struct Loop: Equatable {
+    var extent: BatchExtent
+    var lineage: Lineage
+  }
 
   struct Settled: Equatable {
     var entry: UInt64
@@ -191,8 +200,10 @@ struct LaneHarness {
       redrives.append(Settled(entry: entry, succeeded: succeeded))
     case .armTimer(let moment):
       armed.append(moment)
-    case .tooLarge(_, let extent, key: _):
+    case .tooLarge(_, let extent, key: _, isParked: _):
       tooLarge.append(extent)
+    case .recursiveLoop(_, let extent, let lineage, key: _):
+      loops.append(Loop(extent: extent, lineage: lineage))
     case .countLost(_, let count):
       lost.append(count)
     case .mappingClosed:
@@ -216,22 +227,26 @@ struct LaneHarness {
       return .nothingSelected(begin: RecordIndex(UInt64(first)), end: RecordIndex(UInt64(first)))
     }
     let windowEnd = request.cut.end(first: WallTime(milliseconds: arrivals[first])).milliseconds
-    while first + count < end, count < request.countLimit,
+    func isOfLoop(_ index: Int) -> Bool { request.lineageLimit.map { Lineage(hops: hops[index] ?? 0) >= $0 } ?? false }
+    while first + count < end, count < request.countLimit, isOfLoop(first + count) == isOfLoop(first),
       count == 0 || bytes + payloads[first + count] <= request.payloadByteLimit && arrivals[first + count] < windowEnd
     {
       bytes += payloads[first + count]
       count += 1
     }
-    let isFull = count == request.countLimit || first + count < arrivals.count
+    let isFull = count == request.countLimit || first + count < arrivals.count || isOfLoop(first)
     let limit = request.expiredBefore?.milliseconds ?? .min
     let expired = arrivals[first..<first + count].prefix { $0 < limit }.count
-    return .records(
-      ReadResult(
-        extent: BatchExtent(
-          first: RecordIndex(UInt64(first)), count: count, firstArrival: WallTime(milliseconds: arrivals[first]),
-          lastArrival: WallTime(milliseconds: arrivals[first + count - 1]), payloadBytes: bytes),
-        isFull: isFull, expiredCount: expired,
-        lastExpiredArrival: WallTime(milliseconds: expired > 0 ? arrivals[first + expired - 1] : 0)))
+    var result = ReadResult(
+      extent: BatchExtent(
+        first: RecordIndex(UInt64(first)), count: count, firstArrival: WallTime(milliseconds: arrivals[first]),
+        lastArrival: WallTime(milliseconds: arrivals[first + count - 1]), payloadBytes: bytes),
+      isFull: isFull, expiredCount: expired,
+      lastExpiredArrival: WallTime(milliseconds: expired > 0 ? arrivals[first + expired - 1] : 0))
+    if request.lineageLimit != nil {
+      result.lineage = (first..<first + count).reduce(.none) { max($0, Lineage(hops: hops[$1] ?? 0)) }
+    }
+    return .records(result)
   }
 }
 

@@ -37,7 +37,8 @@ struct ConfigurationDifferenceTests {
 
   @Test("every parameter is among what is compared, in words")
   func complete() throws {
-    let mapping = try #require(try configuration(", maximumRecordAge: 5s, blocking: key").mappings.first)
+    let mapping = try #require(
+      try configuration(", maximumRecordAge: 5s, blocking: key, recursiveLoopLimit: 3").mappings.first)
     let other = try #require(
       try configuration(", StartingPosition: AT_TIMESTAMP, StartingPositionTimestamp: 1").mappings.first)
     let function = FunctionConfiguration(name: "f", command: ["a"])
@@ -76,6 +77,17 @@ struct ConfigurationDifferenceTests {
     let faster = try configuration(", blocking: key, parkedDeliveryLimit: 5")
     #expect(
       ConfigurationDifference(of: faster, from: try status(of: key), process: key).steps.map(\.step) == [.reopen])
+  }
+
+  @Test("the limit of loops is compared where it is not the default, and changes at once")
+  func loops() throws {
+    let (standard, off) = (try configuration(), try configuration(", recursiveLoopLimit: -1"))
+    #expect(off.mappings.first?.recursiveLoopLimit == nil && standard.mappings.first?.recursiveLoopLimit == 16)
+    let difference = ConfigurationDifference(of: off, from: try status(of: standard), process: standard)
+    #expect(difference.settings.map(\.path) == ["mappings.s-f.recursiveLoopLimit"])
+    #expect(difference.settings.map(\.file) == ["-1"] && difference.steps.map(\.step) == [.change])
+    let same = try configuration(", recursiveLoopLimit: 16")
+    #expect(ConfigurationDifference(of: same, from: try status(of: standard), process: standard).settings == [])
   }
 
   @Test(

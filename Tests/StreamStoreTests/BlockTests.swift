@@ -16,7 +16,7 @@ struct BlockTests {
       let data = (0..<Int.random(in: 0...500, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
       let explicit = Bool.random(using: &random) ? HashKey(UInt128(random.next())) : nil
       key.withUnsafeBytes { keyBytes in
-        data.withUnsafeBytes { slab.append(key: keyBytes, data: $0, explicitHashKey: explicit) }
+        data.withUnsafeBytes { slab.append(key: keyBytes, data: $0, explicitHashKey: explicit, lineage: .none) }
       }
     }
     var open = OpenBlock(firstIndex: RecordIndex(first), arrival: WallTime(milliseconds: Int64(seed)))
@@ -73,7 +73,7 @@ struct BatchMeasureTests {
     for record in records {
       Array(record.key.utf8).withUnsafeBytes { key in
         [UInt8](repeating: 1, count: record.dataByteCount).withUnsafeBytes {
-          slab.append(key: key, data: $0, explicitHashKey: nil)
+          slab.append(key: key, data: $0, explicitHashKey: nil, lineage: .none)
         }
       }
     }

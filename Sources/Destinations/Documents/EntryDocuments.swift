@@ -114,9 +114,9 @@ public struct EntryDocuments: Sendable {
     "\(mappingID) \(entry.number) \(entry.createdAt.milliseconds)"
   }
 
-  /// Nothing was answered to a batch that left for its age, or that no function could take.
+  /// Nothing was answered to a batch that left for its age or as part of a loop, or that no function could take.
   private func response(to attempt: AttemptRecord?, _ condition: FailureCondition) -> FailureDocument.Response? {
-    guard let attempt, condition != .recordAgeExceeded else { return nil }
+    guard let attempt, condition != .recordAgeExceeded, condition != .recursiveInvocation else { return nil }
     return switch attempt.kind {
     case .error, .timedOut, .exited, .invalidResponse: .functionError
     case .reportedNoProgress: .reportedItemFailures
@@ -158,7 +158,7 @@ extension FailureCondition {
     switch self {
     case .retryAttemptsExhausted: "RetriesExhausted"
     case .recordAgeExceeded: "EventAgeExceeded"
-    case .skipped, .givenUp: name
+    case .skipped, .givenUp, .recursiveInvocation: name
     }
   }
 }

@@ -23,7 +23,9 @@ public final class AsyncInvocationHandler: BatchHandler {
   public func handle(_ batch: RecordBatch) async throws -> HandlerOutcome {
     for position in 0..<batch.count {
       let (requestID, event) = (batch[position].partitionKey, batch[position].dataBytes)
-      let result = try await pool.invoke(requestID, for: ObjectIdentifier(self)) { $0.append(contentsOf: event) }
+      let result = try await pool.invoke(requestID, lineage: batch[position].lineage, for: ObjectIdentifier(self)) {
+        $0.append(contentsOf: event)
+      }
       InvocationWatch.answered?(result)
       await succeeded?(requestID, event, result)
     }

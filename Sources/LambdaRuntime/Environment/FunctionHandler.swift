@@ -6,10 +6,10 @@ public protocol FunctionInvoking: Sendable {
   /// The AWS names in the events.
   var identity: EventIdentity { get }
 
-  /// Hands over the event that `encode` appends, and gives the response. Where several share the function, `caller` is
-  /// told apart from the others.
+  /// Hands over the event that `encode` appends, and gives the response. `lineage` is that of its records. Where several
+  /// share the function, `caller` is told apart from the others.
   func invoke(
-    _ requestID: String, for caller: ObjectIdentifier?, _ encode: (inout EventBuffer) -> Void
+    _ requestID: String, lineage: Lineage, for caller: ObjectIdentifier?, _ encode: (inout EventBuffer) -> Void
   ) async throws(HandlerFailure) -> [UInt8]
 }
 
@@ -46,7 +46,9 @@ public final class FunctionHandler: BatchHandler, WindowedBatchHandler {
 
   public func handle(_ batch: RecordBatch) async throws -> HandlerOutcome {
     let writer = self.writer(for: batch.origin)
-    let response = try await pool.invoke(batch.origin.requestID, for: ObjectIdentifier(self)) {
+    let response = try await pool.invoke(
+      batch.origin.requestID, lineage: batch.lineage, for: ObjectIdentifier(self)
+    ) {
       writer.write(batch, into: &$0)
     }
     InvocationWatch.answered?(response)
@@ -55,7 +57,9 @@ public final class FunctionHandler: BatchHandler, WindowedBatchHandler {
 
   public func handle(_ batch: WindowedBatch) async throws -> WindowedOutcome {
     let writer = self.writer(for: batch.origin)
-    let response = try await pool.invoke(batch.origin.requestID, for: ObjectIdentifier(self)) {
+    let response = try await pool.invoke(
+      batch.origin.requestID, lineage: batch.records?.lineage ?? .none, for: ObjectIdentifier(self)
+    ) {
       writer.write(batch, into: &$0)
     }
     InvocationWatch.answered?(response)

@@ -74,11 +74,13 @@ public final class FunctionPool: Sendable {
 
   /// What the invocation gave: the response as the runtime sent it.
   ///
-  /// `encode` appends the event. Where several share the function, `caller` is told apart from the others. Throws ``HandlerFailure`` with Lambda's names: `error` when the function raised,
+  /// `encode` appends the event; `lineage` is that of its records, and what the invocation puts has one more. Where several
+  /// share the function, `caller` is told apart from the others. Throws ``HandlerFailure`` with Lambda's names: `error` when the function raised,
   /// `timedOut`, `exited` when its process ended, `throttled` when there was no environment for it, and `unavailable`
   /// when none can be started. Returns only when nothing works on the event any more.
   public func invoke(
-    _ requestID: String, for caller: ObjectIdentifier? = nil, _ encode: (inout EventBuffer) -> Void
+    _ requestID: String, lineage: Lineage = .none, for caller: ObjectIdentifier? = nil,
+    _ encode: (inout EventBuffer) -> Void
   ) async throws(HandlerFailure) -> [UInt8] {
     var idle = try await acquire(for: caller)
     var failedInits = 0
@@ -100,7 +102,9 @@ public final class FunctionPool: Sendable {
         call.requestID = requestID
         call.timeout = timeout.inNanoseconds
         call.includesInit = failedInits > 0
-        let traceID = TraceID.make(for: requestID, atSecond: SystemCall.wallMilliseconds() / 1_000)
+        let traceID = TraceID.make(
+          for: requestID, atSecond: SystemCall.wallMilliseconds() / 1_000,
+          lineage: lineage.next.member(of: settings.name))
         call.places = head.write(requestID, traceID: traceID, into: &call.event, event: encode)
       }
       switch await withInitFailure(exchange, of: current, requestID) {

@@ -61,15 +61,16 @@ struct InvocationHead: Sendable {
   }
 }
 
-/// X-Ray's header for an invocation that nobody traces: `Root=1-…;Parent=…;Sampled=0`.
+/// X-Ray's header for an invocation that nobody traces: `Root=1-…;Parent=…;Sampled=0;Lineage=…`.
 enum TraceID {
-  /// Made from a request id, so that the two name each other.
-  static func make(for requestID: String, atSecond second: Int64) -> String {
+  /// Made from a request id, so that the two name each other. `lineage` is the member that what is put for the invocation
+  /// must carry on.
+  static func make(for requestID: String, atSecond second: Int64, lineage: String) -> String {
     let digits = requestID.utf8.filter { $0 != UInt8(ascii: "-") }
     let hex = String(decoding: digits, as: UTF8.self)
     let padded = hex.count >= 32 ? hex : hex + String(repeating: "0", count: 32 - hex.count)
     let time = String(UInt32(truncatingIfNeeded: second), radix: 16)
     let fill = String(repeating: "0", count: 8 - time.count)
-    return "Root=1-\(fill)\(time)-\(padded.prefix(24));Parent=\(padded.suffix(16));Sampled=0"
+    return "Root=1-\(fill)\(time)-\(padded.prefix(24));Parent=\(padded.suffix(16));Sampled=0;\(lineage)"
   }
 }

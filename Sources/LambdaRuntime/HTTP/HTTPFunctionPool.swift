@@ -74,7 +74,8 @@ public final class HTTPFunctionPool: Sendable {
 
   /// Posts the event that `encode` appends, and gives the body of the answer. Throws ``HandlerFailure``.
   public func invoke(
-    _ requestID: String, for caller: ObjectIdentifier? = nil, _ encode: (inout EventBuffer) -> Void
+    _ requestID: String, lineage: Lineage = .none, for caller: ObjectIdentifier? = nil,
+    _ encode: (inout EventBuffer) -> Void
   ) async throws(HandlerFailure) -> [UInt8] {
     switch await gate.enter(for: caller) {
     case .granted: break
@@ -87,7 +88,7 @@ public final class HTTPFunctionPool: Sendable {
     defer { gate.leave() }
     var event = EventBuffer()
     encode(&event)
-    let request = request(requestID, event)
+    let request = request(requestID, lineage, event)
     let begunAt = SystemCall.now()
     log(requestID) { [$0.start(requestID)] }
     let result = await answer(to: request, requestID)
@@ -109,7 +110,7 @@ public final class HTTPFunctionPool: Sendable {
 
   // MARK: One request
 
-  private func request(_ requestID: String, _ event: EventBuffer) -> HTTPClientRequest {
+  private func request(_ requestID: String, _ lineage: Lineage, _ event: EventBuffer) -> HTTPClientRequest {
     let body = unsafe event.withUnsafeBytes { unsafe Array($0) }
     var request = HTTPClientRequest(url: settings.url)
     request.method = .POST
@@ -118,6 +119,8 @@ public final class HTTPFunctionPool: Sendable {
       "content-type": "application/json", "user-agent": "sluice", "sluice-function": settings.name,
       "sluice-request-id": requestID,
       "sluice-deadline-ms": "\(wall + settings.timeout.inNanoseconds / 1_000_000)",
+      "x-amzn-trace-id": TraceID.make(
+        for: requestID, atSecond: wall / 1_000, lineage: lineage.next.member(of: settings.name)),
     ]
     for (name, value) in settings.signature?.headers(id: requestID, second: wall / 1_000, body: body) ?? [] {
       request.headers.add(name: name, value: value)

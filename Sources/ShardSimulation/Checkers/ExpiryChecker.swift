@@ -56,6 +56,7 @@ enum ExpiryChecker {
     case .givenUp:
       let count = lane.givenUpCount == WorldLane.finalGivenUp ? 0 : lane.givenUpCount
       return order.extent.count == count ? nil : "other records were given up than a retry rule said"
+    case .recursiveInvocation: return nil  // See ``LineageChecker``.
     }
   }
 }

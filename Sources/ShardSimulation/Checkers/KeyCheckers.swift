@@ -106,6 +106,7 @@ enum KeyExpiryChecker {
     // It may have been decided before they changed.
     if lane.settingsChanged, order.condition != .skipped { return nil }
     switch order.condition {
+    case .recursiveInvocation: return nil  // See ``LineageChecker``.
     case .givenUp:
       let canGiveUp = policy.retryRules?.actions.contains(.giveUp) ?? false
       return canGiveUp ? nil : "a record was given up without a rule"

@@ -31,7 +31,7 @@ extension ModelShard {
     while scanned <= last {
       if selection.selects(tags[scanned], at: scanned) {
         if isFree(scanned, request, selection) {
-          guard batch.take(scanned, arrivals[scanned], payloads[scanned]) else { break }
+          guard batch.take(scanned, arrivals[scanned], payloads[scanned], lineage(of: scanned)) else { break }
         } else {
           guard parked.count < request.parking?.limit ?? 0 else {
             batch.isFull = true
@@ -63,7 +63,7 @@ extension ModelShard {
     let indexes = request.ranges.indexes
     let first = indexes.first { $0 >= base } ?? base
     for index in indexes where index >= base && (request.isFrozen || index - first <= scanLimit) {
-      guard batch.take(index, arrivals[index], payloads[index]) else { break }
+      guard batch.take(index, arrivals[index], payloads[index], lineage(of: index)) else { break }
     }
     if let result = batch.result(begin: max(base, indexes[0])) { return .records(result) }
     return .nothingSelected(begin: index(base), end: index(base))
@@ -84,6 +84,8 @@ private struct ModelBatch {
   private var firstArrival: Int64 = 0
   private var lastArrival: Int64 = 0
   private var lastExpiredArrival: Int64 = 0
+  private var lineage = Lineage.none
+  private var isOfLoop = false
   var isFull = false
 
   init(_ request: ReadRequest) {
@@ -91,14 +93,17 @@ private struct ModelBatch {
   }
 
   /// `false` if the batch is full without it.
-  mutating func take(_ index: Int, _ arrival: Int64, _ payload: Int) -> Bool {
-    if count == request.countLimit || (count > 0 && bytes + payload > request.payloadByteLimit) {
+  mutating func take(_ index: Int, _ arrival: Int64, _ payload: Int, _ own: Lineage) -> Bool {
+    let isOfLoop = request.lineageLimit.map { own >= $0 } ?? false
+    let isBeyond = bytes + payload > request.payloadByteLimit || isOfLoop != self.isOfLoop
+    if count == request.countLimit || (count > 0 && isBeyond) {
       isFull = true
       return false
     }
     if count == 0 {
       first = index
       firstArrival = arrival
+      self.isOfLoop = isOfLoop
     }
     if expired == count, arrival < request.expiredBefore?.milliseconds ?? .min {
       expired += 1
@@ -109,6 +114,8 @@ private struct ModelBatch {
     lastArrival = arrival
     bytes += payload
     count += 1
+    if request.lineageLimit != nil { lineage = max(lineage, own) }
+    if isOfLoop { isFull = true }
     if count == request.countLimit || bytes >= request.payloadByteLimit { isFull = true }
     return true
   }
@@ -119,9 +126,11 @@ private struct ModelBatch {
       first: RecordIndex(UInt64(first)), last: RecordIndex(UInt64(last)), count: count,
       firstArrival: WallTime(milliseconds: firstArrival), lastArrival: WallTime(milliseconds: lastArrival),
       payloadBytes: bytes)
-    return ReadResult(
+    var result = ReadResult(
       extent: extent, begin: RecordIndex(UInt64(begin)), isFull: isFull, expiredCount: expired,
       lastExpired: RecordIndex(UInt64(lastExpired)), lastExpiredArrival: WallTime(milliseconds: lastExpiredArrival))
+    result.lineage = lineage
+    return result
   }
 }
 

@@ -321,7 +321,7 @@ struct World {
     case .armTimer(let moment):
       note(7, LaneID(0), UInt64(truncatingIfNeeded: moment.nanoseconds))
       if sabotage != .losesTimers { armed = moment.nanoseconds }
-    case .tooLarge(let lane, let extent, key: _):
+    case .tooLarge(let lane, let extent, key: _, isParked: _), .recursiveLoop(let lane, let extent, _, key: _):
       // A story is the shell's; that it is told is checked where it happens.
       note(11, lane, extent.first.rawValue)
     case .countLost(let lane, let count):

@@ -8,6 +8,12 @@ extension World {
     } else {
       checkAsWhole(delivery, lane)
     }
+    if delivery.source == .shard {
+      let (own, shard) = (lanes[main(of: lane)].selection, store.shards[lanes[lane].shard])
+      let records =
+        lanes[lane].blocksByKey ? lanes[lane].batch : LineageChecker.records(of: delivery.extent, own, of: shard)
+      violate(.recursion, LineageChecker.check(records, deliveredFrom: shard, policy(of: lane)), lane)
+    }
     violate(.exclusivity, ExclusivityChecker.check(delivery, in: lanes[lane]), lane)
     violate(.idempotency, KeysChecker.check(delivery, in: lanes[lane], of: store.shards[lanes[lane].shard]), lane)
     violate(

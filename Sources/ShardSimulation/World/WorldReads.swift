@@ -8,6 +8,7 @@ extension World {
       .family, FamilyChecker.checkRead(of: lanes[lane], in: store, scenario.lanesOfShard), lane)
     let skips = request.through != nil || isKeySkip(request, lane)
     lanes[lane].request = request
+    if sabotage == .deliversLoops { lanes[lane].request.lineageLimit = nil }
     if sabotage == .deliversParkedKeys { lanes[lane].request.parking?.keys = ParkedKeySet() }
     lanes[lane].isReading = true
     lanes[lane].skipReads = skips
@@ -120,6 +121,9 @@ extension World {
       coverage.count(.readUnavailable)
     }
     ask(.readAnswered(LaneID(lane), answer))
+    if sabotage == .hidesOversizedRecords {
+      effects.removeAll { if case .tooLarge = $0 { true } else { false } }
+    }
     if let oversized { countOversized(lane, oversized) }
     carryOut()
     oversizedBehindLoss = nil
@@ -138,7 +142,7 @@ extension World {
     guard let failing = poller.progress(LaneID(lane)).failing, failing.extent.first == extent.first else { return }
     let isBehindLoss = effects.contains { if case .countLost(LaneID(lane), _) = $0 { true } else { false } }
     let isCounted = isBehindLoss ? failing.attempts == 1 : failing.attempts == lanes[lane].attempts + 1
-    let isTold = effects.contains(.tooLarge(LaneID(lane), extent, key: nil))
+    let isTold = effects.contains(.tooLarge(LaneID(lane), extent, key: nil, isParked: false))
     violate(
       .expiry,
       isCounted && failing.lastFailure == .payloadTooLarge && !isTold

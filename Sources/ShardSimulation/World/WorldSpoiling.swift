@@ -19,7 +19,7 @@ extension World {
     case .losesFailureEntries, .storesWritesApart, .forgetsHindmostLane, .forgetsForemostLane, .forgetsParents,
       .losesTimers, .losesChanges, .loosensStoreBound, .sendsToTheBack, .ignoresClosing, .keepsFormerLimits,
       .forgetsRetryRules, .deliversParkedKeys, .loosensParking, .forgetsSettledKeys, .inventsSettledKeys,
-      .forgetsCrashes, .inventsRedeliveries:
+      .forgetsCrashes, .inventsRedeliveries, .hidesOversizedRecords, .deliversLoops:
       break
     }
   }
@@ -48,7 +48,8 @@ extension World {
       }
       if sabotage == .forgetsWindows { progress.window = nil }
       return .storeProgress(lane, progress, revision: revision)
-    case .read, .deliver, .cancelHandler, .keepWrites, .storeFailure, .settleRedrive, .armTimer, .tooLarge, .countLost,
+    case .read, .deliver, .cancelHandler, .keepWrites, .storeFailure, .settleRedrive, .armTimer, .tooLarge,
+      .recursiveLoop, .countLost,
       .mappingClosed, .drained:
       return effect
     }

@@ -38,6 +38,10 @@ extension World {
           lane)
       }
     }
+    let own = lanes[main(of: lane)].selection
+    let records =
+      lanes[lane].blocksByKey ? lanes[lane].leaving : LineageChecker.records(of: order.extent, own, of: shard)
+    violate(.recursion, LineageChecker.check(order, records, of: shard, policy(of: lane)), lane)
     lanes[lane].refused = nil
     switch order.condition {
     case .retryAttemptsExhausted: coverage.count(.exhausted)
@@ -46,6 +50,7 @@ extension World {
       if order.extent.count < lanes[lane].readCount { coverage.count(.expiredHeadOnly) }
     case .skipped: coverage.count(.skipped)
     case .givenUp: coverage.count(.givenUp)
+    case .recursiveInvocation: coverage.count(.stoppedLoop)
     }
     store.storeFailure(order, ticket: ticket, lane)
     lanes[lane].lastTicket = ticket

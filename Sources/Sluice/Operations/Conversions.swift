@@ -104,7 +104,8 @@ enum PackedRecords {
         let key = UnsafeRawBufferPointer(rebasing: bytes[(start + header.keyOffset)..<(start + header.dataOffset)])
         let data = UnsafeRawBufferPointer(rebasing: bytes[(start + header.dataOffset)..<(start + header.byteCount)])
         try request.add(
-          partitionKeyBytes: key, data: data, explicitHashKey: explicitHashKey(of: header, at: start, in: bytes))
+          partitionKeyBytes: key, data: data, explicitHashKey: explicitHashKey(of: header, at: start, in: bytes),
+          lineage: header.lineage)
       }
       offset += header.byteCount
       position += 1

@@ -1,5 +1,5 @@
 import ShardCore
-import StreamModel
+public import StreamModel
 import StreamRuntime
 import StreamStore
 
@@ -69,10 +69,10 @@ extension StoreOperator {
     return try streamReport(stream)
   }
 
-  public func put(_ packed: [UInt8], into name: String) async -> PutAnswer {
+  public func put(_ packed: [UInt8], into name: String, lineage: Lineage) async -> PutAnswer {
     do {
       let stream = try stream(named: name)
-      var request = AppendRequest(to: try store.routing(of: stream.number))
+      var request = AppendRequest(to: try store.routing(of: stream.number), lineage: lineage)
       try PackedRecords.add(packed, to: &request)
       guard request.count > 0 else { return .stored(PutReport(records: 0, shards: [])) }
       return .stored(PutReport(try await store.append(request)))

@@ -25,6 +25,8 @@ public enum MappingParameter: String, Hashable, Sendable, CaseIterable {
   case parkedKeyLimit
   case parkedRecordLimit
   case parkedDeliveryLimit
+  /// Ours: from how many invocations, one after the other, a record may come.
+  case recursiveLoopLimit
   case filters = "FilterCriteria"
   case metrics = "MetricsConfig"
 

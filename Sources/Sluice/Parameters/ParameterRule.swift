@@ -130,6 +130,12 @@ extension MappingParameter {
       ParameterRule(
         values: .integer(EventSourceMapping.Blocking.deliveryLimits, unit: "deliveries", endless: nil), standard: "2",
         change: .afterDraining, meaning: "with `blocking: key`: deliveries of theirs at once, beside the lane's own")
+    case .recursiveLoopLimit:
+      ParameterRule(
+        values: .integer(EventSourceMapping.recursiveLoopLimits, unit: "invocations", endless: .init(meaning: "off")),
+        standard: "16", change: .atOnce,
+        meaning: "ours: records that come from so many, one after the other, are not delivered; see "
+          + "[docs/functions.md](../docs/functions.md#loops)")
     case .filters:
       ParameterRule(
         values: .filters(limit: 5), standard: "{}", change: .afterDraining,

@@ -130,7 +130,7 @@ struct Put: AsyncParsableCommand {
   }
 
   private func put(_ packed: [UInt8], _ operating: any Writing) async throws -> PutReport {
-    switch await operating.put(packed, into: stream) {
+    switch await operating.put(packed, into: stream, lineage: try CallingFunction.lineage()) {
     case .stored(let report): return report
     case .refused(let refusal): throw Problem(refusal)
     }

@@ -47,7 +47,7 @@ struct StoredInvocations {
       }
     }
     let report: PutReport
-    switch try await Connection.act(on: directory).put(packed, into: name) {
+    switch try await Connection.act(on: directory).put(packed, into: name, lineage: CallingFunction.lineage()) {
     case .stored(let stored): report = stored
     case .refused(let refusal) where refusal.reason == .badInput:
       throw Problem(

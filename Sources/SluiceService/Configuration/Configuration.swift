@@ -118,6 +118,8 @@ public struct MappingConfiguration: Hashable, Sendable {
   public var namesEveryFailure = false
   /// What some failures lead to instead.
   public var retryRules: [RetryRule] = []
+  /// `nil`: off.
+  public var recursiveLoopLimit: Int? = 16
   /// `MetricsConfig` holds `EventCount`.
   public var countsEvents = true
   /// The mapping is that of a function's `async`, whose records are events.

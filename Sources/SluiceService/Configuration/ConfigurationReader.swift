@@ -182,6 +182,8 @@ public struct ConfigurationReader {
     mapping.batchingWindow = .seconds(section.integer(.maximumBatchingWindow))
     let attempts = section.integer(.maximumRetryAttempts)
     mapping.maximumRetryAttempts = attempts < 0 ? nil : attempts
+    let hops = section.integer(.recursiveLoopLimit)
+    mapping.recursiveLoopLimit = hops < 0 ? nil : hops
     mapping.maximumRecordAge = readRecordAge(&section, &combination)
     mapping.reportsItemFailures = !section.choices(.functionResponseTypes).isEmpty
     mapping.parallelizationFactor = section.integer(.parallelizationFactor)

@@ -46,6 +46,8 @@ extension MappingConfiguration {
       texts[.parkedRecordLimit] = "\(records)"
       texts[.parkedDeliveryLimit] = "\(deliveries)"
     }
+    // Without it in the words that were stored, it is what it is by default.
+    if recursiveLoopLimit != 16 { texts[.recursiveLoopLimit] = "\(recursiveLoopLimit ?? -1)" }
     texts[.retryRules] = "[\(retryRules.map(\.text).joined(separator: "; "))]"
     var all = Dictionary(uniqueKeysWithValues: texts.map { ($0.key.rawValue, $0.value) })
     // Left out where there is none, as in what was stored before there were any.

@@ -5,6 +5,7 @@ public import Logging
 import NIOCore
 public import ServiceLifecycle
 public import Sluice
+import StreamModel
 
 /// The port of a worker: health, metrics, and the requests of the command line.
 ///
@@ -14,7 +15,7 @@ public import Sluice
 /// | `GET /ready` | 200, or 503 with the reasons: a shard is blocked too long, the worker drains |
 /// | `GET /metrics` | Prometheus text |
 /// | `POST /v1/operator` | an ``OperatorRequest`` in JSON, answered by an ``OperatorAnswer`` |
-/// | `POST /v1/streams/NAME/records` | packed records, answered by a ``PutReport`` |
+/// | `POST /v1/streams/NAME/records` | packed records, answered by a ``PutReport``; `X-Amzn-Trace-Id` may carry a `Lineage` |
 public struct ListenPort: Service {
   /// What the port needs to know of the worker behind it.
   public struct Backend: Sendable {
@@ -77,7 +78,12 @@ public struct ListenPort: Service {
     router.post("/v1/streams/:name/records") { request, context in
       let name = try context.parameters.require("name")
       let body = try await request.body.collect(upTo: Self.bodyByteLimit)
-      return Self.json(.ok, await backend.writing.put(Array(body.readableBytesView), into: name))
+      do {
+        let lineage = try Self.traceHeader.flatMap { request.headers[$0] }.map { try Lineage(traceHeader: $0) } ?? .none
+        return Self.json(.ok, await backend.writing.put(Array(body.readableBytesView), into: name, lineage: lineage))
+      } catch {
+        return Self.json(.badRequest, PutAnswer.refused(.init(.badInput, "\(Lineage.headerName): \(error)")))
+      }
     }
     let application = Application(
       router: router,
@@ -89,6 +95,8 @@ public struct ListenPort: Service {
       logger: logger)
     try await application.run()
   }
+
+  private static let traceHeader = HTTPField.Name(Lineage.headerName)
 
   private struct Readiness: Encodable {
     var ready: Bool

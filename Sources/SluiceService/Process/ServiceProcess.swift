@@ -174,6 +174,7 @@ extension EventSourceMapping {
     filters = mapping.filters
     parallelizationFactor = mapping.parallelizationFactor
     onFailure = mapping.onFailure
+    recursiveLoopLimit = mapping.recursiveLoopLimit
     countsEvents = mapping.countsEvents
     self.function = function.name
     tumblingWindow = mapping.tumblingWindow

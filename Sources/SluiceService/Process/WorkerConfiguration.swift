@@ -387,5 +387,7 @@ struct WorkerOperator: Writing {
     }
   }
 
-  func put(_ packed: [UInt8], into stream: String) async -> PutAnswer { await store.put(packed, into: stream) }
+  func put(_ packed: [UInt8], into stream: String, lineage: Lineage) async -> PutAnswer {
+    await store.put(packed, into: stream, lineage: lineage)
+  }
 }

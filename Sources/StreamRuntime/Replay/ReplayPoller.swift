@@ -258,8 +258,10 @@ public final class ReplayPoller {
       events.append(.failureStored(id, ticket: ticket))
     case .armTimer(let moment):
       armed = moment.nanoseconds
-    case .tooLarge(let id, let extent, let key):
-      lanes[id.rawValue].noteTooLarge(extent, key: key, at: wall)
+    case .tooLarge(let id, let extent, let key, let isParked):
+      lanes[id.rawValue].noteTooLarge(extent, key: key, isParked: isParked, at: wall)
+    case .recursiveLoop(let id, let extent, let lineage, let key):
+      lanes[id.rawValue].noteLoop(extent, lineage, key: key, at: wall)
     case .countLost(let id, let count):
       let lane = lanes[id.rawValue]
       lane.lost()

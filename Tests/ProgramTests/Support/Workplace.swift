@@ -64,6 +64,12 @@ final class Workplace: Sendable {
     try Data(text.utf8).write(to: folder.appending(path: name))
   }
 
+  /// The lines of a file; none if it is not there.
+  func lines(of name: String) -> [String] {
+    guard let data = FileManager.default.contents(atPath: folder.appending(path: name).path) else { return [] }
+    return String(decoding: data, as: UTF8.self).split(separator: "\n").map(String.init)
+  }
+
   /// What the handler noted, in the order of its notes.
   var delivered: [Delivered] {
     let file = folder.appending(path: "delivered")
