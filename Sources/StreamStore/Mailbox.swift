@@ -40,6 +40,10 @@ enum MailboxEntry: Sendable {
 ///
 /// Patient entries wait for ``patienceNanoseconds`` at most, or for the first that is not: a trickle of records, each
 /// followed by the progress of its lane, then costs one transaction a record instead of two.
+///
+/// Where a transaction does not wait for the disk, waking the writer's thread takes longer than what it is woken for.
+/// Who comes with something small and finds it asleep is lent its place: takes what there is, writes it, and gives the
+/// place back. Meanwhile all others put as if the writer were at work, and it sleeps on.
 final class Mailbox: Sendable {
   private struct State {
     var entries: [MailboxEntry] = []
@@ -54,6 +58,16 @@ final class Mailbox: Sendable {
     var lastUrgentCount = 0
     /// Until when the first patient entry waits, in nanoseconds of monotonic time.
     var patientUntil: Int64?
+    /// What the writer's thread was told when it went to sleep.
+    var deadline: Int64?
+    /// Somebody else writes.
+    var isLent = false
+    /// Somebody else has written since the thread went to sleep.
+    var wasLent = false
+    /// The thread is to look at its deadline again.
+    var isDeadlineStale = false
+    /// The thread has nothing to sleep for, and waits for its place.
+    var isAwaited = false
 
     mutating func takeAll() -> (entries: [MailboxEntry], isClosed: Bool) {
       let taken = entries
@@ -71,10 +85,13 @@ final class Mailbox: Sendable {
   private let state = Monitor(State())
   private let byteLimit: Int
   private let entryLimit: Int
+  private let lendingByteLimit: Int
 
-  init(byteLimit: Int, entryLimit: Int) {
+  /// `lendingByteLimit` is the most bytes that the writer's place is lent for; 0 for never.
+  init(byteLimit: Int, entryLimit: Int, lendingByteLimit: Int) {
     self.byteLimit = byteLimit
     self.entryLimit = entryLimit
+    self.lendingByteLimit = lendingByteLimit
   }
 
   /// Puts `entry` behind the others. An entry whose caller does not wait for the answer is `bounded`: it is refused
@@ -103,16 +120,69 @@ final class Mailbox: Sendable {
     return refusal
   }
 
+  /// What became of an entry whose caller waits for the answer.
+  enum Reception {
+    case refused(StoreError)
+    case waiting
+    /// The caller has the writer's place: it writes these, its own among them, and then calls ``giveBack(deadline:)``.
+    case lent([MailboxEntry])
+  }
+
+  /// As ``put(_:bounded:)`` for an entry that is not bounded, from somebody who can take the writer's place.
+  func putOrBorrow(_ entry: MailboxEntry) -> Reception {
+    let size = entry.byteCount
+    let borrowed = state.withLock { state -> [MailboxEntry]? in
+      guard state.isSleeping, state.urgentCount == 0, state.waitingBytes + size <= lendingByteLimit else { return nil }
+      state.isSleeping = false
+      (state.isLent, state.wasLent) = (true, true)
+      state.entries.append(entry)
+      state.urgentCount = 1
+      return state.takeAll().entries
+    }
+    if let borrowed { return .lent(borrowed) }
+    return put(entry, bounded: false).map { .refused($0) } ?? .waiting
+  }
+
+  /// Whether the writer's thread waits for entries. For tests.
+  var isWriterAsleep: Bool { state.withLock { $0.isSleeping } }
+
+  /// Ends what ``putOrBorrow(_:)`` began. The writer's thread is woken if there is something for it, or if it must not
+  /// sleep as long as it meant to.
+  func giveBack(deadline: Int64?) {
+    let wakes = state.withLock { state in
+      state.isLent = false
+      state.isDeadlineStale = (deadline ?? .max) < (state.deadline ?? .max)
+      let wakes = state.isAwaited || state.isDeadlineStale || state.isClosed || !state.entries.isEmpty
+      state.isSleeping = !wakes
+      return wakes
+    }
+    if wakes { state.signal() }
+  }
+
+  /// What the writer's thread finds when it wakes.
+  struct Taken {
+    var entries: [MailboxEntry]
+    var isClosed: Bool
+    /// Nothing came by the deadline, which still is what it was.
+    var isIdle: Bool
+  }
+
   /// Takes everything, waiting for it: at most until `deadline` in nanoseconds of monotonic time, or without end.
   ///
   /// `company` is how many nanoseconds those who wait may be kept waiting for as many others as were taken last time.
-  func take(deadline: Int64?, company: Int64 = 0) -> (entries: [MailboxEntry], isClosed: Bool) {
-    guard sleep(until: deadline, { $0.entries.isEmpty }) else { return ([], false) }
-    if let patientUntil = state.withLock({ $0.urgentCount == 0 ? $0.patientUntil : nil }) {
-      sleep(until: patientUntil) { $0.urgentCount == 0 }
+  func take(deadline: Int64?, company: Int64 = 0) -> Taken {
+    state.withLock { $0.deadline = deadline }
+    if sleep(until: deadline, { $0.entries.isEmpty && !$0.isDeadlineStale }) {
+      if let patientUntil = state.withLock({ $0.urgentCount == 0 ? $0.patientUntil : nil }) {
+        sleep(until: patientUntil) { $0.urgentCount == 0 }
+      }
+      if company > 0 { waitForCompany(nanoseconds: company) }
     }
-    if company > 0 { waitForCompany(nanoseconds: company) }
-    return state.withLock { $0.takeAll() }
+    return state.withLock { state in
+      defer { (state.wasLent, state.isDeadlineStale) = (false, false) }
+      let (entries, isClosed) = state.takeAll()
+      return Taken(entries: entries, isClosed: isClosed, isIdle: entries.isEmpty && !isClosed && !state.wasLent)
+    }
   }
 
   private func waitForCompany(nanoseconds: Int64) {
@@ -126,15 +196,21 @@ final class Mailbox: Sendable {
     state.withLock { $0.urgentGoal = 1 }
   }
 
-  /// Sleeps while `isWaiting` and the mailbox is open; `false` if the deadline came first.
+  /// Sleeps while `isWaiting` and the mailbox is open, and while the writer's place is lent; `false` if the deadline came
+  /// first.
   @discardableResult
   private func sleep(until deadline: Int64?, _ isWaiting: (borrowing State) -> Bool) -> Bool {
     let woke = state.wait(deadline: deadline) { state -> Bool? in
-      state.isSleeping = isWaiting(state) && !state.isClosed
-      return state.isSleeping ? nil : true
+      let isWaiting = isWaiting(state) && !state.isClosed
+      state.isSleeping = isWaiting && !state.isLent
+      return isWaiting || state.isLent ? nil : true
     }
-    if woke == nil { state.withLock { $0.isSleeping = false } }
-    return woke != nil
+    guard woke == nil else { return true }
+    return state.wait(deadline: nil) { state -> Bool? in
+      state.isSleeping = false
+      state.isAwaited = state.isLent
+      return state.isLent ? nil : false
+    } ?? false
   }
 
   /// Nothing more comes in.

@@ -155,8 +155,8 @@ public final class StreamStore: Sendable {
 
   // MARK: Observers
 
-  /// Calls `observer` after each commit that gave shards something new or changed the catalog, on the writer's thread
-  /// and before those who put are answered: it must be quick and must not wait for the store. Returns what
+  /// Calls `observer` after each commit that gave shards something new or changed the catalog, on the thread
+  /// that wrote and before those who put are answered: it must be quick and must not wait for the store. Returns what
   /// ``removeObserver(_:)`` takes.
   public func observeCommits(_ observer: @escaping @Sendable (CommitNotice) -> Void) -> ObserverID {
     let id = nextObserver.add(1, ordering: .relaxed).newValue
@@ -184,6 +184,15 @@ public final class StreamStore: Sendable {
     let refusal: StoreError? =
       if let writing { writing.writer.mailbox.put(entry, bounded: bounded) } else { .notWriting }
     if let refusal { entry.refuse(refusal) }
+  }
+
+  /// Puts an entry whose caller waits for the answer and holds no lock.
+  func putWaiting(_ entry: MailboxEntry) {
+    // A completion may let go of the last reference but this one: closing the store waits for the writer's place.
+    withExtendedLifetime(self) {
+      let refusal: StoreError? = if let writing { writing.writer.receive(entry) } else { .notWriting }
+      if let refusal { entry.refuse(refusal) }
+    }
   }
 
   func reading<Result>(

@@ -3,16 +3,17 @@ internal import Locks
 
 /// Putting records and giving commands.
 extension StreamStore {
-  /// Puts records and suspends until they are durable as the store's setting says.
+  /// Puts records and suspends until they are durable as the store's setting says. Where that does not take the disk, a
+  /// few records may be written on the thread that calls, in some ten microseconds.
   public func append(_ request: consuming AppendRequest) async throws(StoreError) -> AppendReceipt {
     let body = request.body
     let result: Result<AppendReceipt, StoreError> = await unsafe withUnsafeContinuation { continuation in
-      put(.append(body, { unsafe continuation.resume(returning: $0) }), bounded: false)
+      putWaiting(.append(body, { unsafe continuation.resume(returning: $0) }))
     }
     return try result.get()
   }
 
-  /// Puts records and returns at once. `completion` is called on the writer's thread, or here if the request is refused;
+  /// Puts records and returns at once. `completion` is called on the thread that writes, or here if the request is refused;
   /// it must be quick. Refused as ``StoreError/overloaded`` when too much is waiting.
   public func append(_ request: consuming AppendRequest, completion: @escaping AppendCompletion) {
     put(.append(request.body, completion), bounded: true)
@@ -21,7 +22,7 @@ extension StreamStore {
   /// Puts records and blocks the thread until they are durable. Not for the threads of Swift's tasks.
   public func appendBlocking(_ request: consuming AppendRequest) throws(StoreError) -> AppendReceipt {
     let answer = BlockingAnswer<AppendReceipt>()
-    put(.append(request.body, { answer.set($0) }), bounded: false)
+    putWaiting(.append(request.body, { answer.set($0) }))
     return try answer.wait()
   }
 
@@ -34,7 +35,7 @@ extension StreamStore {
     return try result.get()
   }
 
-  /// Gives a command and returns at once. `completion` is called on the writer's thread, or here if the command is
+  /// Gives a command and returns at once. `completion` is called on the thread that writes, or here if the command is
   /// refused; it must be quick. With `isPatient` the command may wait up to 2 ms for others that come: for what nobody
   /// waits for.
   public func submit(_ command: StoreCommand, isPatient: Bool = false, completion: @escaping CommandCompletion) {

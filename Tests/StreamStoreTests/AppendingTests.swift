@@ -75,9 +75,9 @@ struct AppendingTests {
     }
   }
 
-  @Test("what many threads put at once is all there, in the order of each")
-  func manyProducers() async throws {
-    let store = try folder.open(durability: .commit)
+  @Test("what many threads put at once is all there, in the order of each", arguments: [Durability.commit, .system])
+  func manyProducers(durability: Durability) async throws {
+    let store = try folder.open(durability: durability)
     let stream = try store.create(shards: 4)
     try await withThrowingTaskGroup(of: Void.self) { group in
       for producer in 0..<8 {
