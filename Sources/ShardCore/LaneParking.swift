@@ -50,8 +50,7 @@ extension Lane {
     // What was met behind it is read again.
     parked?.meet([])
     _ = parked?.removeEmpty()
-    parked?.add(ParkedKey(key, failing: batch, retryDue: retryDue, now: step.now))
-    if let place = parked?.place(of: key) { parked?.change(place) }
+    parked?.park(ParkedKey(key, failing: batch, retryDue: retryDue, now: step.now), record: index)
     next = index.advanced(by: 1)
     head = .open
     pieces.removeAll()

@@ -21,6 +21,11 @@ public struct LaneProgress: Hashable, Sendable {
   public var lostToDamage: UInt64
   /// What became of parked keys since progress was last stored; to a lane that opens, all of them.
   public var parked: [ParkedKeyChange]
+  /// Records that joined those of their parked keys since progress was last stored, of all keys together, in the order of
+  /// the shard. One that stands before its key's ``ParkedKeyState/settledBefore``, or whose key is parked no more, is
+  /// settled by now. Many a lane parks one record in ten: so they are one list, and what does not change of a key is not
+  /// told again.
+  public var parkedRecords: [ParkedRecord] = []
   /// Some keys are parked: checkpoint and attempts are not all there is to know of the lane.
   public var parksKeys = false
 

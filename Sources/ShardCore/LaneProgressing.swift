@@ -31,7 +31,7 @@ extension Lane {
   mutating func storeProgress(_ step: LaneStep, _ effects: inout [PollerEffect]) {
     guard let revision = writer.begin(at: step.now.monotonic) else { return }
     var progress = progress
-    if parked != nil { progress.parked = parked?.takeChanges() ?? [] }
+    parked?.moveChanges(to: &progress)
     effects.append(.storeProgress(id, progress, revision: revision))
   }
 

@@ -25,13 +25,8 @@ struct ParkedKey: Hashable {
 
   /// Every record of the key before this is settled.
   var settledBefore: RecordIndex
-  /// The parked records before this are durable, and before `sentEnd` on their way to be.
-  var storedEnd: RecordIndex
-  var sentEnd: RecordIndex
+  /// Its state is another than what was last sent to the store.
   var isDirty = false
-  /// More than the records that were added.
-  var stateIsDirty = false
-  var stateIsUnderWay = false
   var isUnderWay = false
 
   /// A key whose record at `index` failed just now.
@@ -44,21 +39,17 @@ struct ParkedKey: Hashable {
     due = retryDue
     self.retryDue = retryDue
     settledBefore = first
-    storedEnd = first
-    sentEnd = first
   }
 
   /// A key as it was stored.
   init(stored change: ParkedKeyChange, _ state: ParkedKeyState, policy: LanePolicy, now: Now) {
     key = change.key
     since = state.since
-    ranges = ParkedRanges(change.added)
+    ranges = ParkedRanges(change.ranges)
     head = .open
     due = now.monotonic
     retryDue = now.monotonic
     settledBefore = state.settledBefore
-    storedEnd = ranges.last?.advanced(by: 1) ?? state.settledBefore
-    sentEnd = storedEnd
     if let failing = state.failing, failing.extent.first == ranges.first, failing.extent.count >= 1,
       UInt64(failing.extent.count) <= ranges.count
     {
@@ -104,16 +95,14 @@ public struct ParkedKeyChange: Hashable, Sendable {
   public var key: PartitionKeyHash
   /// `nil`: the key is parked no more, and everything stored of it goes.
   public var state: ParkedKeyState?
-  /// Records that were parked and are not settled, in order.
-  public var added: [RecordRange]
-  /// The state is what is stored already.
-  public var onlyAdds: Bool
+  /// To a lane that opens: its records that are not settled, in order. Where progress is stored they are among
+  /// ``LaneProgress/parkedRecords``.
+  public var ranges: [RecordRange]
 
-  public init(key: PartitionKeyHash, state: ParkedKeyState?, added: [RecordRange], onlyAdds: Bool = false) {
-    self.onlyAdds = onlyAdds
+  public init(key: PartitionKeyHash, state: ParkedKeyState?, ranges: [RecordRange] = []) {
     self.key = key
     self.state = state
-    self.added = added
+    self.ranges = ranges
   }
 }
 

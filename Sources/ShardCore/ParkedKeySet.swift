@@ -111,14 +111,3 @@ public struct ParkedKeySet: Hashable, Sendable {
   public func hash(into hasher: inout Hasher) { hasher.combine(elements) }
   private var elements: [UInt64] { table.filter { $0 != 0 }.sorted() }
 }
-
-/// A record that was kept out of a batch because its key is parked.
-public struct ParkedRecord: Hashable, Sendable {
-  public var key: PartitionKeyHash
-  public var index: RecordIndex
-
-  public init(key: PartitionKeyHash, index: RecordIndex) {
-    self.key = key
-    self.index = index
-  }
-}

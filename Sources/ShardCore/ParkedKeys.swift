@@ -28,7 +28,14 @@ struct ParkedKeys: Hashable {
 
   // MARK: Keys
 
-  mutating func add(_ key: ParkedKey) {
+  /// A key whose record at `index` failed.
+  mutating func park(_ key: ParkedKey, record index: RecordIndex) {
+    add(key)
+    added.append(ParkedRecord(key: key.key, index: index))
+    change(keys.count - 1) { _ in }
+  }
+
+  private mutating func add(_ key: ParkedKey) {
     precondition(place(of: key.key) == nil, "a key is parked once")
     set.insert(key.key, number: keys.count)
     keys.append(key)
@@ -40,7 +47,7 @@ struct ParkedKeys: Hashable {
 
   /// A key as it was stored. One without records is only to be forgotten.
   mutating func restore(_ change: ParkedKeyChange, policy: LanePolicy, now: Now) {
-    guard let state = change.state, !change.added.isEmpty, place(of: change.key) == nil else {
+    guard let state = change.state, !change.ranges.isEmpty, place(of: change.key) == nil else {
       if place(of: change.key) == nil { removed.insert(change.key) }
       return
     }
@@ -70,14 +77,13 @@ struct ParkedKeys: Hashable {
   }
 
   /// Changes a key and remembers that it changed.
-  mutating func change(_ place: Int, onlyAdding: Bool = false, _ body: (inout ParkedKey) -> Void = { _ in }) {
+  mutating func change(_ place: Int, _ body: (inout ParkedKey) -> Void) {
     let former = keys[place].ranges.count
     let wasEmpty = isEmpty(place)
     body(&keys[place])
     recordCount = recordCount - former + keys[place].ranges.count
     count(place, wasEmpty)
     next.follow(place, keys)
-    if !onlyAdding { keys[place].stateIsDirty = true }
     guard !keys[place].isDirty else { return }
     keys[place].isDirty = true
     dirty.append(keys[place].key)
@@ -142,6 +148,7 @@ struct ParkedKeys: Hashable {
         key.settledBefore = record.index
         key.ranges.append(RecordRange(first: record.index, count: 1))
       }
+      added.append(record)
     }
   }
 
@@ -154,16 +161,20 @@ struct ParkedKeys: Hashable {
   /// All keys as they are, for a lane that opens.
   var all: [ParkedKeyChange] {
     keys.filter { !$0.ranges.isEmpty }.map {
-      ParkedKeyChange(key: $0.key, state: $0.state, added: Array($0.ranges.all))
+      ParkedKeyChange(key: $0.key, state: $0.state, ranges: Array($0.ranges.all))
     }
   }
 
-  /// What changed since the last time; from now on under way.
-  mutating func takeChanges() -> [ParkedKeyChange] {
-    guard !dirty.isEmpty || !removed.isEmpty else { return [] }
-    var changes: [ParkedKeyChange] = []
-    changes.reserveCapacity(dirty.count + removed.count)
-    for key in removed { changes.append(ParkedKeyChange(key: key, state: nil, added: [])) }
+  /// What changed since the last time goes with `progress`; from now on it is under way.
+  mutating func moveChanges(to progress: inout LaneProgress) {
+    if !added.isEmpty {
+      progress.parkedRecords = added
+      addedUnderWay = progress.parkedRecords
+      added = []
+    }
+    guard !dirty.isEmpty || !removed.isEmpty else { return }
+    progress.parked.reserveCapacity(dirty.count + removed.count)
+    for key in removed { progress.parked.append(ParkedKeyChange(key: key, state: nil)) }
     removedUnderWay = removed
     removed.removeAll()
     for key in dirty {
@@ -171,24 +182,17 @@ struct ParkedKeys: Hashable {
       guard let place = place(of: key), keys[place].isDirty else { continue }
       keys[place].isDirty = false
       keys[place].isUnderWay = true
-      changes.append(
-        ParkedKeyChange(
-          key: key, state: keys[place].state, added: keys[place].ranges.from(keys[place].storedEnd),
-          onlyAdds: !keys[place].stateIsDirty))
-      keys[place].stateIsUnderWay = keys[place].stateIsDirty
-      keys[place].stateIsDirty = false
-      keys[place].sentEnd = max(keys[place].storedEnd, keys[place].ranges.last?.advanced(by: 1) ?? .zero)
+      progress.parked.append(ParkedKeyChange(key: key, state: keys[place].state))
       underWay.append(key)
     }
     dirty.removeAll(keepingCapacity: true)
-    return changes
   }
 
   mutating func changesStored() {
+    addedUnderWay.removeAll()
     for key in underWay {
-      guard let place = place(of: key), keys[place].isUnderWay else { continue }
+      guard let place = place(of: key) else { continue }
       keys[place].isUnderWay = false
-      keys[place].storedEnd = keys[place].sentEnd
     }
     underWay.removeAll(keepingCapacity: true)
     removedUnderWay.removeAll()
@@ -196,11 +200,13 @@ struct ParkedKeys: Hashable {
 
   /// Everything that was under way goes again, with what is newer.
   mutating func changesRefused() {
+    if !addedUnderWay.isEmpty {
+      added.insert(contentsOf: addedUnderWay, at: 0)
+      addedUnderWay.removeAll()
+    }
     for key in underWay {
       guard let place = place(of: key), keys[place].isUnderWay else { continue }
       keys[place].isUnderWay = false
-      keys[place].sentEnd = keys[place].storedEnd
-      if keys[place].stateIsUnderWay { keys[place].stateIsDirty = true }
       guard !keys[place].isDirty else { continue }
       keys[place].isDirty = true
       dirty.append(key)
@@ -219,6 +225,9 @@ struct ParkedKeys: Hashable {
     var dirty: [PartitionKeyHash] = []
     var removed: Set<PartitionKeyHash> = []
     var underWay: [PartitionKeyHash] = []
+    /// Records that joined those of their keys, in the order of the shard, and those of them that are under way.
+    var added: [ParkedRecord] = []
+    var addedUnderWay: [ParkedRecord] = []
     var removedUnderWay: Set<PartitionKeyHash> = []
     /// The records that the last read kept out of the batch: the checkpoint has not passed those from `metStart` on.
     var met: [ParkedRecord] = []
@@ -234,12 +243,9 @@ struct ParkedKeys: Hashable {
         let record = met[start]
         guard let place = set.number(of: record.key) else { ParkedKeys.parkedNothing() }
         guard keys[place].parkBehindOthers(record.index) else { break }
-        if !keys[place].isDirty {
-          keys[place].isDirty = true
-          dirty.append(record.key)
-        }
         start += 1
       }
+      added.append(contentsOf: met[first..<start])
       return UInt64(start - first)
     }
   }
@@ -255,6 +261,14 @@ struct ParkedKeys: Hashable {
   private var dirty: [PartitionKeyHash] {
     get { lists[0].dirty }
     _modify { yield &lists[0].dirty }
+  }
+  private var added: [ParkedRecord] {
+    get { lists[0].added }
+    _modify { yield &lists[0].added }
+  }
+  private var addedUnderWay: [ParkedRecord] {
+    get { lists[0].addedUnderWay }
+    _modify { yield &lists[0].addedUnderWay }
   }
   private var removed: Set<PartitionKeyHash> {
     get { lists[0].removed }

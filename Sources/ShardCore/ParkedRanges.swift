@@ -50,21 +50,6 @@ struct ParkedRanges: Hashable {
     return result
   }
 
-  /// The records at or behind `index`, in ranges that begin there at the earliest.
-  func from(_ index: RecordIndex) -> [RecordRange] {
-    var low = start
-    var high = ranges.count
-    while low < high {
-      let middle = (low + high) / 2
-      if ranges[middle].end <= index { low = middle + 1 } else { high = middle }
-    }
-    var result = Array(ranges[low...])
-    if let first = result.first, first.first < index {
-      result[0] = RecordRange(first: index, count: index.distance(to: first.end))
-    }
-    return result
-  }
-
   /// How many of the records stand before `index`.
   func count(before index: RecordIndex) -> UInt64 {
     var result: UInt64 = 0

@@ -80,7 +80,7 @@ public struct ShardSeek: Hashable, Sendable {
       var progress = LaneProgress(
         next: position, isFinished: isFinished, isPaused: lane.progress.isPaused,
         lostToRetention: lane.progress.lostToRetention, lostToDamage: lane.progress.lostToDamage,
-        parked: lane.progress.parked.map { ParkedKeyChange(key: $0.key, state: nil, added: []) })
+        parked: lane.progress.parked.map { ParkedKeyChange(key: $0.key, state: nil) })
       if from < firstAvailable { progress.lostToRetention += from.distance(to: firstAvailable) }
       let here = max(from, firstAvailable)
       return Move(
@@ -98,7 +98,7 @@ public struct ShardSeek: Hashable, Sendable {
     var obstacles: [Obstacle] = []
     var (keys, records) = (0, UInt64(0))
     for key in lane.progress.parked {
-      let lost = key.added.reduce(UInt64(0)) { sum, range in
+      let lost = key.ranges.reduce(UInt64(0)) { sum, range in
         sum + (range.first < position ? range.first.distance(to: min(range.end, position)) : 0)
       }
       if lost > 0 { (keys, records) = (keys + 1, records + lost) }
@@ -119,7 +119,7 @@ public struct ShardSeek: Hashable, Sendable {
 }
 
 extension ShardSeek.Lane {
-  fileprivate var parkedKeyCount: Int { progress.parked.count { !$0.added.isEmpty } }
+  fileprivate var parkedKeyCount: Int { progress.parked.count { !$0.ranges.isEmpty } }
 }
 
 /// Where a mapping begins that takes over the positions of another one on the same stream.
@@ -128,7 +128,7 @@ extension ShardSeek {
   /// it that are settled come to the copy too. A window begins anew with all its records. Attempts and pauses stay behind.
   public func copies() -> [Lane] {
     lanes.map { lane in
-      let firstParked = lane.progress.parked.lazy.compactMap { $0.added.first?.first }.min()
+      let firstParked = lane.progress.parked.lazy.compactMap { $0.ranges.first?.first }.min()
       let begin = lane.progress.window == nil ? nil : lane.windowBegin
       let next = [lane.progress.next, firstParked, begin].lazy.compactMap(\.self).reduce(lane.progress.next, min)
       let progress = LaneProgress(

@@ -107,8 +107,11 @@ extension LaneProgress {
     for change in parked {
       remarks += ", key \(change.key.rawValue) "
       remarks +=
-        change.state.map { "parked, settled before \($0.settledBefore.rawValue), new \(change.added.indexes)" }
-        ?? "is parked no more"
+        change.state.map { "parked, settled before \($0.settledBefore.rawValue)" } ?? "is parked no more"
+    }
+    if !parkedRecords.isEmpty {
+      let words = parkedRecords.map { "\($0.index.rawValue) of key \($0.key.rawValue)" }
+      remarks += ", parks \(words.joined(separator: ", "))"
     }
     if isPaused { remarks += ", paused" }
     if let window { remarks += ", \(window.words)" }

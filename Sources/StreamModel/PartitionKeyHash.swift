@@ -28,3 +28,14 @@ public struct RecordRange: Hashable, Sendable {
   /// The index behind the last record.
   public var end: RecordIndex { first.advanced(by: count) }
 }
+
+/// A record of a parked key: it was kept out of a batch, and waits with those of its key.
+public struct ParkedRecord: Hashable, Sendable {
+  public var key: PartitionKeyHash
+  public var index: RecordIndex
+
+  public init(key: PartitionKeyHash, index: RecordIndex) {
+    self.key = key
+    self.index = index
+  }
+}

@@ -41,6 +41,7 @@ struct StoreLaneSource: LaneSource {
     var update = StoredLane(progress: progress, history: history, sharing: lane.sharing)
       .update(of: mapping.number, lane.shard, slot: lane.slot)
     update.parked = progress.parked.map { ParkedUpdate($0, history: parked[$0.key] ?? AttemptHistory()) }
+    update.parkedRecords = progress.parkedRecords
     let command = effects.isEmpty ? StoreCommand.storeLanes([update]) : .storeLane(update, effects)
     store.submit(command, isPatient: progressIsPatient) { result in
       switch result {

@@ -41,12 +41,12 @@ struct StoredParkedKeys {
   init(_ records: [ParkedKeyRecord]) throws(LaneRecordError) {
     for record in records {
       let stored = try StoredParkedKey(decoding: record.payload)
-      var added: [RecordRange] = []
+      var ranges: [RecordRange] = []
       for range in record.ranges where range.end > stored.state.settledBefore {
         let first = max(range.first, stored.state.settledBefore)
-        added.append(RecordRange(first: first, count: first.distance(to: range.end)))
+        ranges.append(RecordRange(first: first, count: first.distance(to: range.end)))
       }
-      changes.append(ParkedKeyChange(key: record.key, state: stored.state, added: added))
+      changes.append(ParkedKeyChange(key: record.key, state: stored.state, ranges: ranges))
       if let failing = stored.state.failing {
         histories[record.key] = ParkedHistories.Entry(
           first: failing.extent.first, history: stored.history, since: stored.state.since)
@@ -57,17 +57,12 @@ struct StoredParkedKeys {
 
 extension ParkedUpdate {
   init(_ change: ParkedKeyChange, history: AttemptHistory) {
-    let kind: Change
-    if let state = change.state {
-      kind =
-        change.onlyAdds
-        ? .extended
-        : .changed(
+    self.init(
+      key: change.key,
+      change: change.state.map { state in
+        .changed(
           payload: StoredParkedKey(state: state, history: history).encoded(), settledBefore: state.settledBefore)
-    } else {
-      kind = .removed
-    }
-    self.init(key: change.key, change: kind, added: change.added)
+      } ?? .removed)
   }
 }
 
@@ -119,8 +114,7 @@ final class ParkedHistories: Sendable {
   func take(_ changes: [ParkedKeyChange]) -> [PartitionKeyHash: AttemptHistory] {
     entries.withLock { entries in
       var histories: [PartitionKeyHash: AttemptHistory] = [:]
-      // Of a key that only has more records everything is stored as it is.
-      for change in changes where !change.onlyAdds {
+      for change in changes {
         guard let first = change.state?.failing?.extent.first else {
           entries[change.key] = nil
           continue
@@ -151,13 +145,13 @@ extension ParkedKeyLook {
   public static func stored(_ records: [ParkedKeyRecord]) throws(LaneRecordError) -> [ParkedKeyLook] {
     let stored = try StoredParkedKeys(records)
     return stored.changes.compactMap { change in
-      guard let state = change.state, let first = change.added.first?.first, let last = change.added.last?.last else {
+      guard let state = change.state, let first = change.ranges.first?.first, let last = change.ranges.last?.last else {
         return nil
       }
       return ParkedKeyLook(
         snapshot: ParkedKeySnapshot(
           key: change.key, since: state.since, first: first, last: last,
-          recordCount: change.added.reduce(0) { $0 + $1.count }, failing: state.failing, due: nil, isDelivering: false,
+          recordCount: change.ranges.reduce(0) { $0 + $1.count }, failing: state.failing, due: nil, isDelivering: false,
           stoppedAt: nil),
         history: stored.histories[change.key]?.history ?? AttemptHistory())
     }

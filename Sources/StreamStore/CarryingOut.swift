@@ -68,7 +68,7 @@ extension StoreWriter {
       try lanes.delete()
       isThere = try lanes.next()
     }
-    try removeRows(beginningWith: Key(number.rawValue), in: &transaction)
+    try removeParked(beginningWith: Key(number.rawValue), in: &transaction)
     draft.catalog.remove(number)
     draft.changesCatalog = true
     draft.deletedMappings.append(number)
@@ -87,8 +87,8 @@ extension StoreWriter {
     }
     for update in updates {
       draft.lanes.updateValue(update.record, forKey: update.key)
-      if !update.parked.isEmpty { try store(update.parked, of: update.key, in: &transaction) }
-      if update.record == nil { try removeRows(beginningWith: Key(parkedOf: update.key), in: &transaction) }
+      if !update.parked.isEmpty || !update.parkedRecords.isEmpty { try storeParked(update, in: &transaction) }
+      if update.record == nil { try removeParked(beginningWith: Key(parkedOf: update.key), in: &transaction) }
     }
     return .success(.done)
   }

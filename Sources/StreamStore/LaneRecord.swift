@@ -51,9 +51,14 @@ public struct LaneUpdate: Hashable, Sendable {
   public var record: LaneRecord?
   /// What became of its parked keys since the last update that was stored.
   public var parked: [ParkedUpdate]
+  /// Records that joined those of their parked keys since then, of all keys together, in the order of the shard.
+  public var parkedRecords: [ParkedRecord]
 
-  public init(key: LaneKey, record: LaneRecord?, parked: [ParkedUpdate] = []) {
+  public init(
+    key: LaneKey, record: LaneRecord?, parked: [ParkedUpdate] = [], parkedRecords: [ParkedRecord] = []
+  ) {
     self.parked = parked
+    self.parkedRecords = parkedRecords
     self.key = key
     self.record = record
   }

@@ -5,22 +5,17 @@ public import StreamModel
 public struct ParkedUpdate: Hashable, Sendable {
   public var key: PartitionKeyHash
   public var change: Change
-  /// Records that were parked, behind all that are there.
-  public var added: [RecordRange]
 
   public enum Change: Hashable, Sendable {
     /// The key is parked no more: everything of it goes.
     case removed
-    /// Only records were added.
-    case extended
     /// What is known of the key is another, and its records before this one are settled.
     case changed(payload: [UInt8], settledBefore: RecordIndex)
   }
 
-  public init(key: PartitionKeyHash, change: Change, added: [RecordRange]) {
+  public init(key: PartitionKeyHash, change: Change) {
     self.key = key
     self.change = change
-    self.added = added
   }
 }
 
@@ -53,41 +48,63 @@ extension StreamStore {
         }
         isThere = try rows.next()
       }
+      guard let log = layout.parkedLog else { return keys }
+      var logged = ParkedLog()
+      var logRows = try transaction.cursor(in: log)
+      isThere = try logRows.seek(atOrAfter: prefix)
+      while isThere, logRows.key.begins(with: prefix) {
+        logged.add(try ParkedLogRow(decoding: try logRows.reader(in: log)))
+        isThere = try logRows.next()
+      }
+      for place in keys.indices { logged.append(to: &keys[place].ranges, of: keys[place].key) }
       return keys
     }
   }
 }
 
 extension StoreWriter {
-  /// Nothing of a key is read that does not change: what was parked is appended as a row of its own, and rows leave when
-  /// all of theirs is settled.
+  /// Nothing of a key is read that does not change: rows leave when all of theirs is settled, and what was parked is
+  /// appended to the lane's log.
   @_lifetime(transaction: copy transaction)
-  func store(
-    _ updates: [ParkedUpdate], of lane: LaneKey, in transaction: inout WriteTransaction
-  ) throws(LMDBError) {
+  func storeParked(_ update: LaneUpdate, in transaction: inout WriteTransaction) throws(LMDBError) {
     guard let table = layout.parked else { return }
-    for update in updates {
-      let key = Key(parkedOf: lane, update.key)
-      switch update.change {
+    var isAnyRemoved = false
+    for change in update.parked {
+      let key = Key(parkedOf: update.key, change.key)
+      switch change.change {
       case .removed:
-        try removeRows(beginningWith: key, in: &transaction)
-      case .extended:
-        break
+        try removeRows(beginningWith: key, of: table, in: &transaction)
+        isAnyRemoved = true
       case .changed(let payload, let settledBefore):
         var writer = ByteWriter()
         writer.write(payload)
         try transaction.put(key, writer.bytes, in: table)
         try removeRows(of: key, before: settledBefore, in: &transaction)
       }
-      var start = 0
-      while start < update.added.count {
-        let end = min(start + Self.rangesOfRow, update.added.count)
-        let ranges = Array(update.added[start..<end])
-        var row = key
-        row.append(ranges[0].first.rawValue)
-        try transaction.put(row, ranges.encoded(), in: table)
-        start = end
-      }
+    }
+    let lane = Key(parkedOf: update.key)
+    if isAnyRemoved, try !hasRows(beginningWith: lane, of: table, in: &transaction) {
+      // What its log has is all settled.
+      if let log = layout.parkedLog { try removeRows(beginningWith: lane, of: log, in: &transaction) }
+    } else if !update.parkedRecords.isEmpty {
+      try log(update.parkedRecords, of: update.key, in: &transaction)
+    }
+  }
+
+  /// Stores records of a key behind those that it has.
+  @_lifetime(transaction: copy transaction)
+  func put(
+    _ added: [RecordRange], ofParked key: Key, in transaction: inout WriteTransaction
+  ) throws(LMDBError) {
+    guard let table = layout.parked else { return }
+    var start = 0
+    while start < added.count {
+      let end = min(start + Self.rangesOfRow, added.count)
+      let ranges = Array(added[start..<end])
+      var row = key
+      row.append(ranges[0].first.rawValue)
+      try transaction.put(row, ranges.encoded(), in: table)
+      start = end
     }
   }
 
@@ -110,16 +127,33 @@ extension StoreWriter {
     }
   }
 
-  /// Everything whose key begins so: a parked key, or all of a lane, of a mapping on a stream, of a mapping.
+  /// All that is parked of a lane, of a mapping on a stream, of a mapping.
   @_lifetime(transaction: copy transaction)
-  func removeRows(beginningWith prefix: Key, in transaction: inout WriteTransaction) throws(LMDBError) {
-    guard let table = layout.parked else { return }
+  func removeParked(beginningWith prefix: Key, in transaction: inout WriteTransaction) throws(LMDBError) {
+    for table in [layout.parked, layout.parkedLog] {
+      if let table { try removeRows(beginningWith: prefix, of: table, in: &transaction) }
+    }
+  }
+
+  /// Everything whose key begins so.
+  @_lifetime(transaction: copy transaction)
+  private func removeRows(
+    beginningWith prefix: Key, of table: SmallTable, in transaction: inout WriteTransaction
+  ) throws(LMDBError) {
     var rows = try transaction.cursor(in: table)
     var isThere = try rows.seek(atOrAfter: prefix)
     while isThere, rows.key.begins(with: prefix) {
       try rows.delete()
       isThere = try rows.next()
     }
+  }
+
+  @_lifetime(transaction: copy transaction)
+  private func hasRows(
+    beginningWith prefix: Key, of table: SmallTable, in transaction: inout WriteTransaction
+  ) throws(LMDBError) -> Bool {
+    var rows = try transaction.cursor(in: table)
+    return try rows.seek(atOrAfter: prefix) && rows.key.begins(with: prefix)
   }
 }
 
@@ -140,7 +174,7 @@ extension Key {
   fileprivate var parkedKey: PartitionKeyHash { PartitionKeyHash(number(at: 13)) }
   fileprivate var parkedFirst: RecordIndex { RecordIndex(number(at: 21)) }
 
-  fileprivate func begins(with prefix: Key) -> Bool {
+  func begins(with prefix: Key) -> Bool {
     guard count >= prefix.count else { return false }
     for position in 0..<prefix.count
     where number(at: position, as: UInt8.self) != prefix.number(at: position, as: UInt8.self) { return false }

@@ -24,6 +24,7 @@ struct SmallTable: Hashable, Sendable {
     case audit
     case outbox
     case parked
+    case parkedLog
   }
 
   fileprivate func checksum(of value: UnsafeRawBufferPointer, at key: Key) -> UInt64 {
@@ -49,6 +50,8 @@ extension SmallTable.Kind {
     case .audit: [("audit entry", 8)]
     case .parked:
       [("mapping", 4), ("stream", 4), ("shard", 4), ("lane", 1), ("key", 8), ("first record", 8)]
+    case .parkedLog:
+      [("mapping", 4), ("stream", 4), ("shard", 4), ("lane", 1), ("row", 8)]
     }
   }
 

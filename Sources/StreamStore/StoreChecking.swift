@@ -91,6 +91,9 @@ extension ReadTransaction {
         if key.isParkedKey { _ = try reader.readBytes() } else { _ = try [RecordRange](decoding: reader) }
       }
     }
+    if let log = layout.parkedLog {
+      try check(log, &report) { _, reader throws(LMDBError) in _ = try ParkedLogRow(decoding: reader) }
+    }
     try checkTables(layout, &report)
     var counts: [UInt64: (first: RecordIndex, count: Int)] = [:]
     try check(layout.failures, &report) { key, reader throws(LMDBError) in

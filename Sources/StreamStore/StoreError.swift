@@ -63,8 +63,8 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
       "this process has the store at \(path) open already: share that one"
     case .newerFormat(let found, let supported):
       "the store has format \(found) and this version reads up to \(supported): use the version that wrote it, or newer"
-    case .olderFormat(StoreLayout.updatedFormatVersion, let supported):
-      "the store has format \(StoreLayout.updatedFormatVersion), and to look at it takes format \(supported): start a "
+    case .olderFormat(let found, let supported) where StoreLayout.updatedFormatVersions.contains(found):
+      "the store has format \(found), and to look at it takes format \(supported): start a "
         + "writer of this version once, which updates it and keeps everything in it"
     case .olderFormat(let found, let supported):
       "the store has format \(found), which this version no longer reads (it reads \(supported)): make a new store"

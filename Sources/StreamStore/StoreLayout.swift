@@ -20,11 +20,13 @@ internal import StreamModel
 /// | outbox | mapping u32, number u64 | of a failure entry that has a destination and is not there: ``FailureDelivery`` |
 /// | audit | number u64 | ``AuditEntry`` |
 /// | parked | mapping u32, stream u32, shard u32, slot u8, key u64; for its records, then first u64 | what the runtime knows of a parked key; ranges of its records |
+/// | parkedLog | mapping u32, stream u32, shard u32, slot u8, row u64 | records that joined those of their keys: ``ParkedLogRow`` |
 /// | tables | mapping u32, ``TableEntryKey`` | bytes: ``StoredTables`` |
 struct StoreLayout: Sendable {
-  static let formatVersion: UInt32 = 3
-  /// The format before, which only lacks the inbox: a writer makes it the present one.
-  static let updatedFormatVersion: UInt32 = 2
+  static let formatVersion: UInt32 = 4
+  /// The formats before, which a writer makes the present one: 2 only lacks the inbox, and 3, as 2, the log of parked
+  /// records, which all stand among those of their keys there.
+  static let updatedFormatVersions: ClosedRange<UInt32> = 2...3
 
   var meta: SmallTable
   var streams: SmallTable
@@ -41,6 +43,8 @@ struct StoreLayout: Sendable {
   var audit: SmallTable
   /// `nil` in a store that nobody has written to since there are parked keys.
   var parked: SmallTable?
+  /// `nil` in a store of a format before the present one.
+  var parkedLog: SmallTable?
   /// `nil` for a looker at a store that no writer has opened since there are such tables.
   var tables: Database?
 
@@ -70,6 +74,7 @@ struct StoreLayout: Sendable {
     self.outbox = small[.outbox]
     self.audit = audit
     self.parked = small[.parked]
+    self.parkedLog = small[.parkedLog]
     self.tables = tables.last ?? nil
   }
 }

@@ -85,7 +85,8 @@ public final class StreamStore: Sendable {
   ) throws(StoreError) -> StoreLayout {
     let (layout, format) = try converting { () throws(LMDBError) -> (StoreLayout?, UInt64?) in
       let format = try environment.storedFormat()
-      let isUpdated = format == UInt64(StoreLayout.updatedFormatVersion) && role == .writer
+      let isUpdated =
+        format.map { StoreLayout.updatedFormatVersions.contains(UInt32(clamping: $0)) } == true && role == .writer
       if let format, format != StoreLayout.formatVersion, !isUpdated { return (nil, format) }
       return (try StoreLayout(opening: environment), format)
     }

@@ -60,7 +60,7 @@ extension StoreWriter {
       guard try removeSomeBlocks(of: stream, in: &transaction) else { return false }
       for mapping in catalog.mappings.keys {
         try removeLanes(of: mapping, stream, in: &transaction)
-        try removeRows(beginningWith: Key(mapping.rawValue, stream.rawValue), in: &transaction)
+        try removeParked(beginningWith: Key(mapping.rawValue, stream.rawValue), in: &transaction)
       }
       for shard in shards { try transaction.delete(Key(shard: shard.address), in: layout.shards) }
       try transaction.delete(Key(stream: stream), in: layout.streams)

@@ -62,7 +62,7 @@ struct KeyHarness {
     var result: [String: [Int]] = [:]
     for change in stored.parked {
       let key = keys.first { PartitionKeyHash(of: $0) == change.key } ?? "?"
-      result[key] = change.added.flatMap { Int($0.first.rawValue)..<Int($0.end.rawValue) }
+      result[key] = change.ranges.flatMap { Int($0.first.rawValue)..<Int($0.end.rawValue) }
     }
     return result
   }
@@ -180,7 +180,7 @@ struct KeyHarness {
   private mutating func store(_ progress: LaneProgress) {
     var parked = stored.parked
     for change in progress.parked {
-      let former = parked.first { $0.key == change.key }?.added ?? []
+      let former = parked.first { $0.key == change.key }?.ranges ?? []
       parked.removeAll { $0.key == change.key }
       guard let state = change.state else { continue }
       var kept: [RecordRange] = []
@@ -188,9 +188,16 @@ struct KeyHarness {
         let first = max(range.first, state.settledBefore)
         kept.append(RecordRange(first: first, count: first.distance(to: range.end)))
       }
-      parked.append(ParkedKeyChange(key: change.key, state: state, added: kept + change.added))
+      parked.append(ParkedKeyChange(key: change.key, state: state, ranges: kept))
+    }
+    for record in progress.parkedRecords {
+      guard let place = parked.firstIndex(where: { $0.key == record.key }),
+        record.index >= parked[place].state?.settledBefore ?? .zero
+      else { continue }
+      parked[place].ranges.append(RecordRange(first: record.index, count: 1))
     }
     stored = progress
+    stored.parkedRecords = []
     stored.parked = parked
   }
 

@@ -224,6 +224,38 @@ struct LaneParkingTests {
     #expect(lane.settledRedrives == [7] && lane.inFlight == [[2]])
   }
 
+  @Test("thousands that wait are all there, in order, in whatever the lane is asked; and a restart finds them")
+  func many() {
+    // Of three records one is of a, one of b, and one of others.
+    let keys = (0..<20_000).map { $0 % 3 == 0 ? "a" : $0 % 3 == 1 ? "b" : "c" }.joined()
+    let (a, b) = (20_000 / 3 + 1, 20_000 / 3 + 1)
+    var lane = KeyHarness(.byKey(batchSize: 2_500, records: 50_000, deliveries: 1), keys)
+    lane.fail(0, at: 0)
+    lane.fail(1, at: 1)
+    while let next = lane.inFlight.first?.first { lane.succeed(next) }
+    #expect(lane.parked == ["a": UInt64(a), "b": UInt64(b)])
+    #expect(lane.storedParked["a"] == (0..<a).map { $0 * 3 } && lane.storedParked["b"] == (0..<b).map { $0 * 3 + 1 })
+    var again = lane.restarted()
+    #expect(again.parked == lane.parked && again.storedParked == lane.storedParked)
+    lane.advance(by: 100)
+    again.advance(by: 100)
+    for _ in 0..<4 {
+      #expect(lane.inFlight.count == 1 && lane.inFlight == again.inFlight)
+      guard let next = lane.inFlight.first?.first else { return }
+      lane.append("ab")
+      again.append("ab")
+      lane.succeed(next)
+      again.succeed(next)
+      #expect(lane.parked == again.parked && lane.storedParked == again.storedParked)
+    }
+    var left = 0
+    while let next = again.inFlight.first?.first {
+      again.succeed(next)
+      left += 1
+    }
+    #expect(again.parked == [:] && again.storedParked == [:] && left > 2)
+  }
+
   @Test("throttles are nobody's fault: the batch waits as it is")
   func throttled() {
     var lane = KeyHarness(.byKey(), "abcd")

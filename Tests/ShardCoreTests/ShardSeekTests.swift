@@ -54,7 +54,7 @@ struct ShardSeekTests {
   func stays() {
     let busy = lane(at: 60) {
       $0.progress.failing = failing(60, 5)
-      $0.progress.parked = [ParkedKeyChange(key: PartitionKeyHash(1), state: nil, added: [range(20, 3)])]
+      $0.progress.parked = [ParkedKeyChange(key: PartitionKeyHash(1), state: nil, ranges: [range(20, 3)])]
     }
     #expect(seek([busy]).moves(to: RecordIndex(60)).isEmpty)
   }
@@ -108,8 +108,8 @@ struct ShardSeekTests {
       lane(at: 60) {
         $0.progress.parksKeys = true
         $0.progress.parked = [
-          ParkedKeyChange(key: a, state: nil, added: [range(20, 3), range(40, 2)]),
-          ParkedKeyChange(key: b, state: nil, added: [range(50, 1)]),
+          ParkedKeyChange(key: a, state: nil, ranges: [range(20, 3), range(40, 2)]),
+          ParkedKeyChange(key: b, state: nil, ranges: [range(50, 1)]),
         ]
       }
     ])
@@ -161,7 +161,7 @@ struct ShardSeekTests {
         $0.progress.failing = failing(60, 5)
         $0.progress.isPaused = true
       },
-      lane(at: 60) { $0.progress.parked = [ParkedKeyChange(key: key, state: nil, added: [range(20, 3)])] },
+      lane(at: 60) { $0.progress.parked = [ParkedKeyChange(key: key, state: nil, ranges: [range(20, 3)])] },
       lane(at: 60) {
         $0.progress.window = OpenWindow(TimeWindow(start: .zero, end: WallTime(milliseconds: 1)))
         $0.windowBegin = RecordIndex(30)

@@ -228,7 +228,7 @@ struct InboxTests {
     }
     try folder.drop("inbox")
     try setFormat(2)
-    let refusal = StoreError.olderFormat(found: 2, supported: 3)
+    let refusal = StoreError.olderFormat(found: 2, supported: 4)
     #expect(throws: refusal) { try folder.open(role: .looker) }
     #expect(refusal.description.contains("start a writer of this version once"))
     do {

@@ -43,7 +43,7 @@ struct OpeningTests {
     _ = try folder.open()
   }
 
-  @Test("another format is refused and left as it is", arguments: [1, 4] as [UInt8])
+  @Test("another format is refused and left as it is", arguments: [1, 5] as [UInt8])
   func otherFormat(number: UInt8) throws {
     do { _ = try folder.open() }
     do {
@@ -54,8 +54,8 @@ struct OpeningTests {
       }
     }
     let error =
-      number > 3
-      ? StoreError.newerFormat(found: 4, supported: 3) : StoreError.olderFormat(found: 1, supported: 3)
+      number > 4
+      ? StoreError.newerFormat(found: 5, supported: 4) : StoreError.olderFormat(found: 1, supported: 4)
     #expect(throws: error) { try folder.open() }
     #expect(throws: error) { try folder.open(role: .looker) }
   }

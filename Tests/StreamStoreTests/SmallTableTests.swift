@@ -22,8 +22,8 @@ struct SmallTableTests {
           key: key, record: LaneRecord(next: RecordIndex(3), payload: [7]),
           parked: [
             ParkedUpdate(
-              key: PartitionKeyHash(7), change: .changed(payload: [1], settledBefore: RecordIndex(1)), added: [])
-          ])
+              key: PartitionKeyHash(7), change: .changed(payload: [1], settledBefore: RecordIndex(1)))
+          ], parkedRecords: [ParkedRecord(key: PartitionKeyHash(7), index: RecordIndex(1))])
       ]))
     try store.performBlocking(.storeFailure(try failure(in: store)))
     try store.performBlocking(
@@ -57,6 +57,7 @@ struct SmallTableTests {
     .failureKeys: "table failureKeys, mapping 1, stream 1, shard 0, first record 0, last record 1",
     .audit: "table audit, audit entry 1", .outbox: "table outbox, mapping 1, failure entry 1",
     .parked: "table parked, mapping 1, stream 1, shard 0, lane 0, key 7",
+    .parkedLog: "table parkedLog, mapping 1, stream 1, shard 0, lane 0, row 0",
   ]
 
   /// Does what needs the entry.
@@ -70,7 +71,7 @@ struct SmallTableTests {
     case .failures: _ = try folder.open(role: .looker).failures(limit: 1)
     case .failurePayloads: _ = try folder.open(role: .looker).failure(1)
     case .audit: _ = try folder.open(role: .looker).audit(limit: 1)
-    case .parked:
+    case .parked, .parkedLog:
       let address = ShardAddress(stream: StreamNumber(1), shard: ShardNumber(0))
       _ = try folder.open(role: .looker).parkedKeys(of: LaneKey(mapping: MappingNumber(1), address: address))
     case .outbox: _ = try folder.open(role: .looker).pendingDeliveries(of: MappingNumber(1), limit: 1)

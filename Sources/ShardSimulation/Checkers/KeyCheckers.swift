@@ -68,7 +68,7 @@ enum KeyCompletenessChecker {
       }
     }
     for (key, change) in parked.keys {
-      for index in change.added.indexes {
+      for index in change.ranges.indexes {
         if index >= next { return "a record is parked that the checkpoint has not passed" }
         if shard.key(of: index) != key { return "a record is parked under another key" }
       }

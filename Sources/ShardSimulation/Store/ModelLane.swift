@@ -47,9 +47,10 @@ struct ModelLane: Hashable {
   }
 
   mutating func commitProgress() {
-    for change in progress.parked { parked.apply(change) }
+    parked.apply(progress)
     committed = progress
     committed.parked = []
+    committed.parkedRecords = []
     effects.formUnion(effectsUnderWay)
     effectsUnderWay = RecordSet()
     hasProgress = true

@@ -143,29 +143,37 @@ extension [RecordRange] {
 struct ModelParked: Hashable {
   private(set) var keys: [PartitionKeyHash: ParkedKeyChange] = [:]
 
-  var recordCount: Int { keys.values.reduce(0) { $0 + Int($1.added.reduce(0) { $0 + $1.count }) } }
-  var keyCount: Int { keys.values.count { !$0.added.isEmpty } }
+  var recordCount: Int { keys.values.reduce(0) { $0 + Int($1.ranges.reduce(0) { $0 + $1.count }) } }
+  var keyCount: Int { keys.values.count { !$0.ranges.isEmpty } }
 
   /// Every parked record, in no order.
-  var indexes: [Int] { keys.values.flatMap(\.added.indexes) }
+  var indexes: [Int] { keys.values.flatMap(\.ranges.indexes) }
 
   func contains(_ index: Int, key: PartitionKeyHash) -> Bool {
     let index = RecordIndex(UInt64(index))
-    return keys[key]?.added.contains { $0.first <= index && index < $0.end } ?? false
+    return keys[key]?.ranges.contains { $0.first <= index && index < $0.end } ?? false
   }
 
-  mutating func apply(_ change: ParkedKeyChange) {
+  /// What changed of the keys, and then the records that joined theirs: as a store has it after both.
+  mutating func apply(_ progress: LaneProgress) {
+    for change in progress.parked { apply(change) }
+    for record in progress.parkedRecords {
+      guard let key = keys[record.key], let state = key.state, record.index >= state.settledBefore else { continue }
+      keys[record.key]?.ranges.append(RecordRange(first: record.index, count: 1))
+    }
+  }
+
+  private mutating func apply(_ change: ParkedKeyChange) {
     guard let state = change.state else {
       keys[change.key] = nil
       return
     }
     var ranges: [RecordRange] = []
-    for range in keys[change.key]?.added ?? [] where range.end > state.settledBefore {
+    for range in (keys[change.key]?.ranges ?? []) + change.ranges where range.end > state.settledBefore {
       let first = max(range.first, state.settledBefore)
       ranges.append(RecordRange(first: first, count: first.distance(to: range.end)))
     }
-    ranges += change.added
-    keys[change.key] = ParkedKeyChange(key: change.key, state: state, added: ranges)
+    keys[change.key] = ParkedKeyChange(key: change.key, state: state, ranges: ranges)
   }
 
   /// In an order that does not depend on hashing.

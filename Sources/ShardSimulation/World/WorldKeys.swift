@@ -213,7 +213,7 @@ extension World {
     let progress = store.lanes[lane].progress
     violate(.checkpoint, CheckpointChecker.checkCommit(progress, in: store.lanes[lane], of: shard), lane)
     var parked = store.lanes[lane].parked
-    for change in progress.parked { parked.apply(change) }
+    parked.apply(progress)
     violate(
       .completeness,
       KeyCompletenessChecker.check(
@@ -322,7 +322,7 @@ extension World {
     guard lanes[lane].track == 0 else { return nil }
     let progress = poller.progress(LaneID(lane))
     var parked = ModelParked()
-    for change in progress.parked { parked.apply(change) }
+    parked.apply(progress)
     // Parked or not passed yet: both are still to come.
     let isSame = (0..<shard(of: lane).end).allSatisfy { index in
       guard lanes[lane].selection.selects(shard(of: lane).tags[index], at: index) else { return true }

@@ -43,9 +43,7 @@ extension World {
       return .deliver(lane, delivery)
     case .storeProgress(let lane, var progress, let revision):
       if sabotage == .movesCheckpointAhead { progress.next = progress.next.advanced(by: 1) }
-      if sabotage == .losesParkedRecords {
-        for place in progress.parked.indices { progress.parked[place].added = [] }
-      }
+      if sabotage == .losesParkedRecords { progress.parkedRecords = [] }
       if sabotage == .forgetsWindows { progress.window = nil }
       return .storeProgress(lane, progress, revision: revision)
     case .read, .deliver, .cancelHandler, .keepWrites, .storeFailure, .settleRedrive, .armTimer, .tooLarge,
