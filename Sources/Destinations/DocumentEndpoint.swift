@@ -37,14 +37,17 @@ public struct DocumentEndpoint: Sendable {
     self.client = client
   }
 
-  /// Posts a document and returns the URL.
-  public func post(_ document: [UInt8], as key: ObjectKey) async throws -> String {
+  /// Posts a document, with more headers, and returns the URL.
+  public func post(
+    _ document: [UInt8], as key: ObjectKey, headers: [(name: String, value: String)] = []
+  ) async throws -> String {
     var request = HTTPClientRequest(url: url)
     request.method = .POST
     request.headers = [
       "content-type": "application/json", "user-agent": "sluice", "sluice-document-id": key.documentID,
       "sluice-object-key": key.description,
     ]
+    for (name, value) in headers { request.headers.add(name: name, value: value) }
     request.body = .bytes(ByteBuffer(bytes: document))
     let response: HTTPClientResponse
     do {

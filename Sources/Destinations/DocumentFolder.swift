@@ -15,8 +15,8 @@ public struct DocumentFolder: Hashable, Sendable {
 
   public init(path: String) { self.path = path }
 
-  /// Writes a document and returns its path. Blocks for the disk.
-  public func write(_ document: [UInt8], at key: ObjectKey) throws(DestinationFailure) -> String {
+  /// Writes a document and returns its path, which ends in `suffix`. Blocks for the disk.
+  public func write(_ document: [UInt8], at key: ObjectKey, suffix: String = "") throws(DestinationFailure) -> String {
     let parts = key.components
     var folders = [path]
     for part in parts.dropLast() { folders.append(folders[folders.count - 1] + "/" + part) }
@@ -25,7 +25,7 @@ public struct DocumentFolder: Hashable, Sendable {
       try flushFolder(position > 0 ? folders[position - 1] : Self.parent(of: folder))
     }
     let folder = folders[folders.count - 1]
-    let file = folder + "/" + parts[parts.count - 1]
+    let file = folder + "/" + parts[parts.count - 1] + suffix
     let partial = file + ".partial"
     do throws(DestinationFailure) {
       try writeFlushed(document, to: partial)

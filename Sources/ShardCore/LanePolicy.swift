@@ -38,6 +38,10 @@ public struct LanePolicy: Hashable, Sendable {
   /// input. `nil`: they are.
   public var recursiveLoopLimit: Lineage?
 
+  /// A batch whose next delivery would come when it is too old leaves at once, as events of asynchronous invocations do. A
+  /// batch of a stream waits until it is.
+  public var leavesAheadOfAge = false
+
   /// Deliveries write to tables of the store, the handler or those who remember what it has done: what is written counts
   /// with the progress that its batch led to. Not with `parking`, whose records are settled out of the checkpoint's order.
   public var keepsWrites = false

@@ -31,6 +31,8 @@ extension Lane {
       batch.attempts > limit
     {
       leave(extent, because: .retryAttemptsExhausted, rest: 0, step, &effects)
+    } else if skipThrough == nil, isTooLate(retryDue, for: extent, step) {
+      leave(extent, because: .recordAgeExceeded, rest: 0, step, &effects)
     } else {
       goOn(step, &effects)
     }
@@ -70,6 +72,14 @@ extension Lane {
     guard let limit = step.policy.maximumRecordAgeMilliseconds else { return nil }
     // Older than the limit, not as old as it: one millisecond more.
     return step.now.monotonic(at: arrival.adding(milliseconds: limit).adding(milliseconds: 1))
+  }
+
+  /// At this moment all of the batch will be too old, and the policy does not wait for that.
+  func isTooLate(_ due: MonotonicTime, for extent: BatchExtent, _ step: LaneStep) -> Bool {
+    guard step.policy.leavesAheadOfAge,
+      let expiry = expiryTime(ofArrival: max(extent.firstArrival, extent.lastArrival), step)
+    else { return false }
+    return due >= expiry
   }
 
   /// The first records of a batch. What they add to the payload is not known: at most what all of them do.

@@ -240,6 +240,9 @@ extension Lane {
       leave(
         extent, of: key, because: .retryAttemptsExhausted, rest: 0, attempts: batch.attempts, on: track, step,
         &effects)
+    } else if state.skipThrough == nil, isTooLate(retryDue, for: extent, step) {
+      leave(
+        extent, of: key, because: .recordAgeExceeded, rest: 0, attempts: batch.attempts, on: track, step, &effects)
     } else {
       release(track)
     }

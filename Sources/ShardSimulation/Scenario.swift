@@ -100,6 +100,8 @@ struct Scenario {
     for place in policies.indices where loops.chance(300) {
       policies[place].recursiveLoopLimit = Lineage(hops: loops.within(1...4))
     }
+    var ages = SplitMix64(seed: loops.next() ^ 0x6167_6573)
+    for place in policies.indices { policies[place].leavesAheadOfAge = ages.chance(300) }
   }
 
   /// A world in which nothing happens by chance.
@@ -139,7 +141,8 @@ struct Scenario {
     var rules: [RetryAction] = []
     for _ in 0..<random.within(1...3) {
       let backoff = Backoff(
-        firstMilliseconds: Int64(random.within(1...20)), capMilliseconds: 60, jitterPercent: random.within(0...50),
+        firstMilliseconds: Int64(random.within(1...20)), capMilliseconds: longestWait,
+        jitterPercent: random.within(0...50),
         growthPercent: [100, 150, 200, 300][random.below(4)])
       let usesAttempt: Bool? = [nil, false, true][random.below(3)]
       rules.append(
@@ -193,6 +196,8 @@ struct Scenario {
   }
 
   static let payloadLimit = 100
+  /// The longest wait between two deliveries, in milliseconds.
+  static let longestWait: Int64 = 60
 
   /// New settings for a mapping while it runs. The bound on what is not stored is no setting of a mapping, and what
   /// keeps an oversized record from blocking its lane for ever stays.
@@ -204,6 +209,7 @@ struct Scenario {
     policy.retryRules = policies[mapping].retryRules
     policy.parking = policies[mapping].parking
     policy.recursiveLoopLimit = policies[mapping].recursiveLoopLimit
+    policy.leavesAheadOfAge = policies[mapping].leavesAheadOfAge
     if policy.maximumRetryAttempts == nil, policy.maximumRecordAgeMilliseconds == nil {
       policy.maximumRetryAttempts = policies[mapping].maximumRetryAttempts
       policy.maximumRecordAgeMilliseconds = policies[mapping].maximumRecordAgeMilliseconds
@@ -220,8 +226,10 @@ struct Scenario {
       maximumRetryAttempts: random.chance(600) ? random.within(0...3) : nil,
       maximumRecordAgeMilliseconds: random.chance(500) ? Int64(random.within(5...400)) : nil,
       bisectsBatchOnError: random.chance(400), handlerTimeoutMilliseconds: Int64(random.within(5...80)),
-      retryBackoff: Backoff(firstMilliseconds: Int64(random.within(1...10)), capMilliseconds: 60, jitterPercent: 20),
-      systemBackoff: Backoff(firstMilliseconds: Int64(random.within(1...20)), capMilliseconds: 60, jitterPercent: 20),
+      retryBackoff: Backoff(
+        firstMilliseconds: Int64(random.within(1...10)), capMilliseconds: longestWait, jitterPercent: 20),
+      systemBackoff: Backoff(
+        firstMilliseconds: Int64(random.within(1...20)), capMilliseconds: longestWait, jitterPercent: 20),
       deliveriesInFlightLimit: random.within(1...4))
   }
 }

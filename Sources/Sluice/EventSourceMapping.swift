@@ -166,6 +166,10 @@ public struct EventSourceMapping: Hashable, Sendable {
       problems += error.problems.map(\.description)
     }
     problems += onFailure.problems
+    if onFailure.deadLetter != .store, !holdsInvocations {
+      problems.append(
+        "onFailure.deadLetter is \(onFailure.deadLetter): only events of asynchronous invocations are dead letters")
+    }
     if let recursiveLoopLimit, !Self.recursiveLoopLimits.contains(recursiveLoopLimit) {
       problems.append(
         "recursiveLoopLimit is \(recursiveLoopLimit): allowed are 1 to 255 invocations, or nil for any number")
@@ -229,6 +233,7 @@ public struct EventSourceMapping: Hashable, Sendable {
       handlerTimeoutMilliseconds: timeout.inMilliseconds, retryBackoff: retry.backoff,
       retryRules: RetryRuleMatcher(retry.rules)?.forCore,
       deliveriesInFlightLimit: concurrency, unstoredBatchLimit: idempotency == nil ? unstoredBatchLimit : 1)
+    policy.leavesAheadOfAge = holdsInvocations
     policy.recursiveLoopLimit = recursiveLoopLimit.map { Lineage(hops: $0) }
     if case .key(let keys, let records, let deliveries) = blocking {
       policy.parking = ParkingPolicy(keyLimit: keys, recordLimit: records, deliveryLimit: deliveries)

@@ -16,6 +16,9 @@ import StreamStore
 /// ```
 public struct OnFailure: Hashable, Sendable {
   public var destination: Destination
+  /// `DeadLetterConfig.TargetArn`, of asynchronous invocations: where the event itself goes, with the attributes `RequestID`,
+  /// `ErrorCode` and `ErrorMessage`, besides the document that goes to the destination. `store`: nowhere.
+  public var deadLetter = Destination.store
   /// Whether the document holds the event with all records, as in S3; otherwise it names them only, as in SQS and SNS.
   public var includesPayload = true
   /// Attempts to deliver one entry, 1 ... 1,000. Then it is undeliverable and stays in the store.
@@ -51,15 +54,21 @@ public struct OnFailure: Hashable, Sendable {
     if !(Duration.milliseconds(1) ... .seconds(900)).contains(timeout) {
       problems.append("onFailure.timeout is \(timeout): allowed are 1 ms to 15 minutes")
     }
-    switch destination {
-    case .store: break
-    case .directory(let path): if path.isEmpty { problems.append("onFailure names a directory without a name") }
-    case .http(let url):
-      if !url.hasPrefix("http://"), !url.hasPrefix("https://") {
-        problems.append("onFailure is \(url): a URL begins with http:// or https://")
-      }
-    }
+    problems += destination.problems(of: "onFailure") + deadLetter.problems(of: "onFailure.deadLetter")
     return problems
+  }
+}
+
+extension OnFailure.Destination {
+  /// What is wrong with it where it stands under this name.
+  func problems(of name: String) -> [String] {
+    switch self {
+    case .store: return []
+    case .directory(let path): return path.isEmpty ? ["\(name) names a directory without a name"] : []
+    case .http(let url):
+      guard !url.hasPrefix("http://"), !url.hasPrefix("https://") else { return [] }
+      return ["\(name) is \(url): a URL begins with http:// or https://"]
+    }
   }
 }
 
@@ -78,30 +87,47 @@ extension EventSourceMapping {
   func destinationPlan(_ identity: EventIdentity) -> DestinationPlan? {
     let (onFailure, function) = (onFailure, function ?? name)
     let contents: EntryDocuments.Contents = holdsInvocations ? .invocations : .records
-    let policy = OutboxPolicy(attemptLimit: onFailure.attempts, backoff: onFailure.backoff)
-    func plan(
-      _ make: @escaping @Sendable (EntryDocuments) -> any FailureDestination
-    ) -> DestinationPlan {
-      DestinationPlan(
-        name: "\(onFailure.destination)", policy: policy, keepsDelivered: onFailure.keepsDelivered
-      ) { mapping, stream in
-        make(
-          EntryDocuments(
-            mapping: mapping, stream: stream, function: function, identity: identity, contents: contents))
-      }
+    let places = [onFailure.destination, onFailure.deadLetter].filter { $0 != .store }
+    guard !places.isEmpty else { return nil }
+    return DestinationPlan(
+      name: places.map { "\($0)" }.joined(separator: " and "),
+      policy: OutboxPolicy(attemptLimit: onFailure.attempts, backoff: onFailure.backoff),
+      keepsDelivered: onFailure.keepsDelivered
+    ) { mapping, stream in
+      let documents = EntryDocuments(
+        mapping: mapping, stream: stream, function: function, identity: identity, contents: contents)
+      let all = onFailure.documentDestination(documents) + onFailure.deadLetterDestination(documents)
+      return all.count == 1 ? all[0] : CombinedDestination(all)
     }
-    switch onFailure.destination {
-    case .store: return nil
+  }
+}
+
+extension OnFailure {
+  /// None, or the one that failure documents go to.
+  fileprivate func documentDestination(_ documents: EntryDocuments) -> [any FailureDestination] {
+    switch destination {
+    case .store: []
     case .directory(let path):
-      return plan {
-        DirectoryDestination(path: path, documents: $0, includesPayload: onFailure.includesPayload)
-      }
+      [DirectoryDestination(path: path, documents: documents, includesPayload: includesPayload)]
     case .http(let url):
-      return plan {
+      [
         HTTPDestination(
-          url: url, documents: $0, includesPayload: onFailure.includesPayload,
-          timeoutMilliseconds: onFailure.timeout.inMilliseconds)
-      }
+          url: url, documents: documents, includesPayload: includesPayload,
+          timeoutMilliseconds: timeout.inMilliseconds)
+      ]
+    }
+  }
+
+  /// None, or the one that dead letters go to.
+  fileprivate func deadLetterDestination(_ documents: EntryDocuments) -> [any FailureDestination] {
+    switch deadLetter {
+    case .store: []
+    case .directory(let path): [DeadLetterDestination(.folder(DocumentFolder(path: path)), documents: documents)]
+    case .http(let url):
+      [
+        DeadLetterDestination(
+          .endpoint(DocumentEndpoint(url: url, timeoutMilliseconds: timeout.inMilliseconds)), documents: documents)
+      ]
     }
   }
 }

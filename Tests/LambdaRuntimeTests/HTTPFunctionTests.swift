@@ -12,6 +12,8 @@ struct HTTPFunctionTests {
   private static let program = """
     import base64, hashlib, hmac, http.server, json, threading
     connections = 0
+    rest = []
+    calls = []
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         def setup(self):
@@ -22,13 +24,19 @@ struct HTTPFunctionTests {
         def answer(self, status, body):
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
+            if rest: self.send_header("Retry-After", rest.pop(0))
             self.end_headers()
             self.wfile.write(body.encode())
         def do_POST(self):
             body = self.rfile.read(int(self.headers["content-length"]))
             event = json.loads(body)
             head = {name.lower(): value for name, value in self.headers.items()}
+            calls.append(event)
+            if isinstance(event, dict) and "rest" in event:
+                rest.append(event["rest"])
+                return self.answer(event["status"], "told to")
             if event == "hang": threading.Event().wait()
+            elif event == "calls": self.answer(200, str(len(calls)))
             elif event == "drop": self.close_connection = True
             elif event == "large": self.answer(200, "x" * 7000000)
             elif event == "empty": self.answer(204, "")
@@ -139,6 +147,31 @@ struct HTTPFunctionTests {
       let large = try await failure(pool, #""large""#)
       #expect((large.kind, large.type) == (.invalidResponse, "Function.ResponseSizeTooLarge"))
       #expect(try await !invoke(pool, "{}").isEmpty)
+    }
+  }
+
+  @Test(
+    "a service that asks for it is left alone, by those who can wait so long; the others are throttled without a call")
+  func retryAfter() async throws {
+    var limits = FunctionLimits()
+    limits.throttleAfter = .seconds(2)
+    try await with(limits: limits) { pool async throws in
+      _ = try await failure(pool, #"{"status":503,"rest":"1"}"#)
+      let begun = ContinuousClock.now
+      #expect(try await invoke(pool, #""calls""#) == "2")
+      #expect(ContinuousClock.now - begun >= .milliseconds(800))
+      _ = try await failure(pool, #"{"status":429,"rest":"120"}"#)
+      let put = try await failure(pool, "{}")
+      #expect((put.kind, put.type) == (.throttled, "TooManyRequestsException"))
+      #expect(put.message.contains("left alone for 1") && put.message.hasSuffix(" s more: it was not called."))
+      #expect(pool.statistics.snapshot.throttles == 3)
+    }
+    try await with { pool async throws in
+      // What is no number of seconds, or comes with another status, is no reason to wait.
+      for event in [#"{"status":503,"rest":"soon"}"#, #"{"status":400,"rest":"120"}"#] {
+        _ = try await failure(pool, event)
+      }
+      #expect(try await invoke(pool, #""calls""#) == "3")
     }
   }
 

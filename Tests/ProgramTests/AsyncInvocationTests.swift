@@ -134,6 +134,33 @@ struct AsyncInvocationTests {
     }
   }
 
+  @Test(
+    "a dead letter is the event as it was given, with its attributes, and leaves as soon as no retry can come in time")
+  func deadLetter() async throws {
+    // The first retry would come when the event is 61 s old.
+    let settings =
+      "MaximumEventAgeInSeconds: 60, firstRetryWait: 61s, DeadLetterConfig: { TargetArn: ./dead }, DestinationConfig: { OnFailure: { Destination: ./failed } }"
+    try await with(settings) { place in
+      let worker = try await place.start()
+      let id = try await invoke(place, "bad", failures: 9)
+      _ = try await worker.says("a failure entry was delivered")
+      #expect(try calls(place, "bad") == [id])
+      let context = try #require(try document(in: "failed", of: place)["requestContext"] as? [String: Any])
+      #expect(context["condition"] as? String == "EventAgeExceeded")
+      #expect(context["approximateInvokeCount"] as? Int == 1)
+      let root = place.folder.appending(path: "dead/aws/lambda/dead-letter/orders")
+      let found = try #require(FileManager.default.enumerator(at: root, includingPropertiesForKeys: nil))
+      let files = found.compactMap { $0 as? URL }.filter { !$0.hasDirectoryPath }.sorted { $0.path < $1.path }
+      try #require(files.count == 2)
+      #expect(try String(contentsOf: files[0], encoding: .utf8) == #"{"name":"bad","failures":9}"#)
+      #expect(files[1].path == files[0].path + ".attributes.json")
+      let attributes = try JSONSerialization.jsonObject(with: Data(contentsOf: files[1])) as? [String: Any]
+      #expect(attributes?["RequestID"] as? String == id)
+      #expect(attributes?["ErrorCode"] as? Int == 200)
+      #expect(attributes?["ErrorMessage"] as? String == "not yet")
+    }
+  }
+
   @Test("a destination that takes no result is told in the log and counted, and the event is done")
   func lostResult() async throws {
     try await with("DestinationConfig: { OnSuccess: { Destination: ./missing/done } }") { place in

@@ -157,6 +157,34 @@ struct LaneRetryTests {
     #expect(lane.tooLarge.map(\.first) == [RecordIndex(1), RecordIndex(1)])
   }
 
+  @Test(
+    "a policy may let a batch go as soon as its next delivery would come when it is too old",
+    arguments: [(true, 99, 1), (true, 100, 0), (false, 99, 0)] as [(Bool, Int64, Int)])
+  func aheadOfAge(isWanted: Bool, age: Int64, left: Int) {
+    var policy = LanePolicy.plain(attempts: 5, age: age)
+    policy.leavesAheadOfAge = isWanted
+    var lane = LaneHarness(policy, records: 1)
+    lane.fail()  // The first wait is 100 ms.
+    #expect(lane.failures.count == left)
+    #expect(lane.failures.allSatisfy { $0.condition == .recordAgeExceeded && $0.attempts == 1 })
+    lane.advance(by: 100)
+    #expect(lane.deliveries.count == (age < 100 ? 1 : 2))
+    #expect(lane.failures.count == (age < 100 ? 1 : 0))
+  }
+
+  @Test("where it blocks by key, a parked record goes as soon as that as well")
+  func parkedAheadOfAge() {
+    var policy = LanePolicy.byKey(attempts: 5, age: 250)
+    policy.leavesAheadOfAge = true
+    var lane = KeyHarness(policy, "ab")
+    lane.fail(0, at: 0)
+    lane.advance(by: 100)
+    #expect(lane.failures.isEmpty)
+    lane.fail(0)  // The next would come after 300 ms.
+    #expect(lane.failures.map(\.condition) == [.recordAgeExceeded])
+    #expect(lane.failures.first?.attempts == 2)
+  }
+
   @Test("a restart knows the attempts and the rest of the wait")
   func restart() {
     var former = LaneHarness(.plain(attempts: 2), records: 2)

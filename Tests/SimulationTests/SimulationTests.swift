@@ -47,7 +47,7 @@ struct SimulationTests {
   @Test("every fault happens and every state is visited")
   func coverage() {
     var coverage = Coverage()
-    for seed in 100..<240 { coverage.add(Simulation(seed: UInt64(seed)).run(steps: 5_000).coverage) }
+    for seed in 100..<320 { coverage.add(Simulation(seed: UInt64(seed)).run(steps: 5_000).coverage) }
     #expect(coverage.missing == [])
   }
 

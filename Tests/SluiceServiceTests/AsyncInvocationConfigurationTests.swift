@@ -29,7 +29,8 @@ struct AsyncInvocationConfigurationTests {
   func settings() throws {
     let settings = """
       MaximumRetryAttempts: 0, MaximumEventAgeInSeconds: 60, firstRetryWait: 50ms, onFailure: { attempts: 3 },
-      DestinationConfig: { OnSuccess: { Destination: /done }, OnFailure: { Destination: 'http://b' } }
+      DestinationConfig: { OnSuccess: { Destination: /done }, OnFailure: { Destination: 'http://b' } },
+      DeadLetterConfig: { TargetArn: /dead }
       """
     let mapping = try #require(
       try read("functions: [{ name: f, protocol: http, url: 'http://a', async: { \(settings) } }]").mappings.first)
@@ -37,6 +38,7 @@ struct AsyncInvocationConfigurationTests {
     #expect(mapping.asyncInvocation?.firstRetryWait == .milliseconds(50))
     #expect(mapping.asyncInvocation?.onSuccess == .directory("/done"))
     #expect((mapping.onFailure.destination, mapping.onFailure.attempts) == (.http("http://b"), 3))
+    #expect(mapping.onFailure.deadLetter == .directory("/dead"))
   }
 
   @Test(
@@ -45,6 +47,10 @@ struct AsyncInvocationConfigurationTests {
       ("async: { MaximumRetryAttempts: 3 }", "functions[0].async.MaximumRetryAttempts: \"3\": "),
       ("async: { MaximumEventAgeInSeconds: 59 }", "functions[0].async.MaximumEventAgeInSeconds: \"59\": "),
       ("async: { firstRetryWait: 2h }", "functions[0].async.firstRetryWait: \"2h\": "),
+      (
+        "async: { DeadLetterConfig: { TargetArn: 'arn:aws:sqs:us-east-1:1:dead' } }",
+        "functions[0].async.DeadLetterConfig.TargetArn: \"arn:aws:sqs:us-east-1:1:dead\": is an ARN"
+      ),
       ("async: { retries: 1 }", "functions[0].async.retries: unknown key"),
       ("async: yes", "functions[0].async: \"yes\": a mapping of keys to values"),
       ("protocol: lines, async: {}", "functions[0].async: a mapping: needs protocol: lambda or http"),

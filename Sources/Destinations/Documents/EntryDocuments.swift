@@ -83,6 +83,23 @@ public struct EntryDocuments: Sendable {
       timestamp: entry.createdAt)
   }
 
+  /// `nil` of an entry without an event of an asynchronous invocation.
+  func deadLetter(of failure: FailureEntry) -> DeadLetter? {
+    guard contents == .invocations, failure.records.count > 0 else { return nil }
+    let batch = RecordBatch(
+      origin: origin(of: failure.summary), run: failure.records, range: 0..<failure.records.count)
+    return DeadLetter(
+      requestID: batch[0].partitionKey, lastAttempt: failure.summary.history.last { $0.redriver == nil },
+      event: batch[0].dataBytes)
+  }
+
+  /// Where the dead letter of an entry lies: not where its document does.
+  func deadLetterKey(for entry: FailureSummary) -> ObjectKey {
+    ObjectKey(
+      mappingID: "dead-letter", shardID: function, timestamp: entry.createdAt,
+      documentID: NameUUID.make("dead letter \(name(of: entry))"))
+  }
+
   /// The event that the function would get with all records of the entry.
   public func event(of entry: FailureEntry) -> [UInt8] {
     let origin = origin(of: entry.summary)

@@ -33,7 +33,7 @@ public struct HTTPFunctionSettings: Hashable, Sendable {
 /// | answer | meaning |
 /// | --- | --- |
 /// | 2xx | the response is its body |
-/// | 429, 503 | throttled: uses up no attempt |
+/// | 429, 503 | throttled: uses up no attempt; with `Retry-After` nothing is posted before that, for 5 min at most |
 /// | no connection | unavailable: uses up no attempt |
 /// | none in time | `Sandbox.Timedout` |
 /// | anything else, also a redirect | an error; of an error object in its body the type, message and trace are taken |
@@ -46,6 +46,7 @@ public final class HTTPFunctionPool: Sendable {
   private let gate: TurnGate
   private let lines: InvocationLines
   private let log: Mutex<ErrorOutput>
+  private let rest = Mutex(ServiceRest())
 
   /// Its connections are limited by `concurrency`, not by the host that they lead to.
   private static let client: HTTPClient = {
@@ -77,6 +78,7 @@ public final class HTTPFunctionPool: Sendable {
     _ requestID: String, lineage: Lineage = .none, for caller: ObjectIdentifier? = nil,
     _ encode: (inout EventBuffer) -> Void
   ) async throws(HandlerFailure) -> [UInt8] {
+    try await waitForRest()
     switch await gate.enter(for: caller) {
     case .granted: break
     case .cancelled: throw FunctionFailures.cancelledEarly
@@ -108,6 +110,24 @@ public final class HTTPFunctionPool: Sendable {
   /// Requests that run now.
   public var runningCount: Int { gate.takenCount }
 
+  /// A service that asked to be left alone is, and who cannot wait so long is throttled.
+  private func waitForRest() async throws(HandlerFailure) {
+    let left = rest.withLock { $0.left(at: SystemCall.now()) }
+    guard left > .zero else { return }
+    guard left <= limits.throttleAfter else {
+      statistics.noteThrottle()
+      let seconds = (left.inNanoseconds + 999_999_999) / 1_000_000_000
+      throw HandlerFailure(
+        kind: .throttled, type: "TooManyRequestsException",
+        message: "The service asked to be left alone for \(seconds) s more: it was not called.")
+    }
+    do {
+      try await ContinuousClock().sleep(for: left)
+    } catch {
+      throw FunctionFailures.cancelledEarly
+    }
+  }
+
   // MARK: One request
 
   private func request(_ requestID: String, _ lineage: Lineage, _ event: EventBuffer) -> HTTPClientRequest {
@@ -131,9 +151,9 @@ public final class HTTPFunctionPool: Sendable {
 
   /// What came of it by the deadline.
   private func answer(to request: HTTPClientRequest, _ requestID: String) async -> Result<[UInt8], HandlerFailure> {
-    let (limits, timeout) = (limits, settings.timeout)
+    let timeout = settings.timeout
     return await withTaskGroup(of: Result<[UInt8], HandlerFailure>?.self) { group in
-      group.addTask { await Self.exchange(request, limits, requestID, timeout) }
+      group.addTask { await self.exchange(request, requestID, timeout) }
       group.addTask {
         do {
           try await ContinuousClock().sleep(for: timeout)
@@ -149,11 +169,11 @@ public final class HTTPFunctionPool: Sendable {
     }
   }
 
-  private static func exchange(
-    _ request: HTTPClientRequest, _ limits: FunctionLimits, _ requestID: String, _ timeout: Duration
+  private func exchange(
+    _ request: HTTPClientRequest, _ requestID: String, _ timeout: Duration
   ) async -> Result<[UInt8], HandlerFailure> {
     do {
-      let response = try await client.execute(
+      let response = try await Self.client.execute(
         request, timeout: .nanoseconds(timeout.inNanoseconds + 1_000_000_000))
       var body: [UInt8] = []
       for try await part in response.body {
@@ -163,11 +183,15 @@ public final class HTTPFunctionPool: Sendable {
         }
       }
       if (200..<300).contains(response.status.code) { return .success(body) }
-      return .failure(failure(response.status, body))
+      let failure = Self.failure(response.status, body)
+      if failure.kind == .throttled, let wait = response.headers.first(name: "retry-after").flatMap(ServiceRest.wait) {
+        rest.withLock { $0.begin(wait, at: SystemCall.now()) }
+      }
+      return .failure(failure)
     } catch is CancellationError {
       return .failure(FunctionFailures.cancelled(requestID, trace: []))
     } catch {
-      return .failure(failure(error))
+      return .failure(Self.failure(error))
     }
   }
 

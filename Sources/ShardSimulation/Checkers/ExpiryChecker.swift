@@ -22,6 +22,13 @@ enum ExpiryChecker {
     return nil
   }
 
+  /// The next delivery may be one at which all of the batch is too old.
+  static func mayLeaveAhead(_ order: FailureOrder, _ policy: LanePolicy, wall: Int64) -> Bool {
+    guard policy.leavesAheadOfAge, let age = policy.maximumRecordAgeMilliseconds else { return false }
+    let newest = max(order.extent.firstArrival, order.extent.lastArrival).milliseconds
+    return newest + age < wall + Scenario.longestWait
+  }
+
   static func checkWait(_ delivery: Delivery, in lane: WorldLane, at monotonic: Int64) -> StaticString? {
     !delivery.isRedrive && monotonic < lane.retryNotBefore ? "a retry came before its time" : nil
   }
@@ -36,6 +43,9 @@ enum ExpiryChecker {
       let isLowered = order.attempts > limit + 1 && order.attempts <= lane.attemptsAtChange
       return order.attempts == limit + 1 || isLowered ? nil : "attempts were exhausted too early or too late"
     case .recordAgeExceeded:
+      if lane.isFailing, order.extent.count == lane.failingCount, mayLeaveAhead(order, policy, wall: wall) {
+        return nil
+      }
       if order.extent.isEmpty {
         guard let age = policy.maximumRecordAgeMilliseconds else {
           return "a final delivery expired that never expires"

@@ -101,7 +101,7 @@ enum KeyExpiryChecker {
 
   static func check(
     _ order: FailureOrder, _ records: [Int], in lane: WorldLane, skips main: WorldLane, of shard: ModelShard,
-    _ policy: LanePolicy
+    _ policy: LanePolicy, wall: Int64
   ) -> StaticString? {
     // It may have been decided before they changed.
     if lane.settingsChanged, order.condition != .skipped { return nil }
@@ -114,6 +114,7 @@ enum KeyExpiryChecker {
       guard let limit = policy.maximumRetryAttempts else { return "endless retries were exhausted" }
       return order.attempts == limit + 1 ? nil : "attempts were exhausted too early or too late"
     case .recordAgeExceeded:
+      if ExpiryChecker.mayLeaveAhead(order, policy, wall: wall) { return nil }
       guard let age = lane.readAge else { return "records expired that never expire" }
       return records.allSatisfy { shard.arrivals[$0] < lane.readAt - age }
         ? nil : "a record expired that was not too old"

@@ -199,7 +199,8 @@ extension World {
       KeyBlockingChecker.check(records, lanes[main].selection, of: shard, fates: fates, at: fatesOfLane(main)), lane)
     violate(
       .expiry,
-      KeyExpiryChecker.check(order, records, in: lanes[lane], skips: lanes[main], of: shard, policy(of: lane)), lane)
+      KeyExpiryChecker.check(
+        order, records, in: lanes[lane], skips: lanes[main], of: shard, policy(of: lane), wall: wall), lane)
   }
 
   mutating func checkProgressByKey(_ progress: LaneProgress, _ revision: UInt64, _ lane: Int) {

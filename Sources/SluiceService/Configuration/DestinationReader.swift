@@ -15,12 +15,13 @@ struct DestinationReader {
     return settings
   }
 
-  /// `DestinationConfig` of asynchronous invocations, which has `OnSuccess` too.
+  /// `DestinationConfig` of asynchronous invocations, which has `OnSuccess` too, and `DeadLetterConfig`.
   func read(_ async: inout ConfigurationSection, into invocation: inout AsyncInvocation) {
     var section = async.section(MappingParameter.destination.rawValue)
     invocation.onSuccess = readDestination("OnSuccess", of: &section)
     invocation.onFailure = OnFailure(readDestination("OnFailure", of: &section))
     section.finish()
+    invocation.onFailure.deadLetter = readDestination("DeadLetterConfig", key: "TargetArn", of: &async)
     readSettings(async.section("onFailure"), into: &invocation.onFailure)
   }
 
@@ -35,9 +36,10 @@ struct DestinationReader {
     return destination
   }
 
-  private func readDestination(_ name: String, of section: inout ConfigurationSection) -> OnFailure.Destination {
+  private func readDestination(
+    _ name: String, key: String = "Destination", of section: inout ConfigurationSection
+  ) -> OnFailure.Destination {
     var onFailure = section.section(name)
-    let key = "Destination"
     var destination = OnFailure.Destination.store
     if let node = onFailure.value(key), let text = node.scalar?.string {
       do {

@@ -66,12 +66,15 @@ extension MappingConfiguration {
 extension OnFailure {
   /// Our settings beside the destination.
   var texts: [String: String] {
-    [
+    var texts = [
       "payload": "\(includesPayload)", "attempts": "\(attempts)",
       "firstWait": Quantity.text(.milliseconds(backoff.firstMilliseconds)),
       "longestWait": Quantity.text(.milliseconds(backoff.capMilliseconds)), "timeout": Quantity.text(timeout),
       "keepDelivered": "\(keepsDelivered)",
     ]
+    // Left out where there is none, as in what was stored before there were any.
+    if deadLetter != .store { texts["deadLetter"] = "\(deadLetter)" }
+    return texts
   }
 }
 
