@@ -28,7 +28,7 @@ extension Lane {
       // Restored, as the next one.
       return leave(extent, givenUp, step, &effects)
     }
-    if let limit = step.policy.maximumRetryAttempts, head.attempts > limit {
+    if !step.policy.isShadow, let limit = step.policy.maximumRetryAttempts, head.attempts > limit {
       // Restored with all attempts used: the lane ended between the last failure and the failure entry.
       return leave(extent, because: .retryAttemptsExhausted, rest: 0, step, &effects)
     }
@@ -118,6 +118,7 @@ extension Lane {
     }
     if delivery.source == .windowEnd { return takeFinal(answer, to: delivery, step, &effects) }
     let extent = delivery.extent
+    if step.policy.isShadow { return settle(upTo: extent.end, rest: 0, step, &effects) }
     // Only an answer that counts moves the checkpoint, or makes what is left of the batch smaller.
     var settlesBehind = false
     // Before anything that this answer leads to: a read for a skip must know already what is done.

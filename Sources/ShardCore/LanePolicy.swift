@@ -46,6 +46,10 @@ public struct LanePolicy: Hashable, Sendable {
   /// with the progress that its batch led to. Not with `parking`, whose records are settled out of the checkpoint's order.
   public var keepsWrites = false
 
+  /// The handler's outcome moves nothing: whatever it answers the lane goes on behind the batch. No retries, no failure
+  /// entries, nothing expires. Not with `keepsWrites`, `parking` or tumbling windows. It stays so while the mapping runs.
+  public var isShadow = false
+
   /// Whether progress may wait a moment for company in its transaction, which saves a sync. Not with a small limit: the
   /// lane would come to it meanwhile and stand still.
   public var progressIsPatient: Bool { unstoredBatchLimit >= 128 }

@@ -7,6 +7,8 @@ extension Lane {
     _ extent: BatchExtent, _ kind: FailureKind, _ rule: RetryRuleID?, _ step: LaneStep,
     _ effects: inout [PollerEffect]
   ) {
+    // Also a record that is too large to be delivered.
+    if step.policy.isShadow { return settle(upTo: extent.end, rest: 0, step, &effects) }
     let decision = RetryDecision(kind, rule, step.policy)
     // Records that an operator gave up leave in any case.
     let isGivenUp = skipThrough == nil && decision.givesUp

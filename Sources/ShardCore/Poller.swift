@@ -53,6 +53,10 @@ public struct Poller: Hashable, Sendable {
     precondition(
       policy.parking == nil || !policy.keepsWrites,
       "writes go with a checkpoint, and parked records are settled without one")
+    precondition(
+      !policy.isShadow
+        || !policy.keepsWrites && policy.parking == nil && policy.tumblingWindowMilliseconds == 0,
+      "what a shadow answers moves nothing: it keeps no writes, parks no keys and has no windows")
     terms.append(LaneTerms(policy, limits))
     rings.append(ReadyRing(permitLimit: policy.deliveriesInFlightLimit))
     doors.append(.open)
@@ -291,6 +295,7 @@ public struct Poller: Hashable, Sendable {
     var policy = policy
     // That is the handler's, not a setting.
     policy.keepsWrites = terms[mapping].policy.keepsWrites
+    policy.isShadow = terms[mapping].policy.isShadow
     terms[mapping] = LaneTerms(policy, limits)
     rings[mapping].permitLimit = policy.deliveriesInFlightLimit
     tellLanes(of: mapping, .policyChanged, now, &effects)

@@ -12,6 +12,7 @@ public struct Coverage: Hashable, Sendable, CustomStringConvertible {
     case namedFailures, doneBehind, keysStored, keysFound
     case toldRetry, toldPartialFailure, toldBisect, toldRestart
     case bisected, exhausted, expired, expiredHeadOnly, skipped, lost, stoppedLoop
+    case shadowFailed
     case gaveUp, gaveUpFirst, givenUp, restoredGivenUp, uncounted
     case pause, resume, skip, skipDamage, retry, redrive, redriveSucceeded, redriveFailed
     case policyChanged, closeRequested, closeStopped, mappingClosed, mappingOpened

@@ -37,6 +37,8 @@ public enum Sabotage: CaseIterable, Sendable {
   case keepsFormerLimits
   /// The poller does not know the retry rules of its mappings.
   case forgetsRetryRules
+  /// The poller is not told that a mapping is a shadow.
+  case forgetsShadows
   /// Reads do not keep parked keys out of a batch.
   case deliversParkedKeys
   /// Parked records are not stored.
@@ -68,7 +70,7 @@ public enum Sabotage: CaseIterable, Sendable {
   /// The promise that is broken.
   public var promise: Promise {
     switch self {
-    case .deliversSettledRecord: .order
+    case .deliversSettledRecord, .forgetsShadows: .order
     case .deliversPastUnsettledRecord, .deliversParkedKeys: .blocking
     case .deliversTwice: .exclusivity
     case .miscountsAttempts, .forgetsRetryRules: .expiry

@@ -102,6 +102,16 @@ struct Scenario {
     }
     var ages = SplitMix64(seed: loops.next() ^ 0x6167_6573)
     for place in policies.indices { policies[place].leavesAheadOfAge = ages.chance(300) }
+    var shadows = SplitMix64(seed: loops.next() ^ 0x7368_6164_6f77)
+    for place in policies.indices where shadows.chance(120) {
+      guard policies[place].parking == nil, policies[place].tumblingWindowMilliseconds == 0,
+        !settlesKeys.contains(place)
+      else { continue }
+      policies[place].isShadow = true
+      policies[place].keepsWrites = false
+      // That a record was too large can be seen on the poller only where it blocks.
+      oversized = 0
+    }
   }
 
   /// A world in which nothing happens by chance.
@@ -205,6 +215,7 @@ struct Scenario {
     var policy = Self.policy(&random)
     policy.unstoredBatchLimit = policies[mapping].unstoredBatchLimit
     policy.keepsWrites = policies[mapping].keepsWrites
+    policy.isShadow = policies[mapping].isShadow
     // Failures are matched against them outside: they change only while the mapping is closed.
     policy.retryRules = policies[mapping].retryRules
     policy.parking = policies[mapping].parking

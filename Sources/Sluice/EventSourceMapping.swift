@@ -29,6 +29,11 @@ public struct EventSourceMapping: Hashable, Sendable {
   /// as on AWS. Not with `blocking` by key, a `tumblingWindow`, or a handler that writes to tables. Progress is stored
   /// after each batch then, whatever ``unstoredBatchLimit`` says.
   public var idempotency: Idempotency?
+  /// The handler sees live records, and whatever it answers the lanes go on behind each batch: no retries, no failure entries,
+  /// nothing waits for it or expires. What it answers is counted, see ``StreamPoller/shadowOutcomes(of:)``. Not with what says
+  /// what becomes of failures or hands something on: `retry`, `blocking` by key, a `tumblingWindow`, an `idempotency` store, a
+  /// destination in `onFailure`, a handler that writes to tables.
+  public var isShadow = false
   /// Whether handlers are told which records were delivered before: a batch's origin says so, and in the event such a
   /// record has a member of our own, `"sluice":{"redelivery":"retry"}`. Otherwise events are exactly those of AWS. `nil`: if
   /// the mapping has an ``idempotency`` store.
@@ -179,6 +184,7 @@ public struct EventSourceMapping: Hashable, Sendable {
       if blocking != .shard { problems.append("idempotency is set: blocking must be by shard") }
       if tumblingWindow > .zero { problems.append("idempotency is set: there must be no tumblingWindow") }
     }
+    if isShadow { problems += shadowProblems }
     if case .key(let keys, let records, let deliveries) = blocking {
       if !ParkingPolicy.keyLimits.contains(keys) {
         problems.append("blocking keys is \(keys): allowed are 1 to 10,000 parked keys for each lane")
@@ -212,6 +218,20 @@ public struct EventSourceMapping: Hashable, Sendable {
     return problems
   }
 
+  /// What says what becomes of failures, or hands something on.
+  private var shadowProblems: [String] {
+    var names: [String] = []
+    if retry.attempts != nil { names.append("retry.attempts") }
+    if retry.recordAge != nil { names.append("retry.recordAge") }
+    if retry.bisects { names.append("retry.bisects") }
+    if !retry.rules.isEmpty { names.append("retry.rules") }
+    if blocking != .shard { names.append("blocking by key") }
+    if tumblingWindow > .zero { names.append("tumblingWindow") }
+    if idempotency != nil { names.append("idempotency") }
+    if onFailure.destination != .store { names.append("onFailure") }
+    return names.map { "isShadow is set: \($0) must not be, because the outcome of a shadow moves nothing" }
+  }
+
   /// What an event holds besides its records and its state.
   private func envelopeByteCount(of source: MappedStream) -> Int {
     guard tumblingWindow > .zero else { return EventWriter.envelopeByteCount }
@@ -235,6 +255,7 @@ public struct EventSourceMapping: Hashable, Sendable {
       deliveriesInFlightLimit: concurrency, unstoredBatchLimit: idempotency == nil ? unstoredBatchLimit : 1)
     policy.leavesAheadOfAge = holdsInvocations
     policy.recursiveLoopLimit = recursiveLoopLimit.map { Lineage(hops: $0) }
+    policy.isShadow = isShadow
     if case .key(let keys, let records, let deliveries) = blocking {
       policy.parking = ParkingPolicy(keyLimit: keys, recordLimit: records, deliveryLimit: deliveries)
     }

@@ -218,6 +218,10 @@ final class LaneRunner: Sendable {
     switch verdict {
     case .success(let plain):
       mapping.lastResult.note(.succeeded)
+      if let shadow = mapping.shadow, delivery.source == .shard {
+        shadow.note(records: invocation.count, failed: plain.failedRecords(of: invocation.count))
+        return (plain, isSpent: cause != nil)
+      }
       let answer = named(plain, of: delivery, in: invocation)
       // Of one that succeeded as a whole there is nothing to know.
       if answer != .succeeded { noteEnd(of: delivery, answer) }
@@ -413,12 +417,21 @@ extension MappingMetrics {
   ) {
     var (failure, failedRecords): (FailureKind?, Int) = (nil, 0)
     switch verdict {
-    case .success(.failed(at: _, let position)), .success(.returnedPart(_, failedAt: _, let position)):
-      failedRecords = records - position
-    case .success(.failedAmong(at: _, position: _, let remaining)): failedRecords = remaining
-    case .success: break
+    case .success(let answer): failedRecords = answer.failedRecords(of: records)
     case .failure(let error): (failure, failedRecords) = (error.kind, records)
     }
     didInvoke(records: records, nanoseconds: nanoseconds, failure: failure, failedRecords: failedRecords)
+  }
+}
+
+extension DeliveryAnswer {
+  /// Of so many records those that are not done, from the first on that is reported.
+  fileprivate func failedRecords(of records: Int) -> Int {
+    switch self {
+    case .failed(at: _, let position), .returnedPart(_, failedAt: _, let position): records - position
+    case .failedAmong(at: _, position: _, let remaining): remaining
+    case .succeeded, .returned, .recordFailed: 0
+    case .faulted: records
+    }
   }
 }

@@ -87,6 +87,9 @@ extension LaneRunner {
       rule: ruleName, batch: AttemptedBatch(delivery.extent, position: 0))
     state.withLock { state in
       switch delivery.source {
+      case .shard where mapping.shadow != nil:
+        // The records are passed: no batch fails whose story this would be.
+        mapping.shadow?.note(failure, of: delivery.extent, at: begun.wall)
       case .shard, .windowEnd:
         attempt.requestID = state.takeRequestID()
         let earlier = state.history
@@ -143,6 +146,9 @@ extension LaneRunner {
       let attempt = AttemptRecord(
         startedAt: now, durationMilliseconds: 0, kind: failure.kind, type: failure.type, message: failure.message,
         trace: [], requestID: state.takeRequestID(), rule: rule, batch: AttemptedBatch(extent, position: 0))
+      mapping.shadow?.note(failure, of: extent, at: now)
+      // Of a shadow's records only those of a loop leave, with their story; the others are passed.
+      if mapping.shadow != nil, failure.kind == .payloadTooLarge { return }
       let earlier = state.history
       state.history.append(attempt)
       if let key { parkedHistories?.append(attempt, of: key, first: extent.first) { earlier } }

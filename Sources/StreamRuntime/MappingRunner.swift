@@ -40,6 +40,8 @@ final class MappingRunner: Sendable {
   let redeliveries: RedeliveryLog?
   /// Whether handlers are told of them.
   let marksRedeliveries: Bool
+  /// What the handler answers, where that moves nothing; `nil` where it does.
+  let shadow: ShadowRegister?
   let logger: Logger
 
   init(
@@ -48,7 +50,8 @@ final class MappingRunner: Sendable {
     makeSelection: (@Sendable () -> any RecordSelecting)?, metrics: MappingMetrics,
     courier: FailureCourier? = nil, lastResult: LastResult = .none,
     filterExamples: FilterExamples = FilterExamples(), settledKeys: SettledKeys? = nil,
-    redeliveries: RedeliveryLog? = nil, marksRedeliveries: Bool = false, logger: Logger
+    redeliveries: RedeliveryLog? = nil, marksRedeliveries: Bool = false, shadow: ShadowRegister? = nil,
+    logger: Logger
   ) {
     self.name = name
     self.stream = stream
@@ -63,6 +66,7 @@ final class MappingRunner: Sendable {
     self.makeSelection = makeSelection
     self.metrics = metrics
     self.courier = courier
+    self.shadow = shadow
     self.lastResult = ResultRegister(lastResult)
     self.filterExamples = FilterExampleRegister(filterExamples)
     self.logger = logger

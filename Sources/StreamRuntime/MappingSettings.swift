@@ -41,7 +41,8 @@ public struct MappingSettings: Hashable, Sendable {
     static let window: UInt8 = 2
     static let filterExamples: UInt8 = 4
     static let retryRules: UInt8 = 8
-    static let all = parking | window | filterExamples | retryRules
+    static let shadow: UInt8 = 16
+    static let all = parking | window | filterExamples | retryRules | shadow
   }
   /// Stands for `nil`: neither setting can be negative.
   private static let none: Int64 = -1
@@ -75,6 +76,7 @@ public struct MappingSettings: Hashable, Sendable {
     let more =
       (policy.parking == nil ? 0 : More.parking) | (policy.tumblingWindowMilliseconds > 0 ? More.window : 0)
       | (filterExamples.isEmpty ? 0 : More.filterExamples) | (retryRules.isEmpty ? 0 : More.retryRules)
+      | (policy.isShadow ? More.shadow : 0)
     if more != 0 { writer.write(more) }
     if let parking = policy.parking {
       writer.write(Int64(parking.keyLimit))
@@ -121,6 +123,7 @@ public struct MappingSettings: Hashable, Sendable {
           keyLimit: Int(clamping: keys), recordLimit: Int(clamping: records), deliveryLimit: Int(clamping: deliveries))
       }
       if more & More.window != 0 { policy.tumblingWindowMilliseconds = try reader.read() }
+      policy.isShadow = more & More.shadow != 0
       if more & More.filterExamples != 0 { filterExamples = try reader.readFilterExamples() }
       if more & More.retryRules != 0 {
         let rules = try reader.readRetryRules()

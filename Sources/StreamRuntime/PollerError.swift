@@ -17,6 +17,8 @@ public enum PollerError: Error, Hashable, Sendable, CustomStringConvertible {
   case writesWithIdempotency(mapping: String)
   /// An idempotency store, and blocking by key or tumbling windows.
   case idempotencyAlone(mapping: String)
+  /// A shadow, and a handler that writes to tables, an idempotency store, blocking by key or tumbling windows.
+  case shadowMovesNothing(mapping: String)
   /// A handler that writes to tables in the place of one that does not, or the other way round.
   case writesChanged(mapping: String)
 
@@ -39,6 +41,9 @@ public enum PollerError: Error, Hashable, Sendable, CustomStringConvertible {
       "mapping \(mapping) has an idempotency store, and its handler writes to tables, which is exact without one"
     case .idempotencyAlone(let mapping):
       "mapping \(mapping) has an idempotency store: it must block by shard and have no tumbling windows"
+    case .shadowMovesNothing(let mapping):
+      "mapping \(mapping) is a shadow, whose outcome moves nothing: it goes with no handler that writes to tables, no "
+        + "idempotency store, no blocking by key and no tumbling windows"
     case .writesWithWindows(let mapping):
       "mapping \(mapping) has tumbling windows, and its handler writes to tables: the state of a window takes their place"
     case .writesWithParking(let mapping):

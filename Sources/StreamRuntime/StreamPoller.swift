@@ -74,6 +74,11 @@ public final class StreamPoller: Sendable {
     if plan.policy.keepsWrites, plan.policy.tumblingWindowMilliseconds > 0 {
       throw PollerError.writesWithWindows(mapping: plan.name)
     }
+    if plan.policy.isShadow {
+      guard !plan.policy.keepsWrites, plan.policy.parking == nil, plan.policy.tumblingWindowMilliseconds == 0 else {
+        throw PollerError.shadowMovesNothing(mapping: plan.name)
+      }
+    }
     let (info, settings) = try await register(plan, stream)
     let hasOtherLanes = try await changeFactor(of: plan, info, stream)
     var logger = logger
@@ -99,7 +104,7 @@ public final class StreamPoller: Sendable {
       unstoredWrites: unstoredWrites, retryRules: plan.retryRules, makeSelection: plan.makeSelection, metrics: metrics,
       courier: courier, lastResult: settings.lastResult, filterExamples: settings.filterExamples,
       settledKeys: settledKeys, redeliveries: redeliveries,
-      marksRedeliveries: plan.marksRedeliveries, logger: logger)
+      marksRedeliveries: plan.marksRedeliveries, shadow: plan.policy.isShadow ? ShadowRegister() : nil, logger: logger)
     let id = driver.addMapping(plan.policy)
     try state.withLock { state in
       var mapping = OpenMapping(
@@ -238,6 +243,11 @@ public final class StreamPoller: Sendable {
   /// How the last delivery of a mapping ended; `nil` if it does not run here.
   public func lastResult(of mapping: String) -> LastResult? {
     state.withLock { $0.mappings.first { $0.runner.name == mapping }?.runner.lastResult.result }
+  }
+
+  /// What the handler of a shadow has answered since it was added; `nil` if the mapping is none, or does not run here.
+  public func shadowOutcomes(of mapping: String) -> ShadowOutcomes? {
+    state.withLock { $0.mappings.first { $0.runner.name == mapping }?.runner.shadow?.outcomes }
   }
 
   /// The first records that the filter of a mapping could not judge; `nil` if it does not run here.

@@ -355,6 +355,15 @@ struct ConfigurationTests {
       ),
       ("Batchsize: 10", "Batchsize: unknown key; did you mean BatchSize?"),
       (
+        "shadow: true\n    MaximumRetryAttempts: 3",
+        #"MaximumRetryAttempts: must not stand beside shadow: true, whose outcome moves nothing"#
+      ),
+      (
+        "shadow: true\n    idempotency: { key: record }",
+        "idempotency: must not stand beside shadow: true, whose outcome moves nothing"
+      ),
+      ("shadow: maybe", #"shadow: "maybe": must be one of "#),
+      (
         "EventSourceArn: arn", #"EventSourceArn: "arn": is not used here: name the stream with stream: NAME"#
       ),
     ])

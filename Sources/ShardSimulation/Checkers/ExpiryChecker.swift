@@ -11,7 +11,8 @@ enum ExpiryChecker {
     if delivery.attempt != lane.attempts + 1 { return "the attempt is not the one after the last" }
     if lane.givenUpCount > 0 { return "a batch was delivered again that a retry rule had given up" }
     if let limit = policy.maximumRetryAttempts, delivery.attempt > limit + 1 { return "one delivery too many" }
-    if let age = lane.readAge, !delivery.extent.isEmpty {
+    // Nothing of a shadow expires.
+    if let age = lane.readAge, !delivery.extent.isEmpty, !policy.isShadow {
       let first = Int(delivery.extent.first.rawValue)
       guard first < shard.end else { return "a record that is not there was delivered" }
       if shard.arrivals[first] < lane.readAt - age { return "a record was delivered that was too old" }

@@ -186,6 +186,7 @@ struct World {
     for var policy in scenario.policies {
       if sabotage == .loosensStoreBound { policy.unstoredBatchLimit += 3 }
       if sabotage == .forgetsRetryRules { policy.retryRules = nil }
+      if sabotage == .forgetsShadows { policy.isShadow = false }
       if sabotage == .loosensParking { policy.parking?.recordLimit += 3 }
       _ = poller.addMapping(policy)
     }

@@ -18,7 +18,9 @@ extension World {
     violate(.idempotency, KeysChecker.check(delivery, in: lanes[lane], of: store.shards[lanes[lane].shard]), lane)
     violate(
       .settings,
-      SettingsChecker.check(delivery, in: lanes[lane], isClosing: doors[lanes[lane].mapping] != .open), lane)
+      SettingsChecker.check(
+        delivery, in: lanes[lane], isClosing: doors[lanes[lane].mapping] != .open, isShadow: policy(of: lane).isShadow),
+      lane)
     if case .failureEntry(let entry) = delivery.source {
       violate(.order, OrderChecker.checkRedrive(entry: entry, in: lanes[lane]), lane)
     }
@@ -260,6 +262,12 @@ extension World {
   ) {
     let extent = delivery.extent
     let rules = scenario.policies[lanes[lane].mapping].retryRules
+    if policy(of: lane).isShadow {
+      // A delivery that was stopped has no outcome.
+      if case .faulted = answer, cancellation == .stop { return }
+      if answer != .succeeded || cancellation == .deadline { coverage.count(.shadowFailed) }
+      return succeed(upTo: extent.end, rest: 0, in: lane)
+    }
     switch meant(answer, cancellation, in: lane) {
     case .succeeded where delivery.window == nil:
       succeed(upTo: extent.end, rest: 0, in: lane)

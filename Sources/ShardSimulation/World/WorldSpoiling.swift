@@ -18,7 +18,8 @@ extension World {
       for _ in 0..<100 { effects += all }
     case .losesFailureEntries, .storesWritesApart, .forgetsHindmostLane, .forgetsForemostLane, .forgetsParents,
       .losesTimers, .losesChanges, .loosensStoreBound, .sendsToTheBack, .ignoresClosing, .keepsFormerLimits,
-      .forgetsRetryRules, .deliversParkedKeys, .loosensParking, .forgetsSettledKeys, .inventsSettledKeys,
+      .forgetsRetryRules, .forgetsShadows, .deliversParkedKeys, .loosensParking, .forgetsSettledKeys,
+      .inventsSettledKeys,
       .forgetsCrashes, .inventsRedeliveries, .hidesOversizedRecords, .deliversLoops:
       break
     }

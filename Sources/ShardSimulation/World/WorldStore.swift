@@ -42,6 +42,7 @@ extension World {
     let records =
       lanes[lane].blocksByKey ? lanes[lane].leaving : LineageChecker.records(of: order.extent, own, of: shard)
     violate(.recursion, LineageChecker.check(order, records, of: shard, policy(of: lane)), lane)
+    violate(.settings, SettingsChecker.check(order, isShadow: policy(of: lane).isShadow), lane)
     lanes[lane].refused = nil
     switch order.condition {
     case .retryAttemptsExhausted: coverage.count(.exhausted)

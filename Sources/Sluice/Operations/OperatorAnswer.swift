@@ -118,6 +118,8 @@ public struct MappingReport: Codable, Hashable, Sendable {
   public var pendingDeliveries: Int
   /// Entries that could not be delivered, and stay until somebody acts.
   public var undeliverableEntries: Int
+  /// Of a shadow mapping what its handler has answered since the worker added it; `nil` for others, and without a worker.
+  public var shadow: ShadowReport?
 }
 
 /// A failure entry without its records.

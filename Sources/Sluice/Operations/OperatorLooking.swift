@@ -38,7 +38,8 @@ extension StoreOperator {
       state: state(of: mapping, settings),
       lastProcessingResult: result.sentence, isConfigured: isConfigured, settings: settings?.parameters ?? [:],
       lanes: lanes, failureEntries: failureEntries, destination: poller()?.destination(of: mapping.name),
-      pendingDeliveries: deliveries.pending, undeliverableEntries: deliveries.undeliverable)
+      pendingDeliveries: deliveries.pending, undeliverableEntries: deliveries.undeliverable,
+      shadow: poller()?.shadowOutcomes(of: mapping.name).map { ShadowReport($0) })
   }
 
   func state(of mapping: MappingInfo, _ settings: MappingSettings?) -> MappingState {
@@ -78,7 +79,10 @@ extension StoreOperator {
         || $0.lostToDamage > 0
     }
     if !notable.isEmpty { all = notable }
-    if !all.isEmpty { all[0].filterExamples = reports }
+    if !all.isEmpty {
+      all[0].filterExamples = reports
+      all[0].shadow = poller()?.shadowOutcomes(of: name).map { ShadowReport($0) }
+    }
     return all
   }
 

@@ -66,6 +66,8 @@ public struct LaneReport: Codable, Hashable, Sendable {
   public var waitingFor: [String]
   /// What becomes of the failing batch if it goes on like this. Only `explain` looks ahead.
   public var outlook: LaneOutlook?
+  /// Of a shadow mapping what its handler has answered, over all lanes. Only the first lane of an answer of `explain` has it.
+  public var shadow: ShadowReport?
   /// Where its mapping is in its life.
   public var mappingState = MappingState.enabled
   /// What one can do about it, as commands.

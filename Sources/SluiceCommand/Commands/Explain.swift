@@ -43,7 +43,9 @@ struct Explain: AsyncParsableCommand {
       try printJSON(lanes)
     } else {
       let now = Int64(Date().timeIntervalSince1970 * 1_000)
-      let texts = lanes.map { ExplainText.render($0, now: now) } + ExplainText.filter(lanes)
+      let texts =
+        lanes.map { ExplainText.render($0, now: now) } + ExplainText.filter(lanes)
+        + lanes.compactMap(\.shadow).map { StatusText.text($0, now: now).joined(separator: "\n") }
       print(texts.joined(separator: "\n\n"))
     }
   }

@@ -56,6 +56,11 @@ enum StatusText {
       }
       lines.append("\(mapping.name)  (stream \(mapping.stream)\(failures))")
       lines.append("  \(state(of: mapping)), last result: \(mapping.lastProcessingResult)")
+      if let shadow = mapping.shadow {
+        lines += text(shadow, now: report.generatedAt).map { "  " + $0 }
+      } else if mapping.settings["shadow"] == "true" {
+        lines.append("  shadow: what its function answers moves nothing")
+      }
       let hasWindows = mapping.shards.contains { $0.worst.window != nil }
       let columns = ["  shard", "state", "behind", "iterator age", "failed", "next"]
       let parksKeys = mapping.shards.contains { $0.parkedKeyCount > 0 }
@@ -79,6 +84,21 @@ enum StatusText {
       lines.append("streams without a mapping: \(idle.map(\.name).joined(separator: ", "))")
     }
     return lines.joined(separator: "\n")
+  }
+
+  /// What a shadow has answered.
+  static func text(_ shadow: ShadowReport, now: Int64) -> [String] {
+    func batches(_ count: UInt64, _ records: UInt64) -> String {
+      "\(Text.count(count)) batch\(count == 1 ? "" : "es") (\(Text.records(records)))"
+    }
+    var lines = [
+      "shadow: \(batches(shadow.succeededBatches, shadow.succeededRecords)) succeeded, "
+        + "\(batches(shadow.failedBatches, shadow.failedRecords)) failed; that moved nothing"
+    ]
+    if let failure = shadow.lastFailure {
+      lines.append("last failure \(Text.relative(failure.at, now: now)): \(failure.type): \(failure.message)")
+    }
+    return lines
   }
 
   private static func text(_ window: WindowReport, now: Int64) -> String {

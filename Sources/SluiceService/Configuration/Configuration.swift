@@ -114,6 +114,8 @@ public struct MappingConfiguration: Hashable, Sendable {
   public var idempotency: Idempotency?
   /// `markRedeliveries`; `nil`: it is left out.
   public var marksRedeliveries: Bool?
+  /// `shadow: true`: what the function answers moves nothing.
+  public var isShadow = false
   /// `idempotency.itemFailures: every`: what is not in `batchItemFailures` is done.
   public var namesEveryFailure = false
   /// What some failures lead to instead.

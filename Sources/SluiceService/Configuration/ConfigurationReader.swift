@@ -203,6 +203,8 @@ public struct ConfigurationReader {
       mapping.marksRedeliveries = section.choice("markRedeliveries", default: YesOrNo.no) == .yes
     }
     IdempotencyReading(findings: findings).read(&section, into: &mapping)
+    let shadow = section.value("shadow")
+    if shadow != nil { mapping.isShadow = section.choice("shadow", default: YesOrNo.no) == .yes }
     combination.filterCount = mapping.filters.count
     mapping.onFailure = DestinationReader(findings: findings, resolve: resolved).read(&section, &combination)
     // Here the counters are there unless they are not wanted: they cost nothing.
@@ -210,6 +212,13 @@ public struct ConfigurationReader {
     let chosen = metrics.choices(.metrics, key: "Metrics", standard: ["EventCount"])
     mapping.countsEvents = metrics.value("Metrics") == nil || !chosen.isEmpty
     metrics.finish()
+    if mapping.isShadow, let shadow {
+      for key in mapping.settingsWithoutEffectOnShadow {
+        findings.report(
+          section.value(key) ?? shadow, section.path(key),
+          "must not stand beside shadow: true, whose outcome moves nothing")
+      }
+    }
     section.report(combination.problems)
     section.finish()
     guard stream != nil, function != nil else { return }

@@ -52,6 +52,7 @@ extension MappingConfiguration {
     var all = Dictionary(uniqueKeysWithValues: texts.map { ($0.key.rawValue, $0.value) })
     // Left out where there is none, as in what was stored before there were any.
     if let marksRedeliveries { all["markRedeliveries"] = "\(marksRedeliveries)" }
+    if isShadow { all["shadow"] = "true" }
     if let asyncInvocation {
       all["firstRetryWait"] = Quantity.text(asyncInvocation.firstRetryWait)
       all["OnSuccess"] = "\(asyncInvocation.onSuccess)"
@@ -137,7 +138,9 @@ func changeMoment(ofSetting name: String) -> ChangeMoment {
   if let parameter = MappingParameter(rawValue: name) { return parameter.rule.change }
   // Who takes failures out of the store is made with the lanes.
   // What is done is remembered by what is made with the lanes.
-  if name.hasPrefix("onFailure.") || name == "idempotency" || name == "markRedeliveries" { return .afterDraining }
+  if name.hasPrefix("onFailure.") || name == "idempotency" || name == "markRedeliveries" || name == "shadow" {
+    return .afterDraining
+  }
   switch name {
   case "function.concurrency", "function.provisioned", "function.idleTime": return .atOnce
   default: return .nextDelivery

@@ -34,7 +34,20 @@ enum LaneGauges {
         text += "sluice_failure_deliveries{mapping=\"\(escaped(mapping.name))\",state=\"\(state)\"} \(count)\n"
       }
     }
+    appendShadows(report, to: &text)
     return text
+  }
+
+  private static func appendShadows(_ report: StatusReport, to text: inout String) {
+    let shadows = report.mappings.compactMap { mapping in mapping.shadow.map { (mapping.name, $0) } }
+    guard !shadows.isEmpty else { return }
+    text += "# HELP sluice_shadow_records_total Records that the function of a shadow mapping was done with, or not.\n"
+    text += "# TYPE sluice_shadow_records_total counter\n"
+    for (name, shadow) in shadows {
+      for (outcome, count) in [("succeeded", shadow.succeededRecords), ("failed", shadow.failedRecords)] {
+        text += "sluice_shadow_records_total{mapping=\"\(escaped(name))\",outcome=\"\(outcome)\"} \(count)\n"
+      }
+    }
   }
 
   private static func append(

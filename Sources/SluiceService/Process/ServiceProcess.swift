@@ -171,6 +171,7 @@ extension EventSourceMapping {
     blocking = mapping.blocking
     idempotency = mapping.idempotency
     marksRedeliveries = mapping.marksRedeliveries
+    isShadow = mapping.isShadow
     filters = mapping.filters
     parallelizationFactor = mapping.parallelizationFactor
     onFailure = mapping.onFailure
