@@ -24,7 +24,7 @@ struct OperatorCodingTests {
       [
         .status, .explain(mapping: "m", shard: nil), .explain(mapping: "m", shard: "0"), .listFailures(query),
         .record(mapping: "m", sequenceNumber: "49"), .listFailures(FailureQuery()), .showFailure(entry: .max),
-        .redrive(query, consent: consent),
+        .redrive(query, consent: consent), .redrive(query, to: "n", consent: consent),
         .redeliver(query, consent: consent), .purge(query, consent: Consent(actor: "", isApplied: false)), .listStreams,
         .describeStream(name: "s"),
         .createStream(name: "s", shards: 2, retentionMilliseconds: 3, recordByteLimit: 4),

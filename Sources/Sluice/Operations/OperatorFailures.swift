@@ -20,19 +20,22 @@ extension StoreOperator {
 
   /// The lane that delivers an entry again: that of its first record. Since the factor may have changed, the keys of its
   /// other records may be of other lanes now.
-  func slot(of entry: FailureSummary, _ poller: StreamPoller?) throws -> Int {
+  func slot(of entry: FailureSummary, in mapping: String, _ poller: StreamPoller?) throws -> Int {
     guard let poller, let records = try store.failure(entry.number)?.records, records.count > 0 else { return 0 }
     return poller.slot(
-      ofPartitionKey: partitionKeyHash(of: records, entry.address), mapping: entry.mappingName,
+      ofPartitionKey: partitionKeyHash(of: records, entry.address), mapping: mapping,
       shard: entry.address.shard) ?? 0
   }
 
-  func redrive(_ query: FailureQuery, _ consent: Consent) async throws -> ActionReport {
+  /// `name` is the mapping that delivers them; without one, that of each entry.
+  func redrive(_ query: FailureQuery, to name: String?, _ consent: Consent) async throws -> ActionReport {
     let entries = try failures(query).sorted {
       ($0.address, $0.firstIndex, $0.number) < ($1.address, $1.firstIndex, $1.number)
     }
     let poller = poller()
-    for name in Set(entries.map(\.mappingName)) where poller?.look(at: name) == nil { throw needsWorker(mapping: name) }
+    if let name { try refuseOtherStream(entries, than: try mapping(named: name)) }
+    let names = name.map { [$0] } ?? Set(entries.map(\.mappingName)).sorted()
+    for name in names where poller?.look(at: name) == nil { throw needsWorker(mapping: name) }
     var report = ActionReport(isApplied: consent.isApplied, effects: [], records: 0)
     if let entry = entries.first(where: { $0.window != nil }) {
       throw OperatorRefusal(
@@ -42,7 +45,7 @@ extension StoreOperator {
           + "--format json | jq -r '.records[].text' | sluice put \(entry.streamName) --partition-key KEY")
     }
     // The core would put each of them off, and only the log would say so.
-    for name in Set(entries.map(\.mappingName)).sorted() {
+    for name in names {
       let policy = poller?.look(at: name)?.values.lazy.flatMap(\.self).first?.policy
       guard let policy, policy.tumblingWindowMilliseconds > 0 else { continue }
       throw OperatorRefusal(
@@ -53,10 +56,11 @@ extension StoreOperator {
     for entry in entries {
       let records = "\(entry.count) record\(entry.count == 1 ? "" : "s")"
       report.effects.append(
-        "entry \(entry.number): \(records) to \(entry.mappingName) \(entry.address.shard), in order")
+        "entry \(entry.number): \(records) to \(name ?? entry.mappingName) \(entry.address.shard), in order")
       report.records += UInt64(entry.count)
       guard consent.isApplied else { continue }
-      try await audit(consent, "redrive", "entry \(entry.number)", "\(entry.mappingName) \(entry.address.shard)")
+      try await audit(
+        consent, "redrive", "entry \(entry.number)", "\(name ?? entry.mappingName) \(entry.address.shard)")
       var noted = entry
       noted.add(RecordEvent(.redriven, at: clock().wall, actor: consent.actor))
       _ = try await store.perform(.updateFailure(noted))
@@ -64,14 +68,24 @@ extension StoreOperator {
         first: entry.firstIndex, last: entry.lastIndex, count: entry.count, firstArrival: entry.firstArrival,
         lastArrival: entry.lastArrival, payloadBytes: 0)
       let isThere = poller?.order(
-        { .redriveRequested($0, Redrive(entry: entry.number, extent: extent)) }, mapping: entry.mappingName,
-        shard: entry.address.shard, slot: try slot(of: entry, poller))
+        { .redriveRequested($0, Redrive(entry: entry.number, extent: extent)) }, mapping: name ?? entry.mappingName,
+        shard: entry.address.shard, slot: try slot(of: entry, in: name ?? entry.mappingName, poller))
       guard isThere == true else {
         throw OperatorRefusal(.badInput, "Entry \(entry.number) belongs to \(entry.address.shard), which is gone.")
       }
     }
     if entries.isEmpty { report.effects = ["No failure entry matches."] }
     return report
+  }
+
+  private func refuseOtherStream(_ entries: [FailureSummary], than mapping: MappingInfo) throws {
+    guard let stream = try stream(of: mapping),
+      let entry = entries.first(where: { $0.address.stream != stream.number })
+    else { return }
+    throw OperatorRefusal(
+      .badInput,
+      "Entry \(entry.number) is of stream \(entry.streamName), and mapping \(mapping.name) reads \(stream.name): it has no "
+        + "lane that could deliver it.")
   }
 
   /// Entries begin again with all their attempts. Without a worker they go when the next one starts.

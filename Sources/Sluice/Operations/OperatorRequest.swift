@@ -14,7 +14,8 @@ public enum OperatorRequest: Codable, Hashable, Sendable {
   case duplicates(mapping: String, shard: String?, limit: Int)
   case listFailures(FailureQuery)
   case showFailure(entry: UInt64)
-  case redrive(FailureQuery, consent: Consent)
+  /// Delivers entries again: by their own mapping, or by `to`, another one of the same stream.
+  case redrive(FailureQuery, to: String? = nil, consent: Consent)
   /// Takes entries to their mapping's destination: those that are named, or those that are not there.
   case redeliver(FailureQuery, consent: Consent)
   case purge(FailureQuery, consent: Consent)

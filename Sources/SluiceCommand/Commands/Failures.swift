@@ -6,7 +6,8 @@ import StreamModel
 struct Failures: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "The dead letters: payload, attempts, ordered redrive.",
-    subcommands: [List.self, Show.self, Redrive.self, Redeliver.self, Purge.self], defaultSubcommand: List.self)
+    subcommands: [List.self, Show.self, Redrive.self, Redeliver.self, Export.self, Purge.self],
+    defaultSubcommand: List.self)
 
   struct Selection: ParsableArguments {
     @Option(help: "Only those of this mapping.") var mapping: String?
@@ -44,29 +45,6 @@ struct Failures: ParsableCommand {
       guard case .failure(let report, let records) = answer else { throw Problem(answer) }
       if store.output.isJSON { return try printJSON(FailureDetail(entry: report, records: records)) }
       print(FailureText.detail(report, records, now: Int64(Date().timeIntervalSince1970 * 1_000)))
-    }
-  }
-
-  struct Redrive: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-      abstract: "Deliver failure entries again, in order, between the batches of their shard.",
-      discussion: """
-        An entry that succeeds leaves the list. One that fails stays, and the later ones of its shard stay with it.
-
-        Examples:
-          sluice failures redrive --mapping flights-delays
-          sluice failures redrive --mapping flights-delays --yes
-          sluice failures redrive --mapping flights-delays --key AA123 --yes
-        """)
-    @OptionGroup var selection: Selection
-    @OptionGroup var store: DataOptions
-    @OptionGroup var consent: ConsentOptions
-
-    func run() async throws {
-      let request = OperatorRequest.redrive(selection.query, consent: consent.value)
-      let answer = try await Connection.act(on: store.dataDirectory).perform(request)
-      guard case .action(let report) = answer else { throw Problem(answer) }
-      try report.print(isJSON: store.output.isJSON)
     }
   }
 
@@ -109,7 +87,7 @@ struct Failures: ParsableCommand {
   }
 }
 
-private struct FailureDetail: Encodable {
+struct FailureDetail: Encodable {
   var entry: FailureReport
   var records: [FailedRecord]
 }

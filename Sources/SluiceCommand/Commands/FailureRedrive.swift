@@ -1,0 +1,171 @@
+import ArgumentParser
+import Foundation
+import Sluice
+
+extension Failures {
+  struct Redrive: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Deliver failure entries again, in order, between the batches of their shard.",
+      discussion: """
+        An entry that succeeds leaves the list. One that fails stays, and the later ones of its shard stay with it.
+
+        With --rate entries go one after the other, so many records a second at most, and the command waits for each. \
+        Interrupted, it is given again: what has succeeded is not on the list any more. With --to another mapping of the \
+        same stream delivers them, such as one with a fixed handler.
+
+        Examples:
+          sluice failures redrive --mapping flights-delays
+          sluice failures redrive --mapping flights-delays --yes
+          sluice failures redrive --mapping flights-delays --key AA123 --yes
+          sluice failures redrive --mapping flights-delays --rate 50/s --yes
+          sluice failures redrive --mapping flights-delays --to flights-delays-v2 --yes
+        """)
+    @OptionGroup var selection: Selection
+    @Option(help: "At most so many records a second, such as 50/s.") var rate: String?
+    @Option(help: "The mapping that delivers them; it runs and reads the same stream. Default: that of each entry.")
+    var to: String?
+    @OptionGroup var store: DataOptions
+    @OptionGroup var consent: ConsentOptions
+
+    func validate() throws {
+      if let rate, Self.recordsPerSecond(rate) == nil {
+        throw ValidationError("--rate is \(rate): write records a second, such as 50/s, more than 0.")
+      }
+    }
+
+    static func recordsPerSecond(_ text: String) -> Double? {
+      guard text.hasSuffix("/s"), let rate = Double(text.dropLast(2)), rate > 0, rate.isFinite else { return nil }
+      return rate
+    }
+
+    func run() async throws {
+      let worker = try await Connection.act(on: store.dataDirectory)
+      if let rate = rate.flatMap(Self.recordsPerSecond), consent.yes { return try await redrive(at: rate, worker) }
+      let request = OperatorRequest.redrive(selection.query, to: to, consent: consent.value)
+      let answer = await worker.perform(request)
+      guard case .action(var report) = answer else { throw Problem(answer) }
+      if let rate { report.effects.append("one entry after the other, at most \(rate.dropLast(2)) records a second") }
+      try report.print(isJSON: store.output.isJSON)
+    }
+
+    // MARK: - At a rate
+
+    private struct Report: Encodable {
+      var succeeded: [UInt64]
+      var failed: [UInt64]
+      /// Behind one that failed.
+      var left: [UInt64]
+      var records: Int
+    }
+
+    private func redrive(at rate: Double, _ worker: any Operating) async throws {
+      let answer = await worker.perform(.listFailures(selection.query))
+      guard case .failures(let entries) = answer else { throw Problem(answer) }
+      var pace = PacedRedrive(entries, recordsPerSecond: rate)
+      var line = ProgressLine(isQuiet: store.output.isJSON)
+      let clock = ContinuousClock()
+      let begin = clock.now
+      steps: while true {
+        switch pace.next(at: begin.duration(to: clock.now)) {
+        case .done: break steps
+        case .wait(let until): try await clock.sleep(until: begin.advanced(by: until))
+        case .redrive(let entry):
+          line.show(
+            "entry \(entry.entry); \(pace.succeeded.count) done, \(pace.failed.count) failed, \(pace.waitingCount) to go"
+          )
+          pace.end(entry, succeeded: try await redrive(entry, worker))
+        }
+      }
+      line.clear()
+      try print(pace, of: entries.count)
+    }
+
+    /// Whether it succeeded; returns when that is known.
+    private func redrive(_ entry: FailureReport, _ worker: any Operating) async throws -> Bool {
+      let query = FailureQuery(entries: [entry.entry])
+      let answer = await worker.perform(.redrive(query, to: to, consent: consent.value))
+      guard case .action = answer else {
+        // Somebody else was quicker.
+        if try await find(query, worker) == nil { return true }
+        throw Problem(answer)
+      }
+      while let now = try await find(query, worker) {
+        if now.redrives > entry.redrives { return false }
+        try await Task.sleep(for: .milliseconds(50))
+      }
+      return true
+    }
+
+    /// `nil`: it is on the list no more.
+    private func find(_ query: FailureQuery, _ worker: any Operating) async throws -> FailureReport? {
+      switch await worker.perform(.listFailures(query)) {
+      case .failures(let entries): return entries.first
+      case .refused(let refusal) where refusal.reason == .badInput: return nil
+      case let answer: throw Problem(answer)
+      }
+    }
+
+    private func print(_ pace: PacedRedrive, of count: Int) throws {
+      if store.output.isJSON {
+        try printJSON(
+          Report(
+            succeeded: pace.succeeded, failed: pace.failed, left: pace.left, records: pace.succeededRecords))
+      } else if count == 0 {
+        Swift.print("No failure entry matches.")
+      } else {
+        Swift.print(
+          "\(pace.succeeded.count) of \(count) entries succeeded, \(Text.records(pace.succeededRecords)); "
+            + "\(pace.failed.count) failed, \(pace.left.count) behind them stay")
+      }
+      if !pace.failed.isEmpty { throw Problem(Exit.failed, "Entries that failed again: see sluice failures list.") }
+    }
+  }
+
+  struct Export: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Write failure entries with all their records as JSON lines.",
+      discussion: """
+        One object a line, as sluice failures show --format json prints it. The entries stay. An interrupted export has \
+        whole lines as far as it came.
+
+        Examples:
+          sluice failures export --mapping flights-delays -o failures.ndjson
+          sluice failures export | jq -r '.records[].text'
+        """)
+    @OptionGroup var selection: Selection
+    @Option(name: .shortAndLong, help: "The file to write, which must not be there; without it, standard output.")
+    var output: String?
+    @Option(name: .customLong("data"), help: "The data directory. Also: SLUICE_DATA.") var data: String?
+
+    func run() async throws {
+      let directory = data ?? ProcessInfo.processInfo.environment["SLUICE_DATA"] ?? "./sluice-data"
+      let source = try await Connection.look(at: directory)
+      let answer = await source.perform(.listFailures(selection.query))
+      guard case .failures(let entries) = answer else { throw Problem(answer) }
+      let file = try output.map(Self.create) ?? FileHandle.standardOutput
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
+      var line = ProgressLine(isQuiet: output == nil)
+      var count = 0
+      for entry in entries {
+        let answer = await source.perform(.showFailure(entry: entry.entry))
+        if case .refused(let refusal) = answer, refusal.reason == .badInput { continue }  // It has left the list.
+        guard case .failure(let report, let records) = answer else { throw Problem(answer) }
+        try file.write(contentsOf: encoder.encode(FailureDetail(entry: report, records: records)) + Data("\n".utf8))
+        count += 1
+        line.show("\(count) of \(entries.count) entries")
+      }
+      line.clear()
+      if let output { print("\(count) entr\(count == 1 ? "y" : "ies") in \(output)") }
+    }
+
+    private static func create(_ path: String) throws -> FileHandle {
+      do {
+        try Data().write(to: URL(filePath: path), options: .withoutOverwriting)
+        return try FileHandle(forWritingTo: URL(filePath: path))
+      } catch {
+        throw Problem(Exit.badInput, "-o is \(path): it cannot be written: \(error.localizedDescription)")
+      }
+    }
+  }
+}

@@ -1,0 +1,95 @@
+import Foundation
+import Sluice
+import StreamModel
+import Testing
+
+@Suite("Failures are exported, and redriven at a rate or by another mapping", .timeLimit(.minutes(3)))
+struct RedriveTests {
+  private struct Exported: Decodable {
+    var entry: FailureReport
+    var records: [FailedRecord]
+  }
+
+  private struct Paced: Decodable {
+    var succeeded: [UInt64]
+    var failed: [UInt64]
+    var left: [UInt64]
+    var records: Int
+  }
+
+  /// The handler's own mapping, and one of another function that only notes.
+  private static func setup(fails: Bool) -> Setup {
+    Setup {
+      $0.batchSize = 1
+      $0.retries = 0
+      $0.command = fails ? #"["sh", "-c", "while read -r e; do echo no; done"]"# : #"["python3", "handler.py"]"#
+    }
+  }
+
+  @Test("at a rate one entry goes after the other; one that fails keeps back those behind it, and the rest goes later")
+  func rate() async throws {
+    try await Workplace.with(Self.setup(fails: true)) { place in
+      let worker = try await place.start()
+      try await place.put("one", "two", "three")
+      try await place.isDrained()
+      let export = try await place.sluice("failures", "export", "-o", "failures.ndjson")
+      #expect(export.code == 0, "\(export)")
+      let text = try String(contentsOf: place.folder.appending(path: "failures.ndjson"), encoding: .utf8)
+      let exported = try text.split(separator: "\n").map {
+        try JSONDecoder().decode(Exported.self, from: Data($0.utf8))
+      }
+      #expect(exported.flatMap(\.records).map(\.text) == ["one", "two", "three"])
+      #expect(try await place.sluice("failures", "export", "-o", "failures.ndjson").code == 65)
+
+      // It fails still.
+      let again = try await place.sluice(
+        "failures", "redrive", "--rate", "100/s", "--yes", "--format", "json")
+      #expect(again.code == 1)
+      let failed = try JSONDecoder().decode(Paced.self, from: Data(again.output.utf8))
+      #expect(failed.failed == [exported[0].entry.entry] && failed.left.count == 2 && failed.succeeded.isEmpty)
+      #expect(await worker.drain() == 0)
+
+      try place.configure(Self.setup(fails: false))
+      _ = try await place.start(life: 1)
+      let begin = ContinuousClock.now
+      let paced = try await place.ask(Paced.self, "failures", "redrive", "--rate", "4/s", "--yes")
+      #expect(paced.succeeded.count == 3 && paced.records == 3 && paced.failed.isEmpty)
+      // The third begins half a second after the first.
+      #expect(ContinuousClock.now - begin >= .milliseconds(500))
+      #expect(place.delivered.map(\.text) == ["one", "two", "three"])
+      #expect(try await place.ask([FailureReport].self, "failures", "list").isEmpty)
+      #expect(try await place.sluice("failures", "redrive", "--rate", "fast").code == 64)
+    }
+  }
+
+  @Test("another mapping of the stream delivers what one has given up")
+  func otherMapping() async throws {
+    try await Workplace.with(Self.setup(fails: true)) { place in
+      try place.write(
+        Self.setup(fails: true).yaml
+          .replacing(
+            "mappings:",
+            with: """
+                - { name: fixed, command: ["python3", "handler.py"], protocol: lines }
+              mappings:
+                - { stream: numbers, function: fixed, StartingPosition: LATEST }
+              """), to: "sluice.yaml")
+      _ = try await place.start()
+      try await place.put("one", "two")
+      _ = try await eventually("both gave up") {
+        try await place.ask([FailureReport].self, "failures", "list").count == 2 ? true : nil
+      }
+      _ = try await eventually("the other has them") { place.delivered.count == 2 ? true : nil }
+      let refused = try await place.sluice("failures", "redrive", "--to", "none", "--yes")
+      #expect(refused.code == 65)
+      let done = try await place.ask(ActionReport.self, "failures", "redrive", "--to", "numbers-fixed", "--yes")
+      #expect(done.records == 2)
+      _ = try await eventually("the list is empty") {
+        try await place.ask([FailureReport].self, "failures", "list").isEmpty ? true : nil
+      }
+      #expect(place.delivered.map(\.text) == ["one", "two", "one", "two"])
+      #expect(
+        try await place.ask([AuditReport].self, "audit").allSatisfy { $0.subject.contains("entry") })
+    }
+  }
+}
