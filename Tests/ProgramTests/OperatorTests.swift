@@ -156,6 +156,31 @@ struct OperatorTests {
     }
   }
 
+  @Test("more failures than may be make the worker not ready, until they are gone")
+  func failureHealth() async throws {
+    try await Workplace.with(
+      Setup {
+        $0.retries = 0
+        $0.batchSize = 1
+        $0.readyFailureEntries = 1
+      }
+    ) { place in
+      let worker = try await place.start()
+      try await place.put("raise", "raise")
+      let text = try await eventually("it is not ready") {
+        let answer = try await worker.get("/ready")
+        return answer.status == 503 ? answer.text : nil
+      }
+      #expect(text.contains("numbers-note has 2 failure entries, more than listen.readyFailureEntries: 1"))
+      #expect(try await place.sluice("status").output.contains("2 in failures, the oldest "))
+      #expect(
+        try await worker.get("/metrics").text.contains("sluice_failure_oldest_age_seconds{mapping=\"numbers-note\"}"))
+      let entry = try #require(try await place.failures().first).entry
+      #expect(try await place.sluice("failures", "purge", "--entry", "\(entry)", "--yes").code == 0)
+      _ = try await eventually("it is ready again") { try await worker.get("/ready").status == 200 ? true : nil }
+    }
+  }
+
   @Test("the metrics have the names of AWS and the lanes")
   func metrics() async throws {
     try await Workplace.with(Setup { $0.retries = 0 }) { place in

@@ -112,6 +112,8 @@ public struct MappingReport: Codable, Hashable, Sendable {
   public var settings: [String: String]
   public var lanes: [LaneReport]
   public var failureEntries: Int
+  /// When the oldest of them was made, in milliseconds since 1970; `nil` without any.
+  public var oldestFailureAt: Int64?
   /// Where failure entries go from the store; `nil` if they stay there, or no worker runs the mapping.
   public var destination: String?
   /// Entries on their way to the destination.

@@ -10,13 +10,16 @@ extension StoreOperator {
     let mappings = try store.catalog().mappings.values.sorted { $0.name < $1.name }
     let failures = try store.failureCounts()
     let deliveries = try store.deliveryCounts()
+    let oldest = try store.oldestFailures()
     return StatusReport(
       worker: worker(), streams: try liveStreams().map(streamReport),
       mappings: try mappings.compactMap { mapping in
         guard let stream = try stream(of: mapping) else { return nil }
-        return try report(
+        var report = try report(
           mapping, stream, failureEntries: failures[mapping.number] ?? 0,
           deliveries: deliveries[mapping.number] ?? DeliveryCounts())
+        report.oldestFailureAt = oldest[mapping.number]?.milliseconds
+        return report
       },
       generatedAt: clock().wall.milliseconds)
   }

@@ -50,6 +50,9 @@ enum StatusText {
     for mapping in report.mappings {
       lines.append("")
       var failures = mapping.failureEntries == 0 ? "" : " · \(Text.count(mapping.failureEntries)) in failures"
+      if let oldest = mapping.oldestFailureAt {
+        failures += ", the oldest \(Text.relative(oldest, now: report.generatedAt))"
+      }
       if mapping.pendingDeliveries > 0 { failures += " · \(Text.count(mapping.pendingDeliveries)) to deliver" }
       if mapping.undeliverableEntries > 0 {
         failures += " · \(Text.count(mapping.undeliverableEntries)) UNDELIVERABLE"

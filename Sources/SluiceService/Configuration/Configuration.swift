@@ -47,6 +47,10 @@ public struct ListenConfiguration: Hashable, Sendable {
   public var port = 4_567
   /// How long a lane may be blocked before the service says that it is not ready.
   public var readyBlockedAfter = Duration.seconds(300)
+  /// With more failure entries in the store of one mapping the service is not ready. Zero: however many there are.
+  public var readyFailureEntries = 0
+  /// With a failure entry that is older it is not ready. Zero: however old they are.
+  public var readyFailureAge = Duration.zero
 
   public init() {}
 }

@@ -135,6 +135,10 @@ struct ConfigurationDifference {
     compare(
       "listen.readyBlockedAfter", Quantity.text(runs.listen.readyBlockedAfter),
       Quantity.text(file.listen.readyBlockedAfter))
+    compare(
+      "listen.readyFailureEntries", "\(runs.listen.readyFailureEntries)", "\(file.listen.readyFailureEntries)")
+    compare(
+      "listen.readyFailureAge", Quantity.text(runs.listen.readyFailureAge), Quantity.text(file.listen.readyFailureAge))
     compare("log.level", runs.log.level.rawValue, file.log.level.rawValue)
     compare("log.format", runs.log.format.rawValue, file.log.format.rawValue)
   }

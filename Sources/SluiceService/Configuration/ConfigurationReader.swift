@@ -135,6 +135,10 @@ public struct ConfigurationReader {
     }
     configuration.listen.readyBlockedAfter = section.duration(
       "readyBlockedAfter", default: configuration.listen.readyBlockedAfter, in: .seconds(1)...(.seconds(7 * 86_400)))
+    configuration.listen.readyFailureEntries = section.integer(
+      "readyFailureEntries", default: configuration.listen.readyFailureEntries, in: 0...1_000_000_000, unit: "entries")
+    configuration.listen.readyFailureAge = section.duration(
+      "readyFailureAge", default: configuration.listen.readyFailureAge, in: .zero...(.seconds(365 * 86_400)))
     section.finish()
   }
 

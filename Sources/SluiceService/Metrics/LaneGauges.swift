@@ -26,6 +26,12 @@ enum LaneGauges {
     for mapping in report.mappings {
       text += "sluice_failure_entries{mapping=\"\(escaped(mapping.name))\"} \(mapping.failureEntries)\n"
     }
+    text += "# HELP sluice_failure_oldest_age_seconds Age of the oldest failure entry; zero without any.\n"
+    text += "# TYPE sluice_failure_oldest_age_seconds gauge\n"
+    for mapping in report.mappings {
+      let age = mapping.oldestFailureAt.map { max(0, report.generatedAt - $0) } ?? 0
+      text += "sluice_failure_oldest_age_seconds{mapping=\"\(escaped(mapping.name))\"} \(Double(age) / 1_000)\n"
+    }
     text += "# HELP sluice_failure_deliveries Failure entries that are not at their mapping's destination.\n"
     text += "# TYPE sluice_failure_deliveries gauge\n"
     for mapping in report.mappings {

@@ -105,6 +105,7 @@ public struct ServiceProcess: Sendable {
       worker: WorkerReport(processID: getpid(), address: readiness.address), transitions: worker.transitions)
     let writing = WorkerOperator(store: operations, processor: processor, configuration: worker)
     let limit = configuration.listen.readyBlockedAfter
+    let failures = FailureHealth(configuration.listen)
     let logger = logger
     return ListenPort(
       host: configuration.listen.host, port: configuration.listen.port,
@@ -113,7 +114,13 @@ public struct ServiceProcess: Sendable {
         unreadiness: {
           if drain.isSet.load(ordering: .relaxed) { return ["the worker drains"] }
           guard processor.poller != nil else { return ["the lanes are being opened"] }
-          return operations.blockedLanes(longerThan: limit)
+          let blocked = operations.blockedLanes(longerThan: limit)
+          guard failures.isAsked else { return blocked }
+          do {
+            return blocked + failures.reasons(try operations.status())
+          } catch {
+            return blocked + ["the store cannot be read: \(error)"]
+          }
         },
         metrics: {
           do {

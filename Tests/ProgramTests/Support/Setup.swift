@@ -7,6 +7,7 @@ struct Setup {
   var recordLimit = "1MiB"
   var mapSize = "256MiB"
   var readyBlockedAfter = "5m"
+  var readyFailureEntries = 0
   var command = #"["python3", "handler.py"]"#
   var handlerProtocol = "lines"
   var timeout = "30s"
@@ -24,7 +25,7 @@ struct Setup {
   var yaml: String {
     """
     store: { mapSize: \(mapSize) }
-    listen: { readyBlockedAfter: \(readyBlockedAfter) }
+    listen: { readyBlockedAfter: \(readyBlockedAfter), readyFailureEntries: \(readyFailureEntries) }
     streams:
       - { name: numbers, kind: \(kind.rawValue), shards: \(shards), recordLimit: \(recordLimit) }
     functions:
