@@ -3,7 +3,7 @@ SWIFT ?= swift
 PYTHON_PACKAGES = awslambdaric==4.2.2 aws-lambda-powertools==3.37.0 boto3==1.44.5
 DEBIAN_PACKAGES = liblmdb-dev libxxhash-dev zlib1g-dev libzstd-dev pkg-config python3 python3-venv
 
-.PHONY: demo test build release python-functions simulate bench bench-layers bench-peers thread-sanitizer format format-check dependencies clean help
+.PHONY: demo test build release python-functions simulate bench bench-layers bench-peers kills thread-sanitizer format format-check dependencies clean help
 
 help:
 	@echo "make demo              build a release and tell the one-minute story"
@@ -13,6 +13,7 @@ help:
 	@echo "make bench             load test of this machine: put, drain, latency"
 	@echo "make bench-layers      benchmarks of the layers: the layout of the store, the core"
 	@echo "make bench-peers       Sluice beside Redis and SQLite on the same work"
+	@echo "make kills             kill -9 of a worker under load, 200 times"
 	@echo "make thread-sanitizer  the store, core, runtime and handler tests under the thread sanitizer"
 	@echo "make format            format the sources"
 
@@ -37,6 +38,11 @@ build: dependencies
 release: dependencies
 	$(SWIFT) build -c release --product sluice
 	$(SWIFT) build -c release --product RuntimeClient
+
+# The program under load is killed 200 times; prints what came again.
+kills: dependencies
+	$(SWIFT) build --build-tests
+	SLUICE_KILLS=200 Scripts/run-tests 3000 $(SWIFT) test --skip-build --filter KillTests
 
 simulate: release
 	Scripts/simulate .build/release/sluice 20000000

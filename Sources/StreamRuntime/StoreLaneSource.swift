@@ -142,13 +142,17 @@ struct StoreLaneSource: LaneSource {
     switch outcome {
     case .succeeded: store.submit(.deleteFailure(entry)) { result in log(result, entry) }
     case .failed(let failure): note(failure, of: entry)
-    case .notDelivered: logger.info("a redrive was put off: the entry stays", metadata: ["entry": "\(entry)"])
+    case .notDelivered:
+      logger.info("a redrive was put off: the entry stays", metadata: ["entry": "\(entry)"])
+      change(entry) { summary in
+        summary.lastRedrive = RedriveOutcome(
+          endedAt: clock().wall, succeeded: false, message: "put off: the entry was not delivered")
+      }
     }
   }
 
   private func note(_ failure: AttemptRecord, of entry: UInt64) {
-    do {
-      guard var summary = try store.failure(entry)?.summary else { return }
+    change(entry) { summary in
       summary.redrives += 1
       summary.lastRedrive = RedriveOutcome(
         endedAt: clock().wall, succeeded: false, message: "\(failure.type): \(failure.message)")
@@ -158,6 +162,13 @@ struct StoreLaneSource: LaneSource {
       history.append(failure)
       summary.history = history.attempts
       summary.attemptsOmitted = history.omitted
+    }
+  }
+
+  private func change(_ entry: UInt64, _ body: (inout FailureSummary) -> Void) {
+    do {
+      guard var summary = try store.failure(entry)?.summary else { return }
+      body(&summary)
       store.submit(.updateFailure(summary)) { result in log(result, entry) }
     } catch {
       logger.error("a redriven entry could not be read", metadata: ["entry": "\(entry)", "error": "\(error)"])

@@ -235,6 +235,13 @@ public final class StreamPoller: Sendable {
       try await add(plan)
     } catch PollerError.draining {
       logger.notice("the poller drains: a mapping is not opened at its new position", metadata: ["mapping": "\(name)"])
+    } catch {
+      logger.critical(
+        "a mapping was closed for a change and could not be opened again: restart the worker",
+        metadata: ["mapping": "\(name)", "error": "\(error)"])
+      // What came first says why.
+      try result.get()
+      throw error
     }
     try result.get()
     return true

@@ -143,6 +143,9 @@ final class Mailbox: Sendable {
     return put(entry, bounded: false).map { .refused($0) } ?? .waiting
   }
 
+  /// How much waits.
+  var waiting: (entries: Int, bytes: Int) { state.withLock { ($0.entries.count, $0.waitingBytes) } }
+
   /// Whether the writer's thread waits for entries. For tests.
   var isWriterAsleep: Bool { state.withLock { $0.isSleeping } }
 

@@ -53,7 +53,7 @@ extension StreamStore {
       throw .invalid(
         .init(
           field: "SequenceNumber", value: number.description,
-          rule: "it is one that \(shard.address.shard) has given out"))
+          rule: "it must be that of a record that \(shard.address.shard) has, or has had"))
     }
     return number.index
   }

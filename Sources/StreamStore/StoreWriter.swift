@@ -6,6 +6,8 @@ internal import StreamModel
 final class WriterFace: Sendable {
   let catalog: Monitor<Catalog>
   let observers = Monitor<[UInt64: @Sendable (CommitNotice) -> Void]>([:])
+  /// What was refused, see ``StoreLoad``.
+  let refusals = Monitor<[StoreLoad.Reason: Int]>([:])
   /// Why the last background step or sync failed; `nil` once one succeeded.
   let backgroundFailure = Monitor<StoreError?>(nil)
 
@@ -133,7 +135,7 @@ final class StoreWriter: @unchecked Sendable {
   /// get the room that is left.
   private func transact(_ group: [MailboxEntry]) {
     if let syncFailure {
-      for entry in group { entry.refuse(StoreError(syncFailure)) }
+      for entry in group { face.refuse(entry, StoreError(syncFailure)) }
       return
     }
     do throws(LMDBError) {
@@ -145,7 +147,7 @@ final class StoreWriter: @unchecked Sendable {
     } catch {
       let isAboutRoom = error == .mapFull || error == .diskFull
       guard isAboutRoom, group.count > 1 else {
-        for entry in group { entry.refuse(StoreError(error)) }
+        for entry in group { face.refuse(entry, StoreError(error)) }
         return
       }
     }

@@ -181,18 +181,20 @@ public final class StreamStore: Sendable {
 
   // MARK: For the extensions
 
+  /// Who writes, if this process does.
+  var writer: StoreWriter? { writing?.writer }
+
   func put(_ entry: MailboxEntry, bounded: Bool) {
-    let refusal: StoreError? =
-      if let writing { writing.writer.mailbox.put(entry, bounded: bounded) } else { .notWriting }
-    if let refusal { entry.refuse(refusal) }
+    guard let writer else { return entry.refuse(.notWriting) }
+    if let refusal = writer.mailbox.put(entry, bounded: bounded) { writer.face.refuse(entry, refusal) }
   }
 
   /// Puts an entry whose caller waits for the answer and holds no lock.
   func putWaiting(_ entry: MailboxEntry) {
     // A completion may let go of the last reference but this one: closing the store waits for the writer's place.
     withExtendedLifetime(self) {
-      let refusal: StoreError? = if let writing { writing.writer.receive(entry) } else { .notWriting }
-      if let refusal { entry.refuse(refusal) }
+      guard let writer else { return entry.refuse(.notWriting) }
+      if let refusal = writer.receive(entry) { writer.face.refuse(entry, refusal) }
     }
   }
 

@@ -22,6 +22,9 @@ struct DiskTroubleTests {
       try await place.isDrained()
       #expect(place.delivered.count == taken)
       #expect(try await worker.get("/health").status == 200)
+      let metrics = try await worker.get("/metrics").text
+      #expect(metrics.contains("sluice_store_refusals_total{reason=\"diskFull\"} 1\n"))
+      #expect(metrics.contains("sluice_store_refusals_total{reason=\"mapFull\"} 0\n"))
       // Nothing that was delivered may wait for room: it would be delivered again.
       #expect(try await place.lanes().map(\.backlogRecords) == [0])
       try FileManager.default.removeItem(at: ballast)

@@ -58,7 +58,9 @@ struct RedriveTests {
       #expect(ContinuousClock.now - begin >= .milliseconds(500))
       #expect(place.delivered.map(\.text) == ["one", "two", "three"])
       #expect(try await place.ask([FailureReport].self, "failures", "list").isEmpty)
-      #expect(try await place.sluice("failures", "redrive", "--rate", "fast").code == 64)
+      for rate in ["fast", "0/s", "1e-300/s", "nan/s", "1e9/s"] {
+        #expect(try await place.sluice("failures", "redrive", "--rate", rate).code == 64)
+      }
     }
   }
 
@@ -71,7 +73,9 @@ struct RedriveTests {
             "mappings:",
             with: """
                 - { name: fixed, command: ["python3", "handler.py"], protocol: lines }
+                - { name: shade, command: ["cat"], protocol: lines }
               mappings:
+                - { stream: numbers, function: shade, shadow: true, StartingPosition: LATEST }
                 - { stream: numbers, function: fixed, StartingPosition: LATEST }
               """), to: "sluice.yaml")
       _ = try await place.start()
@@ -82,14 +86,20 @@ struct RedriveTests {
       _ = try await eventually("the other has them") { place.delivered.count == 2 ? true : nil }
       let refused = try await place.sluice("failures", "redrive", "--to", "none", "--yes")
       #expect(refused.code == 65)
+      // Its answer would take them off the list.
+      let shadow = try await place.sluice("failures", "redrive", "--to", "numbers-shade", "--yes")
+      #expect(shadow.code == 65)
+      #expect(shadow.errors.contains("Mapping numbers-shade is a shadow"))
+      #expect(try await place.ask([FailureReport].self, "failures", "list").count == 2)
       let done = try await place.ask(ActionReport.self, "failures", "redrive", "--to", "numbers-fixed", "--yes")
       #expect(done.records == 2)
       _ = try await eventually("the list is empty") {
         try await place.ask([FailureReport].self, "failures", "list").isEmpty ? true : nil
       }
       #expect(place.delivered.map(\.text) == ["one", "two", "one", "two"])
-      #expect(
-        try await place.ask([AuditReport].self, "audit").allSatisfy { $0.subject.contains("entry") })
+      let audit = try await place.ask([AuditReport].self, "audit")
+      #expect(audit.map(\.action) == ["redrive", "redrive"])
+      #expect(audit.allSatisfy { $0.subject.hasPrefix("entry ") && $0.detail.hasPrefix("numbers-fixed ") })
     }
   }
 }

@@ -13,6 +13,9 @@ struct StoreTroubleTests {
       #expect(refusal.code == 75)
       #expect(refusal.errors.contains("the store has reached its map size"))
       #expect(taken > 2)
+      let metrics = try await worker.get("/metrics").text
+      #expect(metrics.contains("sluice_store_refusals_total{reason=\"mapFull\"} 1\n"))
+      #expect(metrics.contains("sluice_store_limit_bytes \(4 << 20)\n"))
       try await place.isDrained()
       #expect(place.delivered.count == taken)
       #expect(await worker.drain() == 0)
@@ -110,6 +113,13 @@ struct StoreTroubleTests {
       #expect(place.delivered.count == others)
       #expect(others > 0)
       #expect(await worker.drain() == 0)
+      let checked = try await place.sluice("check-store", place.data.path)
+      #expect(checked.code == 1)
+      let problems = checked.output.split(separator: "\n").dropLast()
+      #expect(problems.count == 1)
+      #expect(problems.first?.contains("numbers") == true && problems.first?.contains(damaged.shard) == true)
+      #expect(problems.first?.contains("block at record 0: its checksum does not match") == true)
+      #expect(checked.output.hasSuffix("1 problem\n"))
     }
   }
 

@@ -78,15 +78,7 @@ public final class HTTPFunctionPool: Sendable {
     _ requestID: String, lineage: Lineage = .none, for caller: ObjectIdentifier? = nil,
     _ encode: (inout EventBuffer) -> Void
   ) async throws(HandlerFailure) -> [UInt8] {
-    try await waitForRest()
-    switch await gate.enter(for: caller) {
-    case .granted: break
-    case .cancelled: throw FunctionFailures.cancelledEarly
-    case .shutDown: throw FunctionFailures.shutDown()
-    case .throttled:
-      statistics.noteThrottle()
-      throw FunctionFailures.throttled()
-    }
+    try await enter(for: caller)
     defer { gate.leave() }
     var event = EventBuffer()
     encode(&event)
@@ -109,6 +101,24 @@ public final class HTTPFunctionPool: Sendable {
 
   /// Requests that run now.
   public var runningCount: Int { gate.takenCount }
+
+  /// Waits for a turn at a time when the service may be called.
+  private func enter(for caller: ObjectIdentifier?) async throws(HandlerFailure) {
+    while true {
+      try await waitForRest()
+      switch await gate.enter(for: caller) {
+      case .granted: break
+      case .cancelled: throw FunctionFailures.cancelledEarly
+      case .shutDown: throw FunctionFailures.shutDown()
+      case .throttled:
+        statistics.noteThrottle()
+        throw FunctionFailures.throttled()
+      }
+      // Those who waited for their turn learn here what was said to one before them.
+      if rest.withLock({ $0.left(at: SystemCall.now()) }) <= .zero { return }
+      gate.leave()
+    }
+  }
 
   /// A service that asked to be left alone is, and who cannot wait so long is throttled.
   private func waitForRest() async throws(HandlerFailure) {

@@ -30,7 +30,7 @@ extension FailureReport {
       firstArrival: summary.firstArrival.milliseconds, lastArrival: summary.lastArrival.milliseconds,
       attemptsMade: summary.attempts, attempts: summary.history.map { AttemptReport($0, in: numbers) },
       attemptsOmitted: summary.attemptsOmitted, events: summary.events.map(RecordEventReport.init),
-      redrives: summary.redrives,
+      redrives: summary.redrives, lastRedriveAt: summary.lastRedrive?.endedAt.milliseconds,
       delivery: summary.delivery.map(DeliveryReport.init),
       window: summary.window.map { window in
         FailedWindowReport(

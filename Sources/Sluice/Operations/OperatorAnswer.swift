@@ -146,6 +146,8 @@ public struct FailureReport: Codable, Hashable, Sendable {
   /// What happened besides, oldest first.
   public var events: [RecordEventReport]
   public var redrives: Int
+  /// When the last redrive ended that did not succeed, or was put off without a delivery.
+  public var lastRedriveAt: Int64?
   /// How far it has come to the mapping's destination; `nil` if it has none but the store.
   public var delivery: DeliveryReport?
   /// The tumbling window that the records were in.

@@ -47,6 +47,12 @@ extension StoreOperator {
     // The core would put each of them off, and only the log would say so.
     for name in names {
       let policy = poller?.look(at: name)?.values.lazy.flatMap(\.self).first?.policy
+      if let policy, policy.isShadow {
+        throw OperatorRefusal(
+          .badInput,
+          "Mapping \(name) is a shadow: what its function answers moves nothing, and the entries would be gone. Take "
+            + "shadow: true out and apply that, or name another mapping with --to.")
+      }
       guard let policy, policy.tumblingWindowMilliseconds > 0 else { continue }
       throw OperatorRefusal(
         .badInput,

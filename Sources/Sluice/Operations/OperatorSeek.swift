@@ -22,6 +22,7 @@ extension StoreOperator {
       order, try shards.map { try ShardPlace($0, seek(of: mapping, on: $0, looks), self, order, mapping) })
     var report = try self.report(plan, order, mapping, stream)
     try plan.refuseObstacles(order)
+    report.isApplied = consent.isApplied
     guard consent.isApplied, !plan.isEmpty else { return report }
     // What is in flight settles more records than the preview knew of: what is stored when nothing is has the last word.
     let move = {
@@ -36,8 +37,8 @@ extension StoreOperator {
       let updates = plan.places.flatMap { place in
         place.moves.map { $0.update(of: mapping.number, place.shard.address) }
       }
-      for sentence in report.effects { try await audit(consent, "seek", mapping.name, sentence) }
       _ = try await store.perform(.storeLanes(updates))
+      for sentence in report.effects { try await audit(consent, "seek", mapping.name, sentence) }
     }
     let carryOut = {
       guard let poller = poller() else { return try await move() }

@@ -129,6 +129,7 @@ struct BenchDrain: AsyncParsableCommand {
     var report = BenchReport(
       name: name, records: looked, recordBytes: recordBytes, seconds: seconds, durability: bench.durability)
     report.shards = shards
+    report.residentBytes = result.greatestResidentBytes
     report.recordsPerCoreSecond = (Double(looked) / result.processorSeconds).rounded()
     if filter != nil { report.deliveredRecords = meter.records }
     report.batchesPerSecond = (Double(meter.batches) / seconds).rounded()

@@ -48,6 +48,8 @@ struct DrainRun {
     var begun: ContinuousClock.Instant
     /// Processor time of the process until everything was delivered, in seconds.
     var processorSeconds: Double
+    /// The most memory that was seen until everything was delivered, without the mapped file.
+    var greatestResidentBytes: Int
 
     /// Records a second until the meter had all that it waited for.
     func rate(of meter: DrainMeter) -> Double { Double(meter.records) / seconds(of: meter) }
@@ -69,13 +71,16 @@ struct DrainRun {
       all.finish()
       others.finish()
     }
+    let memory = MemoryWatch()
     if trouble == .none { await all.wait() }
     await others.wait()
     let processorSeconds = ProcessTime.seconds() - used
+    let residentBytes = memory.end()
     task.cancel()
     try await task.value
     await watcher.value
-    return Result(all: all, others: others, begun: begun, processorSeconds: processorSeconds)
+    return Result(
+      all: all, others: others, begun: begun, processorSeconds: processorSeconds, greatestResidentBytes: residentBytes)
   }
 
   /// The first shards have one record more when the records cannot be spread evenly.

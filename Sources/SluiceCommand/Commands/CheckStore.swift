@@ -36,7 +36,12 @@ struct CheckStore: ParsableCommand {
         StoreCheckLine(records: report.records, blocks: report.blocks, bytes: report.bytes, problems: problems))
     } else {
       for problem in problems { print(problem.text) }
-      let verdict = problems.isEmpty ? "nothing is damaged" : "\(problems.count) problems"
+      let verdict =
+        switch problems.count {
+        case 0: "nothing is damaged"
+        case 1: "1 problem"
+        case let count: "\(count) problems"
+        }
       print("\(Text.records(report.records)) in \(Text.count(report.blocks)) blocks: \(verdict)")
     }
     if !problems.isEmpty { throw Exit.failed }

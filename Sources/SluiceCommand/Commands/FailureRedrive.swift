@@ -29,12 +29,14 @@ extension Failures {
 
     func validate() throws {
       if let rate, Self.recordsPerSecond(rate) == nil {
-        throw ValidationError("--rate is \(rate): write records a second, such as 50/s, more than 0.")
+        throw ValidationError("--rate is \(rate): write records a second, such as 50/s, from 0.001 to 1000000.")
       }
     }
 
     static func recordsPerSecond(_ text: String) -> Double? {
-      guard text.hasSuffix("/s"), let rate = Double(text.dropLast(2)), rate > 0, rate.isFinite else { return nil }
+      guard text.hasSuffix("/s"), let rate = Double(text.dropLast(2)), (0.001...1_000_000).contains(rate) else {
+        return nil
+      }
       return rate
     }
 
@@ -80,18 +82,25 @@ extension Failures {
       try print(pace, of: entries.count)
     }
 
-    /// Whether it succeeded; returns when that is known.
+    /// Whether it succeeded; returns when that is known. A redrive that was put off, as when its mapping was closed for a
+    /// moment, is ordered again.
     private func redrive(_ entry: FailureReport, _ worker: any Operating) async throws -> Bool {
       let query = FailureQuery(entries: [entry.entry])
-      let answer = await worker.perform(.redrive(query, to: to, consent: consent.value))
-      guard case .action = answer else {
-        // Somebody else was quicker.
-        if try await find(query, worker) == nil { return true }
-        throw Problem(answer)
-      }
-      while let now = try await find(query, worker) {
-        if now.redrives > entry.redrives { return false }
-        try await Task.sleep(for: .milliseconds(50))
+      while let former = try await find(query, worker) {
+        let answer = await worker.perform(.redrive(query, to: to, consent: consent.value))
+        guard case .action = answer else {
+          // Somebody else was quicker.
+          if try await find(query, worker) == nil { return true }
+          throw Problem(answer)
+        }
+        var now = former
+        while now.lastRedriveAt == former.lastRedriveAt {
+          try await Task.sleep(for: .milliseconds(50))
+          guard let found = try await find(query, worker) else { return true }
+          now = found
+        }
+        if now.redrives > former.redrives { return false }
+        try await Task.sleep(for: .milliseconds(500))
       }
       return true
     }

@@ -123,11 +123,12 @@ public struct ServiceProcess: Sendable {
           }
         },
         metrics: {
+          let text = metrics.render() + (store.load.map(StoreGauges.render) ?? "")
           do {
-            return metrics.render() + LaneGauges.render(try operations.status())
+            return text + LaneGauges.render(try operations.status())
           } catch {
             logger.error("the lanes could not be read for the metrics", metadata: ["error": "\(error)"])
-            return metrics.render()
+            return text
           }
         },
         isListening: { bound in

@@ -6,6 +6,7 @@ struct Setup {
   var kind = StreamKind.kinesis
   var recordLimit = "1MiB"
   var mapSize = "256MiB"
+  var durability = "commit"
   var readyBlockedAfter = "5m"
   var readyFailureEntries = 0
   var command = #"["python3", "handler.py"]"#
@@ -24,7 +25,7 @@ struct Setup {
 
   var yaml: String {
     """
-    store: { mapSize: \(mapSize) }
+    store: { mapSize: \(mapSize), durability: \(durability) }
     listen: { readyBlockedAfter: \(readyBlockedAfter), readyFailureEntries: \(readyFailureEntries) }
     streams:
       - { name: numbers, kind: \(kind.rawValue), shards: \(shards), recordLimit: \(recordLimit) }

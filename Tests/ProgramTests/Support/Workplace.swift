@@ -81,9 +81,11 @@ final class Workplace: Sendable {
 
   /// Starts a worker, and waits until its lanes are open or, when it is `early`, only until it listens. `life` marks
   /// what its handlers note.
-  func start(life: Int = 0, early: Bool = false, launcher: [String] = []) async throws -> Worker {
+  func start(
+    life: Int = 0, early: Bool = false, launcher: [String] = [], more: [String: String] = [:]
+  ) async throws -> Worker {
     let worker = try await Worker(
-      in: folder, environment: environment.merging(["LIFE": "\(life)"]) { $1 }, launcher: launcher)
+      in: folder, environment: environment.merging(["LIFE": "\(life)"]) { $1 }.merging(more) { $1 }, launcher: launcher)
     workers.withLock { $0.append(worker) }
     if !early { _ = try await worker.says("ready address=") }
     return worker
@@ -142,6 +144,17 @@ final class Workplace: Sendable {
       child.send(SIGKILL)
     }
     return Ended(code: code, output: try output.take(), errors: try errors.take())
+  }
+
+  /// Builds a library of `Tests/Shims` that a program takes what the system does from; its path.
+  func shim(_ name: String) async throws -> String {
+    let library = folder.appending(path: "\(name).so").path
+    let source = Program.root.appending(path: "Tests/Shims/\(name).c").path
+    let built = try await run([
+      "/usr/bin/env", "clang", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", library, source,
+    ])
+    guard built.code == 0 else { throw NotHappened(description: "the shim cannot be built: \(built)") }
+    return library
   }
 
   // MARK: Words of many stories
