@@ -175,6 +175,21 @@ struct HTTPFunctionTests {
     }
   }
 
+  @Test("those who wait for their turn leave the service alone as well")
+  func retryAfterForWaiters() async throws {
+    let log = LogLines()
+    try await with({ $0.concurrency = 1 }, logger: log.logger) { pool async throws in
+      let event = #"{"status":429,"rest":"120"}"#
+      async let first = failure(pool, event)
+      async let second = failure(pool, event)
+      async let third = failure(pool, event)
+      let failures = try await [first, second, third]
+      #expect(failures.allSatisfy { $0.kind == .throttled })
+      #expect(failures.count { $0.message.hasSuffix("it was not called.") } == 2)
+      #expect(log.lines.count { $0.hasPrefix("START ") } == 1)
+    }
+  }
+
   @Test("where nobody listens the function is unavailable, and that costs no attempt")
   func nobody() async throws {
     try await with({ $0.url = "http://127.0.0.1:1/" }) { pool async throws in
