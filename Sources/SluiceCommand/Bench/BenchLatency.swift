@@ -10,7 +10,13 @@ import struct Synchronization.Atomic
 
 struct BenchLatency: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "latency", abstract: "One put every millisecond: from the call of put to the start of the handler.")
+    commandName: "latency", abstract: "One put every millisecond: from the call of put to the start of the handler.",
+    discussion: """
+      Examples:
+        sluice bench latency
+        sluice bench latency --durability system --runs 5
+        sluice bench latency --directory /mnt/fast --format json
+      """)
 
   @Option(help: "Records of each run.") var records = 5_000
   @Option(help: "Shards.") var shards = 8
@@ -78,7 +84,12 @@ struct BenchLatency: AsyncParsableCommand {
 
 struct BenchIdle: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "idle", abstract: "What many lanes cost while little or nothing arrives.")
+    commandName: "idle", abstract: "What many lanes cost while little or nothing arrives.",
+    discussion: """
+      Examples:
+        sluice bench idle
+        sluice bench idle --shards 1000 --rate 1000
+      """)
 
   @Option(help: "Shards.") var shards = 1_000
   @Option(help: "Records a second, spread over all shards. Zero: none.") var rate = 0

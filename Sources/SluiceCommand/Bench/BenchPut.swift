@@ -5,7 +5,13 @@ import StreamStore
 
 struct BenchPut: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "put", abstract: "Puts from several producers, each waiting for its acknowledgement.")
+    commandName: "put", abstract: "Puts from several producers, each waiting for its acknowledgement.",
+    discussion: """
+      Examples:
+        sluice bench put
+        sluice bench put --producers 1 --records-per-put 1
+        sluice bench put --records-per-put 10 --durability system --format json
+      """)
 
   @Option(help: "Producers at the same time.") var producers = 8
   @Option(help: "Records in each put.") var recordsPerPut = 500
