@@ -28,6 +28,7 @@ struct Status: AsyncParsableCommand {
         print(StatusText.render(report))
       }
       guard watch else { return }
+      fflush(nil)
       try await Task.sleep(for: .seconds(1))
     }
   }

@@ -52,6 +52,8 @@ struct Tail: AsyncParsableCommand {
       }
       if isQuiet {
         if noFollow { return }
+        // Into a pipe, lines would wait until there are many.
+        fflush(nil)
         try await Task.sleep(for: Self.interval)
       }
     }
