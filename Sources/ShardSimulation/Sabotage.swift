@@ -64,6 +64,8 @@ public enum Sabotage: CaseIterable, Sendable {
 
   /// Nobody is told of records that are too large to be delivered.
   case hidesOversizedRecords
+  /// A process does not find the last record of a shard.
+  case losesPuts
   /// Reads do not say from how many invocations records come.
   case deliversLoops
 
@@ -85,6 +87,7 @@ public enum Sabotage: CaseIterable, Sendable {
     case .ignoresClosing: .settings
     case .keepsFormerLimits, .hidesOversizedRecords: .expiry
     case .deliversLoops: .recursion
+    case .losesPuts: .durability
     case .storesWritesApart: .exactlyOnce
     case .forgetsSettledKeys, .inventsSettledKeys: .idempotency
     case .forgetsCrashes, .inventsRedeliveries: .redeliveries

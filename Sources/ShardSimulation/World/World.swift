@@ -51,6 +51,8 @@ struct World {
   var storeFullUntil: Int64 = 0
   /// Counts the lives of the poller.
   var life = 0
+  /// What was put, as it must be found.
+  var durability = DurabilityChecker()
   /// The first life in this episode.
   var lifeOfEpisode = 1
   /// The event that the poller is answering to.
@@ -133,6 +135,7 @@ struct World {
     coverage.count(.episode)
     scenario = Scenario(random: &random)
     store.reset(lanesPerShard: lanesPerShard)
+    durability.reset()
     for place in fates.indices { fates[place] = 0 }
     for place in mappingLanes.indices { mappingLanes[place] = 0 }
     lanes.removeAll(keepingCapacity: true)
@@ -192,6 +195,9 @@ struct World {
     }
     isStarting = true
     store.crash()
+    for shard in 0..<store.shardCount {
+      violate(.durability, durability.check(shard, store.shards[shard], lost: sabotage == .losesPuts ? 1 : 0), 0)
+    }
     if isFaulty, life > lifeOfEpisode, random.chance(scenario.factorChanges) { changeFactor() }
     for index in lanes.indices {
       if let failing = store.lanes[index].committed.failing {

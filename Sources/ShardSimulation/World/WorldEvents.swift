@@ -99,6 +99,7 @@ extension World {
         arrival: wall, payload: isOversized ? Scenario.payloadLimit + 1 : random.within(1...40), isPoison: isPoison,
         tag: UInt8(truncatingIfNeeded: random.next()))
     }
+    durability.noteAcknowledged(shard, store.shards[shard])
     markChanged(shard)
   }
 

@@ -20,7 +20,7 @@ extension World {
       .losesTimers, .losesChanges, .loosensStoreBound, .sendsToTheBack, .ignoresClosing, .keepsFormerLimits,
       .forgetsRetryRules, .forgetsShadows, .deliversParkedKeys, .loosensParking, .forgetsSettledKeys,
       .inventsSettledKeys,
-      .forgetsCrashes, .inventsRedeliveries, .hidesOversizedRecords, .deliversLoops:
+      .forgetsCrashes, .inventsRedeliveries, .hidesOversizedRecords, .deliversLoops, .losesPuts:
       break
     }
   }
