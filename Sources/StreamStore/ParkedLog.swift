@@ -150,12 +150,7 @@ extension StoreWriter {
       log.append(to: &ranges, of: hash)
       try put(ranges, ofParked: key, in: &transaction)
     }
-    var rows = try transaction.cursor(in: table)
-    var isThere = try rows.seek(atOrAfter: prefix)
-    while isThere, rows.key.begins(with: prefix) {
-      try rows.delete()
-      isThere = try rows.next()
-    }
+    try removeRows(beginningWith: prefix, of: table, in: &transaction)
   }
 
   @_lifetime(transaction: copy transaction)

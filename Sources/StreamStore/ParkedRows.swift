@@ -112,7 +112,7 @@ extension StoreWriter {
 
   /// Rows of a parked key all of whose records are before `index`.
   @_lifetime(transaction: copy transaction)
-  private func removeRows(
+  func removeRows(
     of key: Key, before index: RecordIndex, in transaction: inout WriteTransaction
   ) throws(LMDBError) {
     guard let table = layout.parked else { return }
@@ -137,7 +137,7 @@ extension StoreWriter {
 
   /// Everything whose key begins so.
   @_lifetime(transaction: copy transaction)
-  private func removeRows(
+  func removeRows(
     beginningWith prefix: Key, of table: SmallTable, in transaction: inout WriteTransaction
   ) throws(LMDBError) {
     var rows = try transaction.cursor(in: table)
