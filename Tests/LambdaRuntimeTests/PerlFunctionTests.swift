@@ -5,7 +5,7 @@ import Testing
 
 /// A runtime in another language than those that AWS has clients for: a few lines of the Perl that every Debian has, over one
 /// connection of its own making.
-@Suite("A runtime in Perl", .timeLimit(.minutes(5)))
+@Suite("A runtime in Perl", .timeLimit(.minutes(10)))
 struct PerlFunctionTests: FunctionPoolTesting {
   private static let program = #"""
     use strict; use warnings; use IO::Socket::INET;

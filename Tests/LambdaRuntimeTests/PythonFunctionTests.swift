@@ -5,7 +5,7 @@ import StreamModel
 import Testing
 
 /// Functions as people have them: Python, with the runtime client of AWS and Powertools from PyPI.
-@Suite("Python functions through awslambdaric", .timeLimit(.minutes(5)))
+@Suite("Python functions through awslambdaric", .timeLimit(.minutes(10)))
 struct PythonFunctionTests {
   /// A Python that has the packages; made once for a build folder.
   private static let python = Task {

@@ -2,7 +2,7 @@ import Foundation
 import Sluice
 import Testing
 
-@Suite("Asynchronous invocation", .timeLimit(.minutes(5)))
+@Suite("Asynchronous invocation", .timeLimit(.minutes(10)))
 struct AsyncInvocationTests {
   private struct Accepted: Decodable {
     var requestId: String

@@ -2,7 +2,7 @@ import Foundation
 import Sluice
 import Testing
 
-@Suite("Settings change while the worker runs", .timeLimit(.minutes(3)))
+@Suite("Settings change while the worker runs", .timeLimit(.minutes(10)))
 struct ChangeTests {
   /// Notes each invocation as one line of its records, behind its argument. Fails for `bad`; waits for a file before it
   /// is done with `slow`.

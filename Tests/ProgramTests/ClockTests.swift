@@ -3,7 +3,7 @@ import Sluice
 import StreamModel
 import Testing
 
-@Suite("A wall clock that steps", .timeLimit(.minutes(3)))
+@Suite("A wall clock that steps", .timeLimit(.minutes(10)))
 struct ClockTests {
   @Test("an hour back during a retry: the next attempts come in time, arrivals do not step back, nothing is lost")
   func stepsBack() async throws {

@@ -2,7 +2,7 @@ import Foundation
 import Sluice
 import Testing
 
-@Suite("Exit codes and configuration", .timeLimit(.minutes(3)))
+@Suite("Exit codes and configuration", .timeLimit(.minutes(10)))
 struct CommandTests {
   @Test(
     "wrong usage is 64",

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@Suite("The demo", .timeLimit(.minutes(3)))
+@Suite("The demo", .timeLimit(.minutes(10)))
 struct DemoTests {
   /// In this order, other lines between them.
   private static let story = Story.Step(

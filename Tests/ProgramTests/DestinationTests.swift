@@ -3,7 +3,7 @@ import Sluice
 import Testing
 
 /// Failure entries on their way out of the real program.
-@Suite("Destinations", .timeLimit(.minutes(3)))
+@Suite("Destinations", .timeLimit(.minutes(10)))
 struct DestinationTests {
   /// Fails batches that hold a text beginning with `bad`.
   private static let handler = """

@@ -3,7 +3,7 @@ import LMDB
 import Sluice
 import Testing
 
-@Suite("Trouble with the disk", .timeLimit(.minutes(3)))
+@Suite("Trouble with the disk", .timeLimit(.minutes(10)))
 struct DiskTroubleTests {
   @Test(
     "a full disk refuses puts and goes on delivering; with room again the same worker takes them",

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@Suite("sluice filter test", .timeLimit(.minutes(3)))
+@Suite("sluice filter test", .timeLimit(.minutes(10)))
 struct FilterCommandTests {
   static let pattern = #"{"data":{"carrier":["UA"],"dep_delay":[{"numeric":[">",30]}]}}"#
 

@@ -3,7 +3,7 @@ import Sluice
 import Testing
 
 /// Commands that go on, and what a worker says to machines.
-@Suite("What goes on and on", .timeLimit(.minutes(3)))
+@Suite("What goes on and on", .timeLimit(.minutes(10)))
 struct FollowingTests {
   @Test("tail prints records as they come, of shards that come later too")
   func tail() async throws {

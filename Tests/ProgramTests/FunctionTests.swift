@@ -2,7 +2,7 @@ import Foundation
 import Sluice
 import Testing
 
-@Suite("Functions that speak the Runtime API", .timeLimit(.minutes(5)))
+@Suite("Functions that speak the Runtime API", .timeLimit(.minutes(10)))
 struct FunctionTests {
   /// A runtime of a few lines that notes every record like the handler of the other stories.
   private static let program = #"""

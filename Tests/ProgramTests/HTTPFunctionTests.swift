@@ -1,7 +1,7 @@
 import Sluice
 import Testing
 
-@Suite("Functions behind a URL", .timeLimit(.minutes(3)))
+@Suite("Functions behind a URL", .timeLimit(.minutes(10)))
 struct HTTPFunctionTests {
   /// Notes what it gets, and answers as the file `mode` says.
   private static let program = """

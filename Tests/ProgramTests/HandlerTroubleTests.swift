@@ -1,7 +1,7 @@
 import Sluice
 import Testing
 
-@Suite("Handlers in trouble", .timeLimit(.minutes(3)))
+@Suite("Handlers in trouble", .timeLimit(.minutes(10)))
 struct HandlerTroubleTests {
   private static let setup = Setup { $0.retries = 0 }
 

@@ -4,7 +4,7 @@ import StreamModel
 import Testing
 
 /// A mapping that remembers what is done, on the real program with a handler in another process.
-@Suite("What is done is remembered", .timeLimit(.minutes(3)))
+@Suite("What is done is remembered", .timeLimit(.minutes(10)))
 struct IdempotencyTests {
   /// Does what each record says: notes it in a file, which is its effect, and names every one that fails. `bad` fails
   /// while there is a file of that name. Notes the marks of records that came again.

@@ -2,7 +2,7 @@ import Foundation
 import Sluice
 import Testing
 
-@Suite("Blocking by key, by the real program", .timeLimit(.minutes(3)))
+@Suite("Blocking by key, by the real program", .timeLimit(.minutes(10)))
 struct KeyTests {
   /// Fails for the keys that a file names, and notes key and number of each record before the first that fails.
   private static let handler = """

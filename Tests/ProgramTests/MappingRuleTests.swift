@@ -3,7 +3,7 @@ import Sluice
 import Testing
 
 /// The rules of a mapping, invocation by invocation, on the real program with a handler in another process.
-@Suite("Rules of a mapping", .timeLimit(.minutes(3)))
+@Suite("Rules of a mapping", .timeLimit(.minutes(10)))
 struct MappingRuleTests {
   /// Notes the data of each invocation as a line of `invocations`. A batch with `bad` in it fails: with `report` as its
   /// argument the handler names that record, otherwise it raises.

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// The metrics of AWS, each with its meaning, at the port of the real program.
-@Suite("Metrics of a mapping", .timeLimit(.minutes(3)))
+@Suite("Metrics of a mapping", .timeLimit(.minutes(10)))
 struct MetricsTests {
   /// Fails as the records say: `raise` raises, `report` reports that record, `exit` ends the process.
   private static let handler = """

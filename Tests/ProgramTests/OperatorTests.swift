@@ -3,7 +3,7 @@ import Sluice
 import StreamModel
 import Testing
 
-@Suite("An operator and the flights", .timeLimit(.minutes(3)))
+@Suite("An operator and the flights", .timeLimit(.minutes(10)))
 struct OperatorTests {
   /// The flights with the handler that stumbles over cancelled ones.
   private static let setup = Setup {

@@ -4,7 +4,7 @@ import StreamModel
 import Testing
 
 /// Several lanes share each shard, in the real program with a handler in other processes.
-@Suite("Parallel lanes", .timeLimit(.minutes(5)))
+@Suite("Parallel lanes", .timeLimit(.minutes(10)))
 struct ParallelTests {
   private static let batchSize = 5
   private static let keyCount = 24

@@ -4,7 +4,7 @@ import Testing
 
 /// The real program with a handler in another process makes exactly the invocations that the plan of its configuration
 /// says.
-@Suite("Plans and what becomes of them", .timeLimit(.minutes(3)))
+@Suite("Plans and what becomes of them", .timeLimit(.minutes(10)))
 struct PlanTests {
   /// What is read of `sluice plan --format json`.
   private struct Answer: Decodable {

@@ -3,7 +3,7 @@ import Sluice
 import StreamModel
 import Testing
 
-@Suite("Positions of the real program", .timeLimit(.minutes(3)))
+@Suite("Positions of the real program", .timeLimit(.minutes(10)))
 struct PositionTests {
   @Test("seek brings records again and skips others, beside a worker and without one; a copy begins there")
   func seek() async throws {

@@ -2,7 +2,7 @@ import Sluice
 import Testing
 
 /// What goes wrong in functions as people have them: Python through awslambdaric, run by a worker.
-@Suite("Errors of Python functions", .timeLimit(.minutes(5)))
+@Suite("Errors of Python functions", .timeLimit(.minutes(10)))
 struct PythonErrorTests {
   /// A function that fails, and what is told of it.
   struct Case: Sendable, CustomTestStringConvertible {

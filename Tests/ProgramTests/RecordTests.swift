@@ -2,7 +2,7 @@ import Foundation
 import Sluice
 import Testing
 
-@Suite("Records of every kind", .timeLimit(.minutes(3)))
+@Suite("Records of every kind", .timeLimit(.minutes(10)))
 struct RecordTests {
   private static let mebibyte = 1_048_576
 

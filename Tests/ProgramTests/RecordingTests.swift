@@ -4,7 +4,7 @@ import StreamModel
 import Testing
 
 /// Streams that the real program records.
-@Suite("Recordings of streams", .timeLimit(.minutes(3)))
+@Suite("Recordings of streams", .timeLimit(.minutes(10)))
 struct RecordingTests {
   /// What the tests look at, record by record.
   private struct Seen: Hashable {

@@ -3,7 +3,7 @@ import Sluice
 import Testing
 
 /// A function whose output feeds its own input.
-@Suite("Recursion", .timeLimit(.minutes(5)))
+@Suite("Recursion", .timeLimit(.minutes(10)))
 struct RecursionTests {
   /// A runtime of its own: puts each record that it gets back into its stream, by the port or by the command, and passes the
   /// trace header on.

@@ -3,7 +3,7 @@ import Sluice
 import StreamModel
 import Testing
 
-@Suite("Failures are exported, and redriven at a rate or by another mapping", .timeLimit(.minutes(3)))
+@Suite("Failures are exported, and redriven at a rate or by another mapping", .timeLimit(.minutes(10)))
 struct RedriveTests {
   private struct Exported: Decodable {
     var entry: FailureReport

@@ -3,7 +3,7 @@ import Replays
 import Testing
 
 /// The story of a fixed handler: record, replay with the old one and the new one.
-@Suite("Replays of recordings", .timeLimit(.minutes(3)))
+@Suite("Replays of recordings", .timeLimit(.minutes(10)))
 struct ReplayTests {
   private static let flights = Program.root.appending(path: "Examples/flights")
 

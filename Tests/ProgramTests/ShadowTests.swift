@@ -3,7 +3,7 @@ import Sluice
 import StreamModel
 import Testing
 
-@Suite("A shadow mapping on the real program", .timeLimit(.minutes(3)))
+@Suite("A shadow mapping on the real program", .timeLimit(.minutes(10)))
 struct ShadowTests {
   @Test(
     "a handler that fails holds up nothing and leaves no failure; what it answers is counted, until it is no shadow")

@@ -3,7 +3,7 @@ import Sluice
 import StreamModel
 import Testing
 
-@Suite("Trouble with the store", .timeLimit(.minutes(3)))
+@Suite("Trouble with the store", .timeLimit(.minutes(10)))
 struct StoreTroubleTests {
   @Test("a full map refuses puts and goes on delivering; a larger map takes them again")
   func mapFull() async throws {

@@ -3,7 +3,7 @@ import Sluice
 import Testing
 
 /// What a power cut would spare. The cut itself is not tried: that takes a disk that forgets.
-@Suite("What is synced", .timeLimit(.minutes(3)))
+@Suite("What is synced", .timeLimit(.minutes(10)))
 struct SyncTests {
   @Test("a put is acknowledged when it is synced to the disk")
   func commit() async throws {

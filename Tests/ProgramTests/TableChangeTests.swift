@@ -4,7 +4,7 @@ import StreamModel
 import Testing
 
 /// A stream of the changes of a table, put with the command and worked on by a handler in another process.
-@Suite("Changes of a table", .timeLimit(.minutes(3)))
+@Suite("Changes of a table", .timeLimit(.minutes(10)))
 struct TableChangeTests {
   /// Notes each event; reports the change of the item `bad` while there is a file of that name.
   private static let handler = #"""

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@Suite("The tour of the README", .timeLimit(.minutes(3)))
+@Suite("The tour of the README", .timeLimit(.minutes(10)))
 struct TourTests {
   /// These only look: they may be asked again until they show what is told.
   private static let looking = [

@@ -6,7 +6,7 @@ import Testing
 ///
 /// Windows are a second long. What a story puts at once may stand in two of them, so stories look at what each window
 /// was handed, and not at where it began.
-@Suite("Tumbling windows", .timeLimit(.minutes(3)))
+@Suite("Tumbling windows", .timeLimit(.minutes(10)))
 struct WindowTests {
   /// Sums the numbers of each window, and notes each invocation as a line of JSON. `forget` is answered without a state
   /// the first time, `grow` with one of more than 1 MB, `bad` is reported as failed the first time; with `fail` as its

@@ -4,7 +4,7 @@ import StreamRuntime
 import StreamStore
 import Testing
 
-@Suite("Records that come from a loop, with a store", .timeLimit(.minutes(1)))
+@Suite("Records that come from a loop, with a store", .timeLimit(.minutes(10)))
 struct LineageTests {
   private func put(_ texts: [(key: String, text: String, hops: Int)], _ stage: Stage) async throws {
     for (key, text, hops) in texts {
