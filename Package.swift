@@ -122,6 +122,7 @@ let package = Package(
         "StreamModel", "TableChanges",
         "StreamStore", "Locks",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Metrics", package: "swift-metrics"),
       ],
@@ -202,7 +203,7 @@ let package = Package(
     .testTarget(
       name: "StreamRuntimeTests",
       dependencies: [
-        "StreamRuntime", "StreamStore", "StreamModel", "ShardCore", "Locks",
+        "StreamRuntime", "StreamStore", "StreamModel", "ShardCore", "LMDB", "Locks",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: common),

@@ -19,6 +19,9 @@ public struct StoreOptions: Sendable {
   public var durability: Durability = .commit
   /// Address space to reserve: the most that the data file can grow to. Neither memory nor disk.
   public var mapBytes = 1 << 40
+  /// Reads at the same time, over all processes that have the store open; 1 or more. The first that opens it decides.
+  /// Beyond it a read is refused as ``StoreError/readersFull``; writing goes on.
+  public var readerLimit = 4_096
   /// The bytes of records that may wait to be written. Beyond it, appends with a completion are refused as
   /// ``StoreError/overloaded``; those that suspend or block their caller are bounded by the number of callers.
   public var waitingByteLimit = 32 << 20

@@ -58,7 +58,8 @@ public final class StreamStore: Sendable {
     let environment = try converting { () throws(LMDBError) in
       try Environment(
         path: path,
-        options: EnvironmentOptions(mapBytes: options.mapBytes, skipsSync: options.durability != .commit))
+        options: EnvironmentOptions(
+          mapBytes: options.mapBytes, readerLimit: options.readerLimit, skipsSync: options.durability != .commit))
     }
     let layout = try openTables(of: environment, path: path, role: .writer)
     let writer = try converting { () throws(LMDBError) in
@@ -73,7 +74,9 @@ public final class StreamStore: Sendable {
   private static func openToLook(_ path: String, _ options: StoreOptions) throws(StoreError) -> StreamStore {
     guard Folder.hasFile("data.mdb", in: path) else { throw .missing(path: path) }
     let environment = try converting { () throws(LMDBError) in
-      try Environment(path: path, options: EnvironmentOptions(mapBytes: options.mapBytes, isReadOnly: true))
+      try Environment(
+        path: path,
+        options: EnvironmentOptions(mapBytes: options.mapBytes, readerLimit: options.readerLimit, isReadOnly: true))
     }
     let layout = try openTables(of: environment, path: path, role: .looker)
     return StreamStore(path: path, role: .looker, environment: environment, layout: layout, writing: nil)

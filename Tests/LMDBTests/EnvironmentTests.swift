@@ -122,6 +122,23 @@ struct EnvironmentTests {
     #expect(throws: LMDBError.self) { try environment.write { _ throws(LMDBError) in } }
   }
 
+  @Test("more readers at once than there is room for are refused, and there is room when they end")
+  func readersFull() throws {
+    let environment = try Environment(path: folder.path, options: EnvironmentOptions(mapBytes: 1 << 30, readerLimit: 3))
+    let table = try #require(try environment.openTables(["things"])[0])
+    let depth = try environment.read { _ throws(LMDBError) in
+      try environment.read { _ throws(LMDBError) in
+        try environment.read { _ throws(LMDBError) -> Int in
+          #expect(throws: LMDBError.readersFull) { try environment.read { _ throws(LMDBError) in } }
+          try environment.write { transaction throws(LMDBError) in try transaction.put(Key(UInt64(1)), [1], in: table) }
+          return 3
+        }
+      }
+    }
+    #expect(depth == 3)
+    #expect(try contents(environment, table) == [1: 1])
+  }
+
   @Test("pages that were freed are counted")
   func freePages() throws {
     let (environment, table) = try open()

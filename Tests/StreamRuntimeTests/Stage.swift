@@ -25,14 +25,20 @@ final class Stage: Sendable {
   let deliveries: AsyncStream<Delivered>
   private let announced: AsyncStream<Delivered>.Continuation
   private let seen = Mutex<[Delivered]>([])
+  private let logger: Logger
 
-  init(shards: Int = 1, mapBytes: Int = 1 << 30) throws {
+  init(
+    shards: Int = 1, mapBytes: Int = 1 << 30, logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+    _ change: (inout StoreOptions) -> Void = { _ in }
+  ) throws {
+    self.logger = logger
     path = FileManager.default.temporaryDirectory.appending(path: "sluice-runtime-\(UUID())").path
     var options = StoreOptions()
     options.durability = .system
     options.mapBytes = mapBytes
     let clock = clock
     options.now = { clock.now().wall }
+    change(&options)
     store = try StreamStore.open(at: path, options: options)
     (deliveries, announced) = AsyncStream.makeStream()
     _ = try store.performBlocking(.createStream(NewStream(name: "orders", shardCount: shards)))
@@ -118,7 +124,7 @@ final class Stage: Sendable {
     let poller = StreamPoller(
       store: store, limits: limits, seed: 1,
       clock: { Now(monotonic: clock.now().monotonic, wall: standing ?? clock.now().wall) },
-      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+      logger: logger)
     clock.observe { [weak poller] in poller?.clockWasSet() }
     var plan = MappingPlan(
       name: "test", stream: "orders", start: start, policy: policy, handler: handler, recordOverhead: 700,
