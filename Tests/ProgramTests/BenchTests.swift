@@ -2,7 +2,7 @@ import Foundation
 import Sluice
 import Testing
 
-@Suite("Load tests", .timeLimit(.minutes(3)))
+@Suite("Load tests", .timeLimit(.minutes(10)))
 struct BenchTests {
   @Test("start measures fresh processes with a warm and a cold file, and removes its store")
   func start() async throws {
@@ -17,6 +17,29 @@ struct BenchTests {
       }
       let left = try FileManager.default.contentsOfDirectory(atPath: place.folder.path)
       #expect(!left.contains { $0.hasPrefix("sluice-bench") })
+    }
+  }
+
+  @Test("puts into a stream of a running worker stay there; where there is no worker or no stream it says so")
+  func puttingIntoAWorker() async throws {
+    try await Workplace.with { place in
+      let arguments = [
+        "bench", "put", "--stream", "load", "--data", place.data.path, "--producers", "3", "--records-per-put", "700",
+        "--seconds", "0.2", "--runs", "1", "--record-bytes", "10",
+      ]
+      let alone = try await place.sluice(arguments)
+      #expect(alone.code == 69 && alone.errors.contains("No worker runs on \(place.data.path)."))
+      _ = try await place.start()
+      let unknown = try await place.sluice(arguments)
+      #expect(unknown.code == 65 && unknown.errors.contains("no stream load"), "\(unknown.errors)")
+      _ = try await place.ask([StreamReport].self, "streams", "create", "load", "--shards", "4")
+      let report = try #require(try await place.reports(PutLine.self, arguments).first)
+      #expect(report.name == "put 3 × 700 into load")
+      #expect(report.records > 0 && report.records % 700 == 0)
+      #expect(report.durability == "of the worker" && report.p50Milliseconds > 0)
+      let streams = try await place.ask([StreamReport].self, "streams", "describe", "load")
+      // One run to warm up went before.
+      #expect(try #require(streams.first).shards.reduce(0) { $0 + Int($1.records) } > report.records)
     }
   }
 
@@ -119,6 +142,13 @@ private struct KeysLine: Decodable {
   var failingKeysPerShard: Int
   var failedDeliveries: Int
   var parkedRecords: Int
+}
+
+private struct PutLine: Decodable {
+  var name: String
+  var records: Int
+  var durability: String
+  var p50Milliseconds: Double
 }
 
 private struct DrainLine: Decodable {

@@ -2,12 +2,14 @@ import ArgumentParser
 
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Load test of this machine: put, drain, keys, latency, start, idle, invoke, replay.",
+    abstract: "Load test of this machine, or of a running worker.",
     discussion: """
-      Each works on a store of its own below --directory, which is removed afterwards, and tells the median of its runs.
+      Each works on a store of its own below --directory, which is removed afterwards, and tells the median of its runs. \
+      Only put --stream goes to a worker that runs.
 
       Examples:
         sluice bench put --producers 8 --records-per-put 500
+        sluice bench put --stream load
         sluice bench drain --records 5000000 --batch-size 500
         sluice bench drain --shards 1000 --handler-milliseconds 10 --batch-size 10 --records 1000000
         sluice bench keys --failing-percent 10

@@ -19,7 +19,12 @@ struct DataOptions: ParsableArguments {
 
   @OptionGroup var output: FormatOption
 
-  var dataDirectory: String { data ?? ProcessInfo.processInfo.environment["SLUICE_DATA"] ?? "./sluice-data" }
+  var dataDirectory: String { Self.directory(data) }
+
+  /// The directory that was named, or that of the environment, or the default.
+  static func directory(_ named: String?) -> String {
+    named ?? ProcessInfo.processInfo.environment["SLUICE_DATA"] ?? "./sluice-data"
+  }
 }
 
 struct ConsentOptions: ParsableArguments {

@@ -29,7 +29,8 @@ enum Connection {
     }
   }
 
-  private static func worker(of directory: String) throws -> RemoteWorker? {
+  /// The worker that has the store open, if there is one.
+  static func worker(of directory: String) throws -> RemoteWorker? {
     guard let holder = StreamStore.holder(at: directory) else { return nil }
     guard !holder.listenAddress.isEmpty else {
       throw Problem(

@@ -1,10 +1,9 @@
+import AsyncHTTPClient
 import Foundation
+import NIOCore
+import NIOHTTP1
 import Sluice
 import StreamModel
-
-#if canImport(FoundationNetworking)
-  import FoundationNetworking
-#endif
 
 /// A running worker behind its port.
 struct RemoteWorker: Writing {
@@ -30,19 +29,26 @@ struct RemoteWorker: Writing {
   }
 
   private func post(_ path: String, _ body: Data, _ lineage: Lineage = .none) async throws -> Data {
-    guard let url = URL(string: "http://\(address)\(path)") else { throw URLError(.badURL) }
-    var request = URLRequest(url: url)
-    request.httpMethod = "POST"
-    request.setValue("application/octet-stream", forHTTPHeaderField: "Content-Type")
-    if lineage > .none {
-      request.setValue(lineage.member(of: "sluice"), forHTTPHeaderField: Lineage.headerName)
-    }
-    request.timeoutInterval = 60
-    request.httpBody = body
-    return try await URLSession.shared.data(for: request).0
+    var request = HTTPClientRequest(url: "http://\(address)\(path)")
+    request.method = .POST
+    request.headers = ["content-type": "application/octet-stream", "user-agent": "sluice"]
+    if lineage > .none { request.headers.add(name: Lineage.headerName, value: lineage.member(of: "sluice")) }
+    request.body = .bytes(body)
+    let response = try await Self.client.execute(request, timeout: .seconds(60))
+    var answer = Data()
+    for try await part in response.body { answer.append(contentsOf: part.readableBytesView) }
+    return answer
   }
 
+  /// One for the process, which lives as long as it does. A connection for each of those who put at the same time.
+  private static let client: HTTPClient = {
+    var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow, timeout: .init(connect: .seconds(5)))
+    configuration.connectionPool.retryConnectionEstablishment = false
+    configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 1_000
+    return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+  }()
+
   private func unreachable(_ error: any Error) -> OperatorRefusal {
-    OperatorRefusal(.needsWorker, "The worker at \(address) does not answer: \(error.localizedDescription)")
+    OperatorRefusal(.needsWorker, "The worker at \(address) does not answer: \(error)")
   }
 }
