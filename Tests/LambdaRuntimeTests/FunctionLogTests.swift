@@ -30,7 +30,7 @@ struct FunctionLogTests {
       #expect(lines.map(\.requestId) == ["id-1", ""])
       let time = try #require(lines.first?.time)
       let date = try Date(time, strategy: Date.ISO8601FormatStyle(includingFractionalSeconds: true))
-      #expect(abs(date.timeIntervalSinceNow) < 60)
+      #expect(abs(date.timeIntervalSinceNow) < 3_600)
       #expect(try reader.next().isEmpty)
       file.append("more", requestID: "id-2")
       #expect(try reader.next().map(\.message) == ["more"])

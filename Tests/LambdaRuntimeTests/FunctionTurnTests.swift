@@ -7,9 +7,9 @@ import Testing
 
 @Suite("Functions in execution environments: turns, provisioned ones, idle ones", .timeLimit(.minutes(10)))
 struct FunctionTurnTests: FunctionPoolTesting {
-  /// Says that it works, and goes on when the file that its event names is there.
+  /// Says that it works, and waits at the gate that its event names.
   private static let waitsAtGate =
-    "print('working', flush=True)\nwhile not os.path.exists(json.loads(event)): time.sleep(0.001)\nresult = count"
+    "print('working', flush=True)\ngate = json.loads(event)\n\(Gate.wait)\nresult = count"
 
   @Test("who finds no environment in time is throttled, and that costs no attempt")
   func throttled() async throws {
@@ -35,9 +35,9 @@ struct FunctionTurnTests: FunctionPoolTesting {
     let log = LogLines()
     let directory = try temporaryDirectory()
     defer { remove(directory) }
-    let gate = directory.path + "/gate"
+    let gate = try Gate(in: directory)
     try await with(Self.settings(Self.python(Self.waitsAtGate)), logger: log.logger) { pool async throws in
-      let event = "\"\(gate)\""
+      let event = "\"\(gate.path)\""
       let first = Task { try await invoke(pool, event) }
       _ = await log.first { $0 == "working" }
       var waiting: [Task<String, any Error>] = []
@@ -45,7 +45,7 @@ struct FunctionTurnTests: FunctionPoolTesting {
         waiting.append(Task { try await invoke(pool, event) })
         try await until(waiting: place, pool)
       }
-      try Data().write(to: URL(filePath: gate))
+      gate.open(for: 4)
       #expect(try await first.value == "1")
       for (place, task) in waiting.enumerated() { #expect(try await task.value == "\(place + 2)") }
     }
@@ -56,9 +56,9 @@ struct FunctionTurnTests: FunctionPoolTesting {
     let log = LogLines()
     let directory = try temporaryDirectory()
     defer { remove(directory) }
-    let gate = directory.path + "/gate"
+    let gate = try Gate(in: directory)
     try await with(Self.settings(Self.python(Self.waitsAtGate)), logger: log.logger) { pool async throws in
-      let event = Array("\"\(gate)\"".utf8)
+      let event = Array("\"\(gate.path)\"".utf8)
       let (many, alone) = (NSObject(), NSObject())
       let callers = [many, many, many, many, alone, many, alone].map { ObjectIdentifier($0) }
       var tasks: [Task<[UInt8], any Error>] = []
@@ -67,7 +67,7 @@ struct FunctionTurnTests: FunctionPoolTesting {
         if place == 0 { _ = await log.first { $0 == "working" } }
         try await until(waiting: place, pool)
       }
-      try Data().write(to: URL(filePath: gate))
+      gate.open(for: callers.count)
       var order: [String] = []
       for task in tasks { order.append(String(decoding: try await task.value, as: UTF8.self)) }
       #expect(order == ["1", "2", "4", "6", "3", "7", "5"])
@@ -105,7 +105,7 @@ struct FunctionTurnTests: FunctionPoolTesting {
       signal.signal(signal.SIGTERM, ended)
       """
     let settings = Self.settings(Self.python("result = count", setup: setup)) { $0.idleTime = .milliseconds(20) }
-    try await with(settings, logger: log.logger) { pool async throws in
+    try await with(settings, limits: { $0.shutdownGrace = .seconds(600) }, logger: log.logger) { pool async throws in
       #expect(try await invoke(pool) == "1")
       #expect(await log.first { $0 == "told to end" } == "told to end")
       #expect(try await invoke(pool) == "1")

@@ -198,17 +198,21 @@ struct LineProcessHandlerTests {
 
   @Test("several processes work at the same time")
   func concurrency() async throws {
-    // Each waits until the other one is there as well.
+    // Neither goes on before both are there.
     let directory = try temporaryDirectory()
     defer { remove(directory) }
+    let gate = try Gate(in: directory)
+    let log = LogLines()
     let body = """
-      open('%s/%d' % ('\(directory.path)', os.getpid()), 'w').close()
-      while len(os.listdir('\(directory.path)')) < 2: time.sleep(0.001)
+      sys.stderr.write('here\\n'); sys.stderr.flush()
+      gate = '\(gate.path)'; \(Gate.wait)
       print('{}')
       """
-    try await with(Self.python(body), concurrency: 2) { handler async throws in
+    try await with(Self.python(body), concurrency: 2, logger: log.logger) { handler async throws in
       async let first = handler.handle(batch(count: 1))
       async let second = handler.handle(batch(count: 1))
+      for _ in 0..<2 { #expect(await log.first { $0 == "here" } == "here") }
+      gate.open(for: 2)
       #expect(try await [first, second] == [.succeeded, .succeeded])
     }
   }

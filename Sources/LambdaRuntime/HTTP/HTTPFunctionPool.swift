@@ -200,6 +200,9 @@ public final class HTTPFunctionPool: Sendable {
       return .failure(failure)
     } catch is CancellationError {
       return .failure(FunctionFailures.cancelled(requestID, trace: []))
+    } catch HTTPClientError.deadlineExceeded {
+      // The client's own clock came first.
+      return .failure(FunctionFailures.timedOut(requestID, timeout: timeout, trace: []))
     } catch {
       return .failure(Self.failure(error))
     }
