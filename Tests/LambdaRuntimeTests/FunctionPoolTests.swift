@@ -166,13 +166,14 @@ struct FunctionPoolTests: FunctionPoolTesting {
     defer { remove(directory) }
     // The first one hangs, the second does not: the gate opens when the first has taken too long.
     let gate = try Gate(in: directory)
+    defer { gate.remove() }
     let log = LogLines()
     let settings = Self.settings(Self.python("result = count", setup: "gate = '\(gate.path)'; \(Gate.wait)"))
     try await with(settings, limits: { $0.initTimeout = .milliseconds(300) }, logger: log.logger) {
       pool async throws in
       async let response = invoke(pool)
       _ = await log.first { $0.hasPrefix("INIT_REPORT ") }
-      gate.open(for: 1)
+      try gate.open(for: 1)
       #expect(try await response == "1")
       #expect(pool.statistics.snapshot.initFailures == 1)
     }

@@ -36,6 +36,7 @@ struct FunctionTurnTests: FunctionPoolTesting {
     let directory = try temporaryDirectory()
     defer { remove(directory) }
     let gate = try Gate(in: directory)
+    defer { gate.remove() }
     try await with(Self.settings(Self.python(Self.waitsAtGate)), logger: log.logger) { pool async throws in
       let event = "\"\(gate.path)\""
       let first = Task { try await invoke(pool, event) }
@@ -45,7 +46,7 @@ struct FunctionTurnTests: FunctionPoolTesting {
         waiting.append(Task { try await invoke(pool, event) })
         try await until(waiting: place, pool)
       }
-      gate.open(for: 4)
+      try gate.open(for: 4)
       #expect(try await first.value == "1")
       for (place, task) in waiting.enumerated() { #expect(try await task.value == "\(place + 2)") }
     }
@@ -57,6 +58,7 @@ struct FunctionTurnTests: FunctionPoolTesting {
     let directory = try temporaryDirectory()
     defer { remove(directory) }
     let gate = try Gate(in: directory)
+    defer { gate.remove() }
     try await with(Self.settings(Self.python(Self.waitsAtGate)), logger: log.logger) { pool async throws in
       let event = Array("\"\(gate.path)\"".utf8)
       let (many, alone) = (NSObject(), NSObject())
@@ -67,7 +69,7 @@ struct FunctionTurnTests: FunctionPoolTesting {
         if place == 0 { _ = await log.first { $0 == "working" } }
         try await until(waiting: place, pool)
       }
-      gate.open(for: callers.count)
+      try gate.open(for: callers.count)
       var order: [String] = []
       for task in tasks { order.append(String(decoding: try await task.value, as: UTF8.self)) }
       #expect(order == ["1", "2", "4", "6", "3", "7", "5"])

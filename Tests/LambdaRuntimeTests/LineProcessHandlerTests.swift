@@ -202,6 +202,7 @@ struct LineProcessHandlerTests {
     let directory = try temporaryDirectory()
     defer { remove(directory) }
     let gate = try Gate(in: directory)
+    defer { gate.remove() }
     let log = LogLines()
     let body = """
       sys.stderr.write('here\\n'); sys.stderr.flush()
@@ -212,7 +213,7 @@ struct LineProcessHandlerTests {
       async let first = handler.handle(batch(count: 1))
       async let second = handler.handle(batch(count: 1))
       for _ in 0..<2 { #expect(await log.first { $0 == "here" } == "here") }
-      gate.open(for: 2)
+      try gate.open(for: 2)
       #expect(try await [first, second] == [.succeeded, .succeeded])
     }
   }

@@ -90,6 +90,7 @@ struct RuntimeAPITests: FunctionPoolTesting {
     defer { remove(directory) }
     // When both are there each answers the other one's invocation.
     let gate = try Gate(in: directory)
+    defer { gate.remove() }
     let folder = directory.appending(path: "here")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
     let log = LogLines()
@@ -106,7 +107,7 @@ struct RuntimeAPITests: FunctionPoolTesting {
       async let first = invoke(pool, id: "one")
       async let second = invoke(pool, id: "two")
       for _ in 0..<2 { #expect(await log.first { $0 == "here" } == "here") }
-      gate.open(for: 2)
+      try gate.open(for: 2)
       #expect(try await [first, second] == ["[true, [400]]", "[true, [400]]"])
     }
   }

@@ -18,20 +18,14 @@ public final class FunctionPool: Sendable {
   private let limits: FunctionLimits
   private let logger: Logger
   private let head: InvocationHead
-  private let state: Mutex<State>
+  /// Keeps the environments that wait for an event. May be called under the lock of `state`.
+  private let gate: TurnGate<ExecutionEnvironment>
+  private let state = Mutex(State())
 
   private struct State {
-    /// How many more callers may go ahead.
-    var permits: Int
-    /// The environments that wait for an event, the one used last at the end.
-    var idle: [ExecutionEnvironment] = []
     /// Everything that has been started and may still run.
     var environments: [ObjectIdentifier: ExecutionEnvironment] = [:]
-    var queue = TurnQueue<TurnContinuation>()
-    var nextWaiter = 0
     var isShutDown = false
-    /// Those who wait until nobody calls.
-    var idleWaiters: [CheckedContinuation<Void, Never>] = []
     /// Processes in a row that could not be initialized.
     var failedStarts = 0
     var startNotBefore: ContinuousClock.Instant?
@@ -39,30 +33,18 @@ public final class FunctionPool: Sendable {
     var provisioning: Task<Void, Never>?
   }
 
-  /// What a caller in the queue gets.
-  private enum Turn: Sendable {
-    /// It may go on, with this environment or a new one.
-    case granted(ExecutionEnvironment?)
-    case cancelled
-    case throttled
-    case shutDown
-  }
-
-  private typealias TurnContinuation = CheckedContinuation<Turn, Never>
-
   /// `statistics` go on from those of a pool that this one takes the place of.
   public init(
     _ settings: FunctionSettings, limits: FunctionLimits = FunctionLimits(),
     statistics: FunctionStatistics = FunctionStatistics(), logger: Logger
   ) {
-    precondition(settings.concurrency > 0, "a function has room for one environment at least")
     precondition(settings.provisioned <= settings.concurrency, "provisioned environments count as all others")
     self.settings = settings
     self.statistics = statistics
     self.limits = limits
     self.logger = logger
     self.head = InvocationHead(functionARN: settings.invokedARN)
-    self.state = Mutex(State(permits: settings.concurrency))
+    self.gate = TurnGate(permits: settings.concurrency, throttleAfter: limits.throttleAfter)
     provision()
   }
 
@@ -82,7 +64,7 @@ public final class FunctionPool: Sendable {
     _ requestID: String, lineage: Lineage = .none, for caller: ObjectIdentifier? = nil,
     _ encode: (inout EventBuffer) -> Void
   ) async throws(HandlerFailure) -> [UInt8] {
-    var idle = try await acquire(for: caller)
+    var idle = try await enter(for: caller)
     var failedInits = 0
     let timeout = currentTimeout
     while true {
@@ -146,18 +128,13 @@ public final class FunctionPool: Sendable {
   /// Lets running invocations finish, then ends all processes: SIGTERM, and after a while SIGKILL. Returns when all are
   /// gone. Calls that wait, and later ones, fail as `unavailable`. Calling it twice is fine.
   public func shutdown() async {
-    let (environments, queue, idle, task) = state.withLock { state in
+    let (environments, task) = state.withLock { state in
       state.isShutDown = true
-      defer {
-        state.idle = []
-        state.idleWaiters = []
-        state.provisioning = nil
-      }
-      return (Array(state.environments.values), state.queue.removeAll(), state.idleWaiters, state.provisioning)
+      defer { state.provisioning = nil }
+      return (Array(state.environments.values), state.provisioning)
     }
+    gate.shutDown()
     task?.cancel()
-    for waiter in queue { waiter.resume(returning: .shutDown) }
-    for waiter in idle { waiter.resume() }
     for environment in environments { environment.requestStop() }
     for environment in environments { await environment.waitUntilGone() }
     await task?.value
@@ -166,16 +143,7 @@ public final class FunctionPool: Sendable {
 
   /// As ``shutdown()``, when all calls have ended that run or wait now. For a pool that another has taken the place of.
   public func retire() async {
-    await withCheckedContinuation { continuation in
-      let isIdle = state.withLock { state in
-        if state.permits < settings.concurrency, !state.isShutDown {
-          state.idleWaiters.append(continuation)
-          return false
-        }
-        return true
-      }
-      if isIdle { continuation.resume() }
-    }
+    await gate.waitUntilFree()
     await shutdown()
   }
 
@@ -186,21 +154,12 @@ public final class FunctionPool: Sendable {
   public var environmentCount: Int { state.withLock { $0.environments.count } }
 
   /// Callers that wait for an environment.
-  public var waitingCount: Int { state.withLock { $0.queue.count } }
+  public var waitingCount: Int { gate.waitingCount }
 
   // MARK: Turns
 
-  private func acquire(for caller: ObjectIdentifier?) async throws(HandlerFailure) -> ExecutionEnvironment? {
-    let direct: Turn? = state.withLock { state in
-      if state.isShutDown { return .shutDown }
-      if Task.isCancelled { return .cancelled }
-      guard state.permits > 0, state.queue.isEmpty else { return nil }
-      state.permits -= 1
-      return .granted(state.idle.popLast())
-    }
-    let turn: Turn
-    if let direct { turn = direct } else { turn = await waitForTurn(of: caller) }
-    switch turn {
+  private func enter(for caller: ObjectIdentifier?) async throws(HandlerFailure) -> ExecutionEnvironment? {
+    switch await gate.enter(for: caller) {
     case .granted(let environment): return environment
     case .cancelled: throw FunctionFailures.cancelledEarly
     case .shutDown: throw FunctionFailures.shutDown()
@@ -210,59 +169,14 @@ public final class FunctionPool: Sendable {
     }
   }
 
-  private func waitForTurn(of caller: ObjectIdentifier?) async -> Turn {
-    let number = state.withLock { state in
-      state.nextWaiter += 1
-      return state.nextWaiter
-    }
-    let limit = limits.throttleAfter
-    let timer = Task { [weak self] in
-      do {
-        try await ContinuousClock().sleep(for: limit)
-      } catch {
-        return
-      }
-      self?.endWait(number, with: .throttled)
-    }
-    defer { timer.cancel() }
-    return await withTaskCancellationHandler {
-      await withCheckedContinuation { continuation in
-        let turn: Turn? = state.withLock { state in
-          if state.isShutDown { return .shutDown }
-          if Task.isCancelled { return .cancelled }
-          guard state.permits > 0 else {
-            state.queue.append(continuation, number: number, of: caller)
-            return nil
-          }
-          state.permits -= 1
-          return .granted(state.idle.popLast())
-        }
-        if let turn { continuation.resume(returning: turn) }
-      }
-    } onCancel: {
-      endWait(number, with: .cancelled)
-    }
-  }
-
-  private func endWait(_ number: Int, with turn: Turn) {
-    state.withLock { $0.queue.remove(number) }?.resume(returning: turn)
-  }
-
   /// Ends a turn. Keeps the environment for the next one if it is still good.
   private func release(_ environment: ExecutionEnvironment?) {
     let kept = environment.flatMap { $0.isUsable ? $0 : nil }
-    let (next, idle) = state.withLock { state -> (TurnContinuation?, [CheckedContinuation<Void, Never>]) in
+    state.withLock { state in
       if let environment, kept == nil { state.environments[ObjectIdentifier(environment)] = nil }
       if kept != nil { state.failedStarts = 0 }
-      if let next = state.queue.popFirst() { return (next, []) }
-      state.permits += 1
-      if let kept, !state.isShutDown { state.idle.append(kept) }
-      guard state.permits == settings.concurrency else { return (nil, []) }
-      defer { state.idleWaiters = [] }
-      return (nil, state.idleWaiters)
     }
-    next?.resume(returning: .granted(kept))
-    for waiter in idle { waiter.resume() }
+    gate.leave(kept)
     if environment != nil, kept == nil { provision() }
   }
 
@@ -298,10 +212,8 @@ public final class FunctionPool: Sendable {
   }
 
   private func forget(_ environment: ExecutionEnvironment) {
-    state.withLock { state in
-      state.environments[ObjectIdentifier(environment)] = nil
-      state.idle.removeAll { $0 === environment }
-    }
+    state.withLock { $0.environments[ObjectIdentifier(environment)] = nil }
+    _ = gate.remove(environment)
     provision()
   }
 
@@ -317,13 +229,8 @@ public final class FunctionPool: Sendable {
 
   /// An environment is gone. One that went while it waited is missed by nobody else.
   private func noteEnd(of environment: ExecutionEnvironment, _ failure: HandlerFailure?) {
-    let wasIdle = state.withLock { state in
-      guard let position = state.idle.firstIndex(where: { $0 === environment }) else { return false }
-      state.idle.remove(at: position)
-      state.environments[ObjectIdentifier(environment)] = nil
-      return true
-    }
-    guard wasIdle else { return }
+    guard gate.remove(environment) else { return }
+    state.withLock { $0.environments[ObjectIdentifier(environment)] = nil }
     // What cannot even wait would be started again and again.
     if failure != nil, !environment.hasAnswered { noteFailedStart(of: nil) }
     provision()
@@ -332,10 +239,7 @@ public final class FunctionPool: Sendable {
   /// Whether an environment that has waited for the idle time may go; if so nobody takes it any more.
   private func mayExpire(_ environment: ExecutionEnvironment) -> Bool {
     state.withLock { state in
-      guard state.environments.count > settings.provisioned,
-        let position = state.idle.firstIndex(where: { $0 === environment })
-      else { return false }
-      state.idle.remove(at: position)
+      guard state.environments.count > settings.provisioned, gate.remove(environment) else { return false }
       state.environments[ObjectIdentifier(environment)] = nil
       return true
     }
@@ -381,10 +285,8 @@ public final class FunctionPool: Sendable {
 
   /// A new environment is for whoever waits longest, if it may run.
   private func add(_ environment: ExecutionEnvironment) {
-    state.withLock { state in
-      state.failedStarts = 0
-      if !state.isShutDown { state.idle.append(environment) }
-    }
+    state.withLock { $0.failedStarts = 0 }
+    gate.keep(environment)
   }
 
   private func endProvisioning() {

@@ -1,69 +1,77 @@
 import Locks
 
-/// Lets a number of callers in at once; the others wait in turn, and not for ever.
-final class TurnGate: Sendable {
+/// Lets a number of callers in at once; the others wait in turn. Who leaves may leave something behind, such as a warm
+/// process, which the next one finds.
+final class TurnGate<Kept: Sendable>: Sendable {
   enum Turn: Sendable {
-    case granted
+    /// With what was left behind last, if there is something.
+    case granted(Kept?)
     case cancelled
     case throttled
     case shutDown
   }
 
+  private typealias Waiter = CheckedContinuation<Turn, Never>
+
   private struct State {
     var taken = 0
-    var queue = TurnQueue<CheckedContinuation<Turn, Never>>()
+    /// What was left behind, the latest at the end.
+    var kept: [Kept] = []
+    var queue = TurnQueue<Waiter>()
     var nextNumber = 0
     var isShutDown = false
     /// Those who wait until nobody is in.
     var observers: [CheckedContinuation<Void, Never>] = []
+
+    /// `nil`: there is no room.
+    mutating func grant(_ permits: Int) -> Turn? {
+      if isShutDown { return .shutDown }
+      if Task.isCancelled { return .cancelled }
+      guard taken < permits else { return nil }
+      taken += 1
+      return .granted(kept.popLast())
+    }
   }
 
   private let permits: Int
-  private let throttleAfter: Duration
+  private let throttleAfter: Duration?
   private let state = Mutex(State())
 
-  init(permits: Int, throttleAfter: Duration) {
+  /// - Parameter throttleAfter: how long a caller waits for its turn at most; `nil`: for ever.
+  init(permits: Int, throttleAfter: Duration? = nil) {
     precondition(permits > 0, "somebody can be let in")
     self.permits = permits
     self.throttleAfter = throttleAfter
   }
 
+  /// Callers that are in.
   var takenCount: Int { state.withLock { $0.taken } }
   var waitingCount: Int { state.withLock { $0.queue.count } }
 
-  /// Who is granted a turn ends it with ``leave()``.
+  /// Who is granted a turn ends it with ``leave(_:)``. Where several share the gate, `caller` is told apart from the others.
   func enter(for caller: ObjectIdentifier?) async -> Turn {
-    let direct: Turn? = state.withLock { state in
-      if state.isShutDown { return .shutDown }
-      guard state.taken < permits, state.queue.isEmpty else { return nil }
-      state.taken += 1
-      return .granted
-    }
-    if let direct { return direct }
+    if let turn = state.withLock({ $0.grant(permits) }) { return turn }
     let number = state.withLock { state in
       state.nextNumber += 1
       return state.nextNumber
     }
-    let timer = Task { [weak self, throttleAfter] in
-      do {
-        try await ContinuousClock().sleep(for: throttleAfter)
-      } catch {
-        return
+    let timer = throttleAfter.map { limit in
+      Task { [weak self] in
+        do {
+          try await ContinuousClock().sleep(for: limit)
+        } catch {
+          return
+        }
+        self?.endWait(number, with: .throttled)
       }
-      self?.endWait(number, with: .throttled)
     }
-    defer { timer.cancel() }
+    defer { timer?.cancel() }
     return await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         let turn: Turn? = state.withLock { state in
-          if state.isShutDown { return .shutDown }
-          if Task.isCancelled { return .cancelled }
-          guard state.taken < permits else {
-            state.queue.append(continuation, number: number, of: caller)
-            return nil
-          }
-          state.taken += 1
-          return .granted
+          if let turn = state.grant(permits) { return turn }
+          state.queue.append(continuation, number: number, of: caller)
+          return nil
         }
         if let turn { continuation.resume(returning: turn) }
       }
@@ -72,17 +80,25 @@ final class TurnGate: Sendable {
     }
   }
 
-  func leave() {
-    let (next, observers) = state.withLock {
-      state -> (CheckedContinuation<Turn, Never>?, [CheckedContinuation<Void, Never>]) in
+  /// Ends a turn. `left` is for whoever comes next.
+  func leave(_ left: Kept? = nil) {
+    let (next, observers) = state.withLock { state -> (Waiter?, [CheckedContinuation<Void, Never>]) in
       if let next = state.queue.popFirst() { return (next, []) }
       state.taken -= 1
+      if let left, !state.isShutDown { state.kept.append(left) }
       guard state.taken == 0 else { return (nil, []) }
       defer { state.observers = [] }
       return (nil, state.observers)
     }
-    next?.resume(returning: .granted)
+    next?.resume(returning: .granted(left))
     for observer in observers { observer.resume() }
+  }
+
+  /// Leaves something behind without having been in.
+  func keep(_ new: Kept) {
+    state.withLock { state in
+      if !state.isShutDown { state.kept.append(new) }
+    }
   }
 
   func waitUntilFree() async {
@@ -95,17 +111,28 @@ final class TurnGate: Sendable {
     }
   }
 
-  /// Nobody is let in any more; returns when those who are in have left.
-  func shutDown() async {
+  /// Nobody is let in any more, and nothing is kept. Those who are in stay.
+  func shutDown() {
     let queue = state.withLock { state in
       state.isShutDown = true
+      state.kept = []
       return state.queue.removeAll()
     }
     for waiter in queue { waiter.resume(returning: .shutDown) }
-    await waitUntilFree()
   }
 
   private func endWait(_ number: Int, with turn: Turn) {
     state.withLock { $0.queue.remove(number) }?.resume(returning: turn)
+  }
+}
+
+extension TurnGate where Kept: AnyObject {
+  /// Takes `known` from what is kept; false if it is not there.
+  func remove(_ known: Kept) -> Bool {
+    state.withLock { state in
+      guard let position = state.kept.firstIndex(where: { $0 === known }) else { return false }
+      state.kept.remove(at: position)
+      return true
+    }
   }
 }

@@ -43,7 +43,7 @@ public final class HTTPFunctionPool: Sendable {
   public let settings: HTTPFunctionSettings
   public let statistics: FunctionStatistics
   private let limits: FunctionLimits
-  private let gate: TurnGate
+  private let gate: TurnGate<Never>
   private let lines: InvocationLines
   private let log: Mutex<ErrorOutput>
   private let rest = Mutex(ServiceRest())
@@ -91,12 +91,15 @@ public final class HTTPFunctionPool: Sendable {
   }
 
   /// Lets running invocations finish. Calls that wait, and later ones, fail as `unavailable`.
-  public func shutdown() async { await gate.shutDown() }
+  public func shutdown() async {
+    gate.shutDown()
+    await gate.waitUntilFree()
+  }
 
   /// As ``shutdown()``, when all calls have ended that run or wait now.
   public func retire() async {
     await gate.waitUntilFree()
-    await gate.shutDown()
+    gate.shutDown()
   }
 
   /// Requests that run now.
@@ -200,7 +203,7 @@ public final class HTTPFunctionPool: Sendable {
       return .failure(failure)
     } catch is CancellationError {
       return .failure(FunctionFailures.cancelled(requestID, trace: []))
-    } catch HTTPClientError.deadlineExceeded {
+    } catch let error as HTTPClientError where error == .deadlineExceeded {
       // The client's own clock came first.
       return .failure(FunctionFailures.timedOut(requestID, timeout: timeout, trace: []))
     } catch {

@@ -16,44 +16,27 @@ public final class LineProcessPool: Sendable {
   private let command: HandlerCommand
   private let limits: LineProcessLimits
   private let logger: Logger
-  private let state: Mutex<State>
+  /// Keeps the processes that wait for an event.
+  private let gate: TurnGate<ChildProcess>
+  private let state = Mutex(State())
 
   private struct State {
-    /// How many more callers may go ahead.
-    var permits: Int
-    /// The processes that wait for an event, the one used last at the end.
-    var idle: [ChildProcess] = []
     /// Everything that has been started and may still run.
     var children: [ObjectIdentifier: ChildProcess] = [:]
-    var queue = TurnQueue<TurnContinuation>()
-    var nextWaiter = 0
     var isShutDown = false
-    /// Those who wait until nobody calls.
-    var idleWaiters: [CheckedContinuation<Void, Never>] = []
     /// Processes in a row that ended without an answer.
     var barrenEnds = 0
     var startNotBefore: ContinuousClock.Instant?
   }
 
-  /// What a caller in the queue gets.
-  private enum Turn: Sendable {
-    /// It may go on, with this process or a new one.
-    case granted(ChildProcess?)
-    case cancelled
-    case shutDown
-  }
-
-  private typealias TurnContinuation = CheckedContinuation<Turn, Never>
-
   public init(
     _ command: HandlerCommand, concurrency: Int, limits: LineProcessLimits = LineProcessLimits(), logger: Logger
   ) {
-    precondition(concurrency > 0, "a pool has room for one process at least")
     self.command = command
     self.concurrency = concurrency
     self.limits = limits
     self.logger = logger
-    self.state = Mutex(State(permits: concurrency))
+    self.gate = TurnGate(permits: concurrency)
   }
 
   deinit {
@@ -69,7 +52,7 @@ public final class LineProcessPool: Sendable {
   public func invoke(
     for caller: ObjectIdentifier? = nil, _ encode: (inout EventBuffer) -> Void
   ) async throws(HandlerFailure) -> [UInt8] {
-    var child = try await acquire(for: caller)
+    var child = try await enter(for: caller)
     while true {
       let current: ChildProcess
       if let child {
@@ -111,62 +94,28 @@ public final class LineProcessPool: Sendable {
   /// Lets running events finish, then ends all processes: end of input, after a while SIGTERM, after another SIGKILL.
   /// Returns when all are gone. Calls that wait, and later ones, fail as `unavailable`. Calling it twice is fine.
   public func shutdown() async {
-    let (children, queue, idle) = state.withLock { state in
+    let children = state.withLock { state in
       state.isShutDown = true
-      defer {
-        state.idle = []
-        state.idleWaiters = []
-      }
-      return (Array(state.children.values), state.queue.removeAll(), state.idleWaiters)
+      return Array(state.children.values)
     }
-    for waiter in queue { waiter.resume(returning: .shutDown) }
-    for waiter in idle { waiter.resume() }
+    gate.shutDown()
     for child in children { child.requestStop() }
     for child in children { await child.waitUntilGone() }
   }
 
   /// As ``shutdown()``, when all calls have ended that run or wait now. For a pool that another has taken the place of.
   public func retire() async {
-    await withCheckedContinuation { continuation in
-      let isIdle = state.withLock { state in
-        if state.permits < concurrency, !state.isShutDown {
-          state.idleWaiters.append(continuation)
-          return false
-        }
-        return true
-      }
-      if isIdle { continuation.resume() }
-    }
+    await gate.waitUntilFree()
     await shutdown()
   }
 
   // MARK: Turns
 
-  private func acquire(for caller: ObjectIdentifier?) async throws(HandlerFailure) -> ChildProcess? {
-    let number = state.withLock { state in
-      state.nextWaiter += 1
-      return state.nextWaiter
-    }
-    let turn = await withTaskCancellationHandler {
-      await withCheckedContinuation { continuation in
-        let turn: Turn? = state.withLock { state in
-          if state.isShutDown { return .shutDown }
-          if Task.isCancelled { return .cancelled }
-          guard state.permits > 0 else {
-            state.queue.append(continuation, number: number, of: caller)
-            return nil
-          }
-          state.permits -= 1
-          return .granted(state.idle.popLast())
-        }
-        if let turn { continuation.resume(returning: turn) }
-      }
-    } onCancel: {
-      state.withLock { $0.queue.remove(number) }?.resume(returning: .cancelled)
-    }
-    switch turn {
+  private func enter(for caller: ObjectIdentifier?) async throws(HandlerFailure) -> ChildProcess? {
+    switch await gate.enter(for: caller) {
     case .granted(let child): return child
-    case .cancelled: throw Self.cancelledEarly
+    // There is no limit to the wait.
+    case .cancelled, .throttled: throw Self.cancelledEarly
     case .shutDown: throw HandlerCommand.unavailable("the function is shut down")
     }
   }
@@ -174,17 +123,8 @@ public final class LineProcessPool: Sendable {
   /// Ends a turn. Keeps `child` for the next one if it is still good.
   private func release(_ child: ChildProcess?) {
     let kept = child.flatMap { $0.isUsable ? $0 : nil }
-    let (next, idle) = state.withLock { state -> (TurnContinuation?, [CheckedContinuation<Void, Never>]) in
-      if let child, kept == nil { state.children[ObjectIdentifier(child)] = nil }
-      if let next = state.queue.popFirst() { return (next, []) }
-      state.permits += 1
-      if let kept, !state.isShutDown { state.idle.append(kept) }
-      guard state.permits == concurrency else { return (nil, []) }
-      defer { state.idleWaiters = [] }
-      return (nil, state.idleWaiters)
-    }
-    next?.resume(returning: .granted(kept))
-    for waiter in idle { waiter.resume() }
+    if let child, kept == nil { state.withLock { $0.children[ObjectIdentifier(child)] = nil } }
+    gate.leave(kept)
   }
 
   // MARK: Processes
