@@ -74,7 +74,7 @@ public final class FunctionPool: Sendable {
         idle = nil
       } else {
         do throws(HandlerFailure) {
-          current = try await start(isProvisioned: false)
+          current = try await start(isProvisioned: false, sharing: failedInits > 0 ? timeout : nil)
         } catch {
           release(nil)
           throw error
@@ -182,7 +182,10 @@ public final class FunctionPool: Sendable {
 
   // MARK: Environments
 
-  private func start(isProvisioned: Bool) async throws(HandlerFailure) -> ExecutionEnvironment {
+  /// - Parameter time: the time of the invocation that the initialization is a part of, where it is.
+  private func start(
+    isProvisioned: Bool, sharing time: Duration? = nil
+  ) async throws(HandlerFailure) -> ExecutionEnvironment {
     if let instant = state.withLock({ $0.startNotBefore }), instant > .now {
       do {
         try await ContinuousClock().sleep(until: instant)
@@ -190,6 +193,8 @@ public final class FunctionPool: Sendable {
         throw FunctionFailures.cancelledEarly
       }
     }
+    var limits = limits
+    if let time { limits.initTimeout = time }
     let environment: ExecutionEnvironment
     do {
       environment = try await ExecutionEnvironment.start(
