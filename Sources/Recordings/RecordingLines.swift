@@ -16,7 +16,24 @@ public struct RecordingHeader: Hashable, Sendable {
   /// recording are those of the files, if they had any.
   public var imported: String?
 
-  public static let version: Int64 = 1
+  /// What the mapping is called whose outcomes stand in the recording, and when the store was asked for its checkpoints;
+  /// `nil` if there are none.
+  public var outcomes: Outcomes?
+
+  public struct Outcomes: Hashable, Sendable {
+    public var mapping: String
+    public var at: WallTime
+
+    public init(of mapping: String, at moment: WallTime) {
+      self.mapping = mapping
+      at = moment
+    }
+  }
+
+  /// Of a recording with outcomes it is 2: programs that know nothing of them refuse it.
+  public static let versions: ClosedRange<Int64> = 1...2
+
+  public var version: Int64 { outcomes == nil ? 1 : 2 }
 
   public init(stream: String, kind: StreamKind, streamCreatedAt: WallTime, madeAt: WallTime) {
     self.stream = stream

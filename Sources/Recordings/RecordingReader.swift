@@ -10,6 +10,9 @@ public enum RecordingLine: Hashable, Sendable {
   case shardClosed(RecordedClosing)
   /// Records that were there and could not be recorded.
   case missing(RecordRange, ShardNumber)
+  /// What became of records in the mapping that the header names.
+  case outcome(RecordedOutcome)
+  case checkpoint(RecordedCheckpoint)
 }
 
 /// Why a recording cannot be read on.
@@ -193,6 +196,19 @@ public struct RecordingReader: ~Copyable {
     case Array("shardOpened".utf8): result = .shardOpened(try open(members))
     case Array("shardClosed".utf8): result = .shardClosed(try close(members))
     case Array("missing".utf8): result = try miss(members)
+    case Array("outcome".utf8):
+      try expectOutcomes("outcome")
+      let span = unsafe RawSpan(_unsafeBytes: bytes)
+      let outcome = try RecordedOutcome(JSONNode(span), in: span)
+      _ = try known(outcome.shard)
+      result = .outcome(outcome)
+    case Array("checkpoint".utf8):
+      try expectOutcomes("checkpoint")
+      let checkpoint = RecordedCheckpoint(
+        next: try members.index("checkpoint"), shard: try members.shard("shard"),
+        lane: Int(try members.number("lane", in: 0...Int64(UInt8.max))))
+      _ = try known(checkpoint.shard)
+      result = .checkpoint(checkpoint)
     case Array("records".utf8):
       try end(members)
       return nil
@@ -349,6 +365,13 @@ public struct RecordingReader: ~Copyable {
     return closing
   }
 
+  private func expectOutcomes(_ name: String) throws(LineFault) {
+    guard header.outcomes != nil else {
+      throw LineFault(
+        "the line is of format 2, which has a line with \(name), and the header says that the recording is of format 1")
+    }
+  }
+
   private mutating func miss(_ members: LineMembers) throws(LineFault) -> RecordingLine {
     let number = try members.shard("missing")
     var shard = try known(number)
@@ -384,8 +407,10 @@ extension RecordingHeader {
   fileprivate init(_ members: LineMembers) throws(LineFault) {
     guard members.first == Array("recording".utf8) else { throw LineFault("its first line is no header") }
     let version = try members.number("recording", in: 1...(.max))
-    guard version == Self.version else {
-      throw LineFault("it is of format \(version), and this program reads format \(Self.version): use a newer one")
+    guard Self.versions.contains(version) else {
+      throw LineFault(
+        "it is of format \(version), and this program reads formats \(Self.versions.lowerBound) to "
+          + "\(Self.versions.upperBound): use a newer one")
     }
     let name = try members.string("kind")
     guard let kind = StreamKind(rawValue: name) else {
@@ -398,5 +423,6 @@ extension RecordingHeader {
     to = try members.number(ifThere: "to").map { WallTime(milliseconds: $0) }
     redacted = try members.list("redacted")
     imported = try members.text(ifThere: "imported").map { String(decoding: $0, as: UTF8.self) }
+    if version > 1 { outcomes = Outcomes(of: try members.string("mapping"), at: try members.moment("outcomesAt")) }
   }
 }

@@ -14,6 +14,7 @@ public struct RecordingWriter: ~Copyable {
   private var last: ShardText?
   private var redaction: Redaction?
   private var payload: [UInt8] = []
+  private var hasOutcomes = false
   /// Records so far.
   public private(set) var recordCount: UInt64 = 0
   /// The bytes of data of these.
@@ -31,7 +32,7 @@ public struct RecordingWriter: ~Copyable {
   public init(_ header: RecordingHeader) {
     unsafe bytes = .allocate(byteCount: 1 << 20, alignment: 16)
     if !header.redacted.isEmpty { redaction = Redaction(header.redacted, kind: header.kind) }
-    var text = #"{"recording":\#(RecordingHeader.version),"stream":\#(JSONLine.quoted(header.stream))"#
+    var text = #"{"recording":\#(header.version),"stream":\#(JSONLine.quoted(header.stream))"#
     text += #","kind":"\#(header.kind.rawValue)","streamCreatedAt":\#(header.streamCreatedAt.milliseconds)"#
     text += #","madeAt":\#(header.madeAt.milliseconds)"#
     if let from = header.from { text += #","from":\#(from.milliseconds)"# }
@@ -40,6 +41,10 @@ public struct RecordingWriter: ~Copyable {
       text += #","redacted":[\#(header.redacted.map(JSONLine.quoted).joined(separator: ","))]"#
     }
     if let imported = header.imported { text += #","imported":\#(JSONLine.quoted(imported))"# }
+    if let outcomes = header.outcomes {
+      hasOutcomes = true
+      text += #","mapping":\#(JSONLine.quoted(outcomes.mapping)),"outcomesAt":\#(outcomes.at.milliseconds)"#
+    }
     append(line: text)
   }
 
@@ -77,6 +82,18 @@ public struct RecordingWriter: ~Copyable {
   /// Records that were there and could not be had.
   public mutating func missing(_ range: RecordRange, of shard: ShardNumber) {
     append(line: #"{"missing":\#(shard.rawValue),"first":\#(range.first.rawValue),"count":\#(range.count)"#)
+  }
+
+  /// What became of records, in a recording whose header says that it holds it.
+  public mutating func outcome(_ outcome: RecordedOutcome) {
+    precondition(hasOutcomes, "the header says whose outcomes they are")
+    append(line: outcome.line(isRedacted: redaction != nil))
+  }
+
+  /// Where a lane stood.
+  public mutating func checkpoint(_ checkpoint: RecordedCheckpoint) {
+    precondition(hasOutcomes, "the header says whose checkpoints they are")
+    append(line: checkpoint.line)
   }
 
   /// The last line.

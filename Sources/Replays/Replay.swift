@@ -172,7 +172,8 @@ public final class Replay {
       case .shardClosed(let closing):
         guard nextOfShard[closing.shard] != nil else { continue }
         if let poller { close(closing, poller) } else { closings.append(closing) }
-      case .missing: continue
+      // What became of them once is for who compares.
+      case .missing, .outcome, .checkpoint: continue
       case .record:
         guard nextOfShard[reader.shard] != nil else { continue }
         if let to = options.to, reader.arrival >= to { continue }

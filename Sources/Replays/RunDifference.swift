@@ -42,11 +42,14 @@ public struct RunDifference: Codable, Hashable, Sendable {
   public var comparedWindows = 0
   /// Settings with another value, before and after.
   public var settings: [String: [String]] = [:]
-  /// Before and after.
-  public var invocations: [UInt64]
-  public var failures: [UInt64]
+  /// Before and after; `nil` of what really happened, where nobody knows it.
+  public var invocations: [UInt64?]
+  public var failures: [UInt64?]
   /// Virtual time.
-  public var milliseconds: [Int64]
+  public var milliseconds: [Int64?]
+  /// Records that were not compared with what really happened, because they had not been delivered by then, or were not
+  /// delivered in the run.
+  public var notCompared: UInt64 = 0
   /// What was really measured, before and after; `nil` where it was not.
   public var durations: [RunDurations?]
 
@@ -57,12 +60,14 @@ public struct RunDifference: Codable, Hashable, Sendable {
   }
 
   public init(_ before: RunFile, _ after: RunFile) {
-    invocations = [before.end.invocations, after.end.invocations]
-    failures = [before.end.failures, after.end.failures]
-    milliseconds = [before.end.milliseconds, after.end.milliseconds]
+    let runs = [before, after]
+    invocations = runs.map { $0.isRecorded ? nil : $0.end.invocations }
+    failures = runs.map { $0.isRecorded ? nil : $0.end.failures }
+    milliseconds = runs.map { $0.isRecorded ? nil : $0.end.milliseconds }
     durations = [before.durations, after.durations]
     for shard in Set(before.outcomes.keys).union(after.outcomes.keys).sorted() {
-      compare(before.outcomes[shard] ?? [], after.outcomes[shard] ?? [], of: shard)
+      compare(
+        Known(before, shard, isExact: !after.isRecorded), Known(after, shard, isExact: !before.isRecorded), of: shard)
     }
     for (delivered, answer) in before.answers.sorted(by: { $0.key < $1.key }) {
       guard let other = after.answers[delivered] else { continue }
@@ -77,26 +82,53 @@ public struct RunDifference: Codable, Hashable, Sendable {
       windows.append(
         Window(shard: window.shard, begin: window.begin, end: window.end, before: former, after: latter))
     }
+    // What settings were in force when it happened nobody knows.
+    guard !before.isRecorded, !after.isRecorded else { return }
     for name in Set(before.header.settings.keys).union(after.header.settings.keys) {
       let values = [before.header.settings[name] ?? "", after.header.settings[name] ?? ""]
       if values[0] != values[1] { settings[name] = values }
     }
   }
 
+  /// What is known of the records of one shard.
+  private struct Known {
+    let stretches: [RunFile.Stretch]
+    /// What a record came to of which nothing is known; `nil` if it is not to be compared.
+    let other: RunOutcome?
+    let hasErrors: Bool
+
+    /// `isExact`: both runs are known delivery by delivery. Otherwise a record that a run did not deliver was filtered out,
+    /// or was not in its part, unless its lane did not come to its end.
+    init(_ run: RunFile, _ shard: UInt32, isExact: Bool) {
+      stretches = run.outcomes[shard] ?? []
+      let isCompared = !run.isRecorded && (isExact || !run.isSettled(shard))
+      other = isCompared ? .unsettled : nil
+      hasErrors = run.hasErrors
+    }
+
+    func outcome(_ place: Int, at index: UInt64) -> RunOutcome? {
+      guard place < stretches.count, stretches[place].records.contains(index) else { return other }
+      return stretches[place].outcome == .waiting ? nil : stretches[place].outcome
+    }
+  }
+
   /// Walks through both, from each place at which one of them changes to the next.
-  private mutating func compare(_ before: [RunFile.Stretch], _ after: [RunFile.Stretch], of shard: UInt32) {
+  private mutating func compare(_ before: Known, _ after: Known, of shard: UInt32) {
     var ends: Set<UInt64> = []
-    for stretch in before + after {
+    for stretch in before.stretches + after.stretches {
       ends.insert(stretch.records.lowerBound)
       ends.insert(stretch.records.upperBound + 1)
     }
     let places = ends.sorted()
     var (left, right) = (0, 0)
     for (first, end) in zip(places, places.dropFirst()) {
-      while left < before.count, before[left].records.upperBound < first { left += 1 }
-      while right < after.count, after[right].records.upperBound < first { right += 1 }
-      let former = Self.outcome(before, left, at: first)
-      let latter = Self.outcome(after, right, at: first)
+      while left < before.stretches.count, before.stretches[left].records.upperBound < first { left += 1 }
+      while right < after.stretches.count, after.stretches[right].records.upperBound < first { right += 1 }
+      guard var former = before.outcome(left, at: first), var latter = after.outcome(right, at: first) else {
+        notCompared += end - first
+        continue
+      }
+      if !before.hasErrors || !after.hasErrors { (former, latter) = (former.withoutError, latter.withoutError) }
       guard former != latter else { continue }
       let record = Record(shard: shard, first: first, last: end - 1, before: former.text, after: latter.text)
       switch (former, latter) {
@@ -105,10 +137,5 @@ public struct RunDifference: Codable, Hashable, Sendable {
       default: failingOtherwise.append(record)
       }
     }
-  }
-
-  private static func outcome(_ stretches: [RunFile.Stretch], _ place: Int, at index: UInt64) -> RunOutcome {
-    guard place < stretches.count, stretches[place].records.contains(index) else { return .unsettled }
-    return stretches[place].outcome
   }
 }

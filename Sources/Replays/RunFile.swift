@@ -1,10 +1,15 @@
 import Foundation
+import StreamModel
 
 /// What became of records in a run.
 public enum RunOutcome: Hashable, Sendable {
   case succeeded
   /// They left their lane: why, and how the last delivery before failed.
   case left(condition: String, error: String?)
+  /// Under retry when what happened was recorded.
+  case retrying(attempts: Int, error: String?)
+  /// Not delivered yet when what happened was recorded.
+  case waiting
   /// Neither, by the end of the run.
   case unsettled
 
@@ -12,7 +17,19 @@ public enum RunOutcome: Hashable, Sendable {
     switch self {
     case .succeeded: "succeeded"
     case .left(let condition, let error): error.map { "\(condition): \($0)" } ?? condition
+    case .retrying(let attempts, let error):
+      "under retry after \(attempts) attempt\(attempts == 1 ? "" : "s")" + (error.map { ": \($0)" } ?? "")
+    case .waiting: "not delivered yet"
     case .unsettled: "unsettled"
+    }
+  }
+
+  /// The same without what handlers said.
+  var withoutError: RunOutcome {
+    switch self {
+    case .left(let condition, error: _): .left(condition: condition, error: nil)
+    case .retrying(let attempts, error: _): .retrying(attempts: attempts, error: nil)
+    case .succeeded, .waiting, .unsettled: self
     }
   }
 }
@@ -69,6 +86,10 @@ public struct RunFile: Sendable {
   let moments: [Moment]
   /// What invocations really took, if that was measured.
   public let durations: RunDurations?
+  /// It is what really happened, out of a recording: of deliveries that succeeded nothing is known.
+  public let isRecorded: Bool
+  /// What handlers said was taken out.
+  let hasErrors: Bool
 
   /// Reads the lines of a file, which `next` gives one by one.
   public init(_ next: () throws -> ArraySlice<UInt8>?) throws {
@@ -112,6 +133,27 @@ public struct RunFile: Sendable {
     windows = collected.windows
     moments = collected.moments
     durations = RunDurations(microseconds: collected.durations, peakMemoryBytes: end.peakMemoryBytes)
+    isRecorded = false
+    hasErrors = true
+  }
+
+  /// What really happened, in place of a run.
+  public init(_ recorded: RecordedRun) {
+    header = recorded.header
+    end = recorded.end
+    outcomes = recorded.outcomes
+    answers = [:]
+    windows = [:]
+    moments = []
+    durations = nil
+    isRecorded = true
+    hasErrors = recorded.hasErrors
+  }
+
+  /// Whether every record of the shard that was delivered came to its end.
+  func isSettled(_ shard: UInt32) -> Bool {
+    let name = "\(ShardNumber(shard))"
+    return !end.unsettledLanes.contains { $0 == name || $0.hasPrefix("\(name) ") }
   }
 
   /// Says what a line is.

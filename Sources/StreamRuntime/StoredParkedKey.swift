@@ -1,6 +1,6 @@
 import Locks
 import ShardCore
-import StreamModel
+public import StreamModel
 public import StreamStore
 
 /// What the store keeps of a parked key besides its records: since when it is parked, how far it is settled, and what its
@@ -156,5 +156,14 @@ extension ParkedKeyLook {
         history: stored.histories[change.key]?.history ?? AttemptHistory())
     }
     .sorted { ($0.snapshot.since, $0.snapshot.first) < ($1.snapshot.since, $1.snapshot.first) }
+  }
+}
+
+extension ParkedKeyLook {
+  /// The records of stored keys that are not settled, by key, in their order.
+  public static func storedRanges(
+    _ records: [ParkedKeyRecord]
+  ) throws(LaneRecordError) -> [(key: PartitionKeyHash, ranges: [RecordRange])] {
+    try StoredParkedKeys(records).changes.map { ($0.key, $0.ranges) }
   }
 }

@@ -91,7 +91,7 @@ struct RecordingTests {
           #expect(closed.isSuperset(of: shard.parents))
           opened.append(shard)
         case .shardClosed(let closing): closed.insert(closing.shard)
-        case .record, .missing: Issue.record("\(line)")
+        case .record, .missing, .outcome, .checkpoint: Issue.record("\(line)")
         }
       }
       #expect(
@@ -131,6 +131,93 @@ struct RecordingTests {
         #expect(ended.code == code && ended.errors.contains(text), "\(arguments): \(ended)")
       }
       #expect(!FileManager.default.fileExists(atPath: place.folder.appending(path: "x").path))
+    }
+  }
+
+  private struct Told: Decodable {
+    struct Outcomes: Decodable, Hashable {
+      var mapping = "numbers-note"
+      var passed: UInt64
+      var failed: UInt64
+      var entries: Int
+      var retrying: UInt64
+      var waiting: UInt64
+    }
+    var records: UInt64
+    var outcomes: Outcomes?
+  }
+
+  /// Records until what became of the records is this.
+  private func record(_ wanted: Told.Outcomes, at place: Workplace, _ name: String) async throws {
+    var last: Told?
+    let deadline = ContinuousClock.now + .seconds(60)
+    while last?.outcomes != wanted {
+      guard ContinuousClock.now < deadline else { throw NotHappened(description: "\(wanted): it is \(last as Any)") }
+      last = try await place.ask(Told.self, "record", "numbers-note", "--outcomes", "--overwrite", "-o", name)
+    }
+  }
+
+  @Test("what became of the records is recorded: those that passed, failed, are tried again, and wait")
+  func outcomes() async throws {
+    let setup = Setup {
+      $0.batchSize = 1
+      $0.retries = 0
+    }
+    try await Workplace.with(setup) { place in
+      _ = try await place.start()
+      try await place.put("one", "raise", "three")
+      try await record(Told.Outcomes(passed: 2, failed: 1, entries: 1, retrying: 0, waiting: 0), at: place, "failed")
+      let whole = try read("failed", at: place)
+      let shard = ShardNumber(0)
+      #expect(whole.header.outcomes?.mapping == "numbers-note" && whole.ending == .complete)
+      #expect(whole.lines.contains(.checkpoint(RecordedCheckpoint(next: RecordIndex(3), shard: shard, lane: 0))))
+      let outcomes = whole.lines.compactMap { line in if case .outcome(let outcome) = line { outcome } else { nil } }
+      #expect(outcomes.map(\.kind) == [.failed, .passed])
+      #expect(outcomes[0].failure?.condition == "RetryAttemptsExhausted" && outcomes[0].failure?.entry == 1)
+      #expect(outcomes[0].failure?.deliveries.map(\.message) == ["told to"])
+      #expect(outcomes[1].records.map(\.first.rawValue) == [0, 2])
+      // By the stream's name too, and a recording of the stream alone is as it was.
+      let named = try await place.ask(Told.self, "record", "numbers", "--outcomes", "-o", "named")
+      #expect(named.outcomes?.failed == 1)
+      let plain = try await place.ask(Told.self, "record", "numbers-note", "-o", "plain")
+      #expect(plain.outcomes == nil && plain.records == 3)
+      #expect(place.lines(of: "plain").first?.hasPrefix(#"{"recording":1,"#) ?? false)
+      let refused = try await place.sluice("diff", "plain", "failed")
+      #expect(refused.code == 65 && refused.errors.contains("--outcomes makes one that does"), "\(refused)")
+      let same = try await place.sluice("diff", "failed", "failed")
+      #expect(same.code == 0 && same.output.contains("every record came to the same"), "\(same)")
+    }
+  }
+
+  @Test(
+    "what waits behind a failing record is told from what passed it, in the lane and by key", arguments: [false, true])
+  func waiting(byKey: Bool) async throws {
+    let setup = Setup {
+      $0.batchSize = 10
+      $0.retries = -1
+      if byKey { $0.rules = ["blocking: key"] }
+    }
+    try await Workplace.with(setup) { place in
+      let worker = try await place.start()
+      if byKey {
+        try await place.put("raise", key: "bad")
+        try await place.put("one", "two", key: "good")
+        try await record(Told.Outcomes(passed: 2, failed: 0, entries: 0, retrying: 1, waiting: 0), at: place, "parked")
+        try await place.put("behind", key: "bad")
+        try await record(Told.Outcomes(passed: 2, failed: 0, entries: 0, retrying: 1, waiting: 1), at: place, "behind")
+      } else {
+        // In one batch.
+        try await place.put("raise", "one", "two", key: "bad")
+        try await record(Told.Outcomes(passed: 0, failed: 0, entries: 0, retrying: 3, waiting: 0), at: place, "blocked")
+        try await place.put("behind", key: "good")
+        try await record(Told.Outcomes(passed: 0, failed: 0, entries: 0, retrying: 3, waiting: 1), at: place, "behind")
+      }
+      let whole = try read("behind", at: place)
+      let retrying = whole.lines.lazy.compactMap { line -> RecordedOutcome? in
+        if case .outcome(let outcome) = line, outcome.kind == .retrying { outcome } else { nil }
+      }.first
+      #expect(retrying?.failure?.deliveries.last?.message == "told to")
+      await worker.kill()
     }
   }
 }

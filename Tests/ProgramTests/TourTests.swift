@@ -26,6 +26,26 @@ struct TourTests {
     }
   }
 
+  @Test(
+    "what was recorded with its outcomes, replayed through a fixed handler and redriven is what docs/recordings.md shows"
+  )
+  func fix() async throws {
+    let document = try String(contentsOf: Program.root.appending(path: "docs/recordings.md"), encoding: .utf8)
+    let steps = Story(heading: "From a failure to its fix", of: document).steps
+    #expect(steps.count == 15 && steps.count { !$0.shown.isEmpty } == 8)
+    try await Workplace.with { place in
+      let clone = try place.freshClone()
+      let shell = try Shell(in: clone, environment: place.tourist)
+      do {
+        _ = try await shell.run("export PATH=\"$PWD/.build/release:$PATH\"")
+        for step in steps { try await run(step, in: shell) }
+      } catch {
+        Issue.record("\(error)")
+      }
+      try await shell.end()
+    }
+  }
+
   @Test("a shown line that is not printed, or in another order, is found missing")
   func missing() {
     let step = Story.Step(command: "", shown: ["a 3.2 s", "…", "  …c 5× 1", "d"])

@@ -111,8 +111,8 @@ struct RecordingTests {
     changed.insert(lines[0], at: 4)
     #expect(problem(changed).contains("another recording begins here"))
     changed = lines
-    changed[0] = Array(#"{"recording":2,"stream":"s"}"#.utf8)
-    #expect(problem(changed).contains("it is of format 2, and this program reads format 1"))
+    changed[0] = Array(#"{"recording":3,"stream":"s"}"#.utf8)
+    #expect(problem(changed).contains("it is of format 3, and this program reads formats 1 to 2"))
   }
 
   @Test("a recording that another program wrote is read with care: any order, spaces, no checks")
@@ -246,6 +246,81 @@ struct RecordingTests {
       // However many lines may be left out, reading comes to an end.
       let read = Read(damaged, badLineLimit: .max)
       #expect(read.puts.count <= puts.count)
+    }
+  }
+
+  @Test("outcomes make a recording of format 2, which says so; what it holds is read as it was written")
+  func outcomes() throws {
+    var header = Sample.header
+    header.outcomes = RecordingHeader.Outcomes(of: "flights-delays", at: WallTime(milliseconds: 5))
+    var failure = RecordedFailure(at: WallTime(milliseconds: 7), attempts: 3)
+    failure.deliveries = [
+      RecordedDelivery(
+        begunAt: WallTime(milliseconds: 6), milliseconds: 12, kind: "error", type: "Type\"Error", message: "line\nline",
+        requestID: "id", batch: RecordedDelivery.Batch(first: RecordIndex(0), last: RecordIndex(9), count: 8))
+    ]
+    failure.omittedDeliveries = 2
+    let retrying = RecordedOutcome(
+      .retrying, of: ShardNumber(0), records: [RecordRange(first: RecordIndex(3), count: 2)], failure: failure)
+    failure.entry = 4
+    failure.condition = "RetryAttemptsExhausted"
+    failure.redrives = 1
+    let all: [RecordingLine] = [
+      .checkpoint(RecordedCheckpoint(next: RecordIndex(3), shard: ShardNumber(0), lane: 1)),
+      .outcome(
+        RecordedOutcome(
+          .failed, of: ShardNumber(0), records: [RecordRange(first: RecordIndex(1), count: 1)], failure: failure)),
+      .outcome(retrying),
+      .outcome(
+        RecordedOutcome(
+          .passed, of: ShardNumber(1),
+          records: [RecordRange(first: .zero, count: 1), RecordRange(first: RecordIndex(2), count: 5)])),
+      .outcome(RecordedOutcome(.waiting, of: ShardNumber(1), records: [])),
+    ]
+    func write(_ header: RecordingHeader) -> Written {
+      var writer = RecordingWriter(header)
+      for shard: UInt32 in 0..<2 { writer.shardOpened(Sample.shard(shard)) }
+      for line in all {
+        if case .checkpoint(let checkpoint) = line { writer.checkpoint(checkpoint) }
+        if case .outcome(let outcome) = line { writer.outcome(outcome) }
+      }
+      writer.end()
+      var bytes: [UInt8] = []
+      writer.take { bytes = Array($0) }
+      return Written(bytes: bytes)
+    }
+    let written = write(header)
+    #expect(String(decoding: written.lines[0], as: UTF8.self).hasPrefix(#"{"recording":2,"#))
+    let read = Read(written.bytes)
+    #expect(read.problem == nil && read.header?.outcomes == header.outcomes && read.ending == .complete)
+    #expect(Array(read.lines.dropFirst(2)) == all)
+
+    // What handlers said may hold what was taken out.
+    header.redacted = ["name"]
+    let redacted = write(header)
+    #expect(!String(decoding: redacted.bytes, as: UTF8.self).contains("line\\nline"))
+
+    // Lines of format 2 under a header of format 1, and a version that nobody knows.
+    let checkless = written.lines.map { line -> String in
+      let text = String(decoding: line, as: UTF8.self)
+      return text.prefix(text.count - 20) + "}"
+    }
+    func changed(_ from: String, _ to: String) -> Read {
+      Read(Array(checkless.map { $0.replacing(from, with: to) + "\n" }.joined().utf8))
+    }
+    #expect(changed("", "").problem == nil)
+    let mixed = changed(#""recording":2"#, #""recording":1"#)
+    #expect(mixed.problem?.line == 4 && mixed.problem?.reason.contains("the header says") ?? false, "\(mixed)")
+    let newer = changed(#""recording":2"#, #""recording":3"#)
+    #expect(newer.problem?.reason.contains("reads formats 1 to 2") ?? false, "\(newer)")
+    for (from, to, reason) in [
+      (#""outcome":"passed""#, #""outcome":"past""#, "allowed are passed"),
+      ("[[0,0],[2,6]]", "[[2,6],[0,0]]", "in their order"), ("[[0,0],", "[[1,0],", "first and the last"),
+      (#""attempts":3"#, #""attempts":"3""#, "attempts must be a whole number"),
+      (#""outcome":"waiting","shard":1"#, #""outcome":"waiting","shard":7"#, "was not opened"),
+    ] {
+      let bad = changed(from, to)
+      #expect(bad.problem?.reason.contains(reason) ?? false, "\(to): \(bad)")
     }
   }
 }

@@ -75,6 +75,7 @@ enum Sample {
 
 /// All of a recording, or what is wrong with it.
 struct Read {
+  var header: RecordingHeader?
   var puts: [Put] = []
   var lines: [RecordingLine] = []
   var ending: RecordingEnding?
@@ -90,6 +91,7 @@ struct Read {
         position += count
         return count
       }
+      header = reader.header
       while let line = try reader.next() {
         guard line == .record else {
           lines.append(line)

@@ -1,4 +1,6 @@
+import Recordings
 import Replays
+import StreamModel
 import Testing
 
 @Suite("Replays: what two runs made otherwise")
@@ -45,6 +47,94 @@ struct RunDifferenceTests {
     let back = RunDifference(after, before)
     #expect(back.newlyFailing.map(\.count) == difference.newlySucceeding.map(\.count))
     #expect(RunDifference(before, before).isSame && RunDifference(after, after).isSame)
+  }
+
+  /// What happened to twenty records of shard 0: 5 to 9 failed, 12 is under retry, those behind it wait.
+  private func recorded(
+    redacted: [String] = [], isEnded: Bool = true, hasOutcomes: Bool = true
+  ) throws -> RecordedRun {
+    var header = RecordingHeader(stream: "s", kind: .kinesis, streamCreatedAt: .zero, madeAt: .zero)
+    header.redacted = redacted
+    if hasOutcomes { header.outcomes = RecordingHeader.Outcomes(of: "m", at: .zero) }
+    var writer = RecordingWriter(header)
+    let shard = ShardNumber(0)
+    writer.shardOpened(
+      RecordedShard(
+        shard: shard, createdAt: .zero, createdAtSeconds: 0, hashKeys: .all, parents: [], first: .zero))
+    if hasOutcomes {
+      func range(_ first: UInt64, _ last: UInt64) -> RecordRange {
+        RecordRange(first: RecordIndex(first), count: last - first + 1)
+      }
+      var failure = RecordedFailure(at: .zero, attempts: 2)
+      failure.deliveries = [
+        RecordedDelivery(
+          begunAt: .zero, milliseconds: 3, kind: "error", type: "E", message: "bad", requestID: "r",
+          batch: RecordedDelivery.Batch(first: RecordIndex(5), last: RecordIndex(9), count: 5))
+      ]
+      writer.checkpoint(RecordedCheckpoint(next: RecordIndex(12), shard: shard, lane: 0))
+      writer.outcome(RecordedOutcome(.retrying, of: shard, records: [range(12, 12)], failure: failure))
+      failure.condition = "RetryAttemptsExhausted"
+      failure.entry = 1
+      writer.outcome(RecordedOutcome(.failed, of: shard, records: [range(5, 9)], failure: failure))
+      writer.outcome(RecordedOutcome(.passed, of: shard, records: [range(0, 4), range(10, 11)]))
+      writer.outcome(RecordedOutcome(.waiting, of: shard, records: [range(13, 19)]))
+    }
+    if isEnded { writer.end() }
+    var bytes: [UInt8] = []
+    writer.take { bytes = Array($0) }
+    let input = Bytes(bytes)
+    return try RecordedRun(
+      try RecordingReader { memory throws(RecordingFileError) in input.read(into: memory) })
+  }
+
+  private final class Bytes {
+    private var rest: ArraySlice<UInt8>
+    init(_ bytes: [UInt8]) { rest = bytes[...] }
+
+    func read(into memory: UnsafeMutableRawBufferPointer) -> Int {
+      let piece = rest.prefix(memory.count)
+      memory.copyBytes(from: piece)
+      rest = rest.dropFirst(piece.count)
+      return piece.count
+    }
+  }
+
+  @Test(
+    "what really happened is compared with a run: what nobody knows is counted, and told to be neither good nor bad")
+  func whatHappened() throws {
+    let happened = RunFile(try recorded())
+    let fixed = try run([invocation(0...9), invocation(10...15)])
+    let difference = RunDifference(happened, fixed)
+    #expect(difference.newlySucceeding.map { [$0.first, $0.last] } == [[5, 9], [12, 12]])
+    #expect(
+      difference.newlySucceeding.map(\.before) == [
+        "RetryAttemptsExhausted: E: bad", "under retry after 2 attempts: E: bad",
+      ])
+    #expect(difference.newlyFailing.isEmpty && difference.failingOtherwise.isEmpty && difference.settings.isEmpty)
+    // Those that wait.
+    #expect(difference.notCompared == 7 && difference.invocations == [nil, 2])
+
+    // The same failure is none that is new; a record that the run filtered out is not compared.
+    let same = try run([
+      invocation(0...4), invocation(5...9, "failed"), left(5...9, "RetryAttemptsExhausted"), invocation(10...10),
+      invocation(12...12, "failed"), left(12...12, "RetryAttemptsExhausted"),
+    ])
+    let likewise = RunDifference(happened, same)
+    #expect(likewise.newlySucceeding.isEmpty && likewise.newlyFailing.isEmpty && likewise.notCompared == 8)
+    #expect(likewise.failingOtherwise.map(\.first) == [12])
+    let worse = RunDifference(happened, try run([invocation(0...4, "failed"), left(0...4, "RecordAgeExceeded")]))
+    #expect(worse.newlyFailing.map { [$0.first, $0.last] } == [[0, 4]])
+
+    // Messages that were taken out are not compared.
+    let redacted = RunFile(try recorded(redacted: ["name"]))
+    #expect(RunDifference(redacted, same).failingOtherwise.map(\.first) == [12])
+    #expect(RunDifference(redacted, same).failingOtherwise.map(\.after) == ["RetryAttemptsExhausted"])
+  }
+
+  @Test("a recording that does not tell what happened, or not to its end, is refused")
+  func notTold() throws {
+    #expect(throws: RecordedRun.Problem.self) { try recorded(hasOutcomes: false) }
+    #expect(throws: RecordedRun.Problem.self) { try recorded(isEnded: false) }
   }
 
   @Test("answers are compared where the same batch succeeded; another reason to fail is told")

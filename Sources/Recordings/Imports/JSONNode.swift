@@ -18,12 +18,16 @@ struct JSONNode {
 
   /// The first value of the bytes of a file from `start` on, which does not stand behind `end`.
   init(_ bytes: [UInt8], from start: Int, to end: Int) throws(LineFault) {
-    let span = unsafe bytes.span.bytes
+    try self.init(unsafe bytes.span.bytes.extracting(start..<end), at: start)
+  }
+
+  /// The first value of the bytes, which stand at `base`.
+  init(_ bytes: RawSpan, at base: Int = 0) throws(LineFault) {
     do throws(JSONFault) {
-      var cursor = JSONCursor(span.extracting(start..<end))
-      self = try Self.value(&cursor, start)
+      var cursor = JSONCursor(bytes)
+      self = try Self.value(&cursor, base)
     } catch {
-      throw LineFault("this is not JSON: \(error.reason)", at: start + error.offset)
+      throw LineFault("this is not JSON: \(error.reason)", at: base + error.offset)
     }
   }
 

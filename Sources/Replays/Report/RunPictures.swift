@@ -39,8 +39,9 @@ struct RunPictures {
     for stretch in stretches {
       let rank =
         switch stretch.outcome {
+        case .waiting: 0
         case .succeeded: 1
-        case .unsettled: 2
+        case .unsettled, .retrying: 2
         case .left: 3
         }
       let low = Int(Double(stretch.records.lowerBound - all.lowerBound) / count * space)

@@ -65,14 +65,13 @@ public struct RunReport {
       ["mapping", HTMLText.escaped(before.header.mapping), HTMLText.escaped(after.header.mapping)],
       ["stream", HTMLText.escaped(before.header.stream), HTMLText.escaped(after.header.stream)],
       ["records", "\(before.end.records)", "\(after.end.records)"],
-      ["invocations", "\(before.end.invocations)", "\(after.end.invocations)"],
-      ["failed invocations", "\(before.end.failures)", "\(after.end.failures)"],
+      ["invocations"] + difference.invocations.map { Self.known($0) },
+      ["failed invocations"] + difference.failures.map { Self.known($0) },
       ["records without success", "\(before.end.leftRecords)", "\(after.end.leftRecords)"],
-      [
-        "virtual time", Self.duration(microseconds: before.end.milliseconds * 1_000),
-        Self.duration(microseconds: after.end.milliseconds * 1_000),
-      ],
+      ["virtual time"]
+        + difference.milliseconds.map { $0.map { Self.duration(microseconds: $0 * 1_000) } ?? "–" },
     ]
+    if difference.notCompared > 0 { rows.append(["records not compared", "\(difference.notCompared)", ""]) }
     for (name, values) in difference.settings.sorted(by: { $0.key < $1.key }) {
       rows.append([HTMLText.escaped(name)] + values.map { HTMLText.short($0) })
     }
@@ -133,6 +132,8 @@ public struct RunReport {
       "Changed states of windows", ["shard", "window (ms since 1970)", "before", "after"], rows,
       of: difference.windows.count)
   }
+
+  private static func known(_ count: UInt64?) -> String { count.map { "\($0)" } ?? "–" }
 
   /// `1.2 ms`, `3 min 5 s`
   static func duration(microseconds: Int64) -> String {

@@ -1,28 +1,33 @@
 import ArgumentParser
 import Foundation
+import Recordings
 import Replays
 import StreamModel
 
 struct DiffCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "diff",
-    abstract: "What one replay made otherwise than another.",
+    abstract: "What one replay made otherwise than another, or than what really happened.",
     discussion: """
       Compares two run files of `sluice replay`: records that newly fail or succeed, answers and states of tumbling windows \
       that changed, invocations and virtual time; real durations and memory if both were measured (replay --measure). \
       Answers are compared where the same batch succeeded in both.
+
+      In place of a run file a recording with outcomes (record --outcomes) stands for what really happened. Of deliveries \
+      that succeeded it knows nothing, so answers and states are not compared then.
 
       Exit code 0 if every record came to the same and every answer and every state is the same, 1 if not. What was \
       measured does not count.
 
       Examples:
         sluice diff old.run new.run
+        sluice diff flights.recording new.run
         sluice diff old.run new.run --format json | jq .newlyFailing
         sluice diff old.run new.run --html changes.html
       """)
 
-  @Argument(help: "The run before.") var before: String
-  @Argument(help: "The run after.") var after: String
+  @Argument(help: "The run before, or a recording with outcomes.") var before: String
+  @Argument(help: "The run after, or a recording with outcomes.") var after: String
   @Option(help: "Write a page with pictures there, which needs nothing else.") var html: String?
   @OptionGroup var format: FormatOption
 
@@ -45,10 +50,29 @@ struct DiffCommand: ParsableCommand {
   }
 
   private static func read(_ path: String) throws -> RunFile {
+    if let recorded = try recordedRun(path) { return RunFile(recorded) }
     var lines = try LineReader(path: path)
     do {
       return try RunFile { try lines.next() }
     } catch let error as RunFileError {
+      throw Problem(Exit.badInput, "\(path): \(error)")
+    }
+  }
+
+  /// `nil` if the file is no recording.
+  private static func recordedRun(_ path: String) throws -> RecordedRun? {
+    do {
+      // What is read from a pipe is a run: it can be looked at once.
+      guard path != "-" else { return nil }
+      let input = try RecordingInput(path: path)
+      guard RecordingImport.isRecording(try input.peek()) else { return nil }
+      return try RecordedRun(
+        try RecordingReader { memory throws(RecordingFileError) in try input.read(into: memory) })
+    } catch let error as RecordingFileError {
+      throw Problem(Exit.badInput, "\(error)")
+    } catch let error as RecordingError {
+      throw Problem(Exit.badInput, "\(path): \(error)")
+    } catch let error as RecordedRun.Problem {
       throw Problem(Exit.badInput, "\(path): \(error)")
     }
   }
@@ -87,10 +111,20 @@ struct DiffCommand: ParsableCommand {
     for (name, values) in difference.settings.sorted(by: { $0.key < $1.key }) {
       lines.append("\(name): \(Self.short(values[0])) → \(Self.short(values[1]))")
     }
-    lines.append(
-      "invocations \(Text.count(difference.invocations[0])) → \(Text.count(difference.invocations[1])), failed "
-        + "\(Text.count(difference.failures[0])) → \(Text.count(difference.failures[1])), virtual time "
-        + "\(Text.duration(difference.milliseconds[0])) → \(Text.duration(difference.milliseconds[1]))")
+    if difference.notCompared > 0 {
+      lines.append(
+        "\(Text.records(difference.notCompared)) not compared: not delivered when the recording was made, or not in the replay"
+      )
+    }
+    let sums = [
+      ("invocations", difference.invocations.map { $0.map { Text.count($0) } }),
+      ("failed", difference.failures.map { $0.map { Text.count($0) } }),
+      ("virtual time", difference.milliseconds.map { $0.map { Text.duration($0) } }),
+    ]
+    let known = sums.filter { !$0.1.allSatisfy { $0 == nil } }
+    if !known.isEmpty {
+      lines.append(known.map { "\($0.0) \($0.1.map { $0 ?? "?" }.joined(separator: " → "))" }.joined(separator: ", "))
+    }
     if let before = difference.durations[0], let after = difference.durations[1] {
       lines.append(
         "measured: median \(before.median) → \(after.median) µs an invocation, 99 of 100 within "

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Recordings
 import StreamModel
+import StreamRuntime
 import StreamStore
 
 struct RecordCommand: AsyncParsableCommand {
@@ -15,6 +16,10 @@ struct RecordCommand: AsyncParsableCommand {
 
       An interrupted recording is valid as far as it goes.
 
+      With --outcomes it also holds what became of the records in a mapping, as far as the store knows it: which ones its \
+      checkpoints have passed, which ones are in failure entries or under retry, with the deliveries that failed. \
+      `sluice diff` compares that with a replay.
+
       With --import the records come from files that other programs have written, and not from the store: what \
       `aws kinesis get-records` or `aws dynamodbstreams get-records` print, events of Lambda, the data files of an \
       incremental export of a table, and JSON lines or CSV with a key field and a time field. See docs/recordings.md.
@@ -22,13 +27,14 @@ struct RecordCommand: AsyncParsableCommand {
       Examples:
         sluice record flights -o flights.recording
         sluice record flights --from 2026-11-21T08:00:00Z --to 2026-11-21T09:00:00Z -o morning.recording
+        sluice record flights-delays --outcomes -o flights.recording
         sluice record flights --redact tailnum -o for-the-vendor.recording
         sluice record orders --import page-1.json page-2.json -o orders.recording
         sluice record flights --import flights.csv --key-field tailnum --time-field time_hour -o flights.recording
         sluice record flights -o - | jq -c 'select(.json.dep_time == null) | .key'
       """)
 
-  @Argument(help: "The stream.") var stream: String
+  @Argument(help: "The stream, or a mapping of it.") var stream: String
   @Option(name: .shortAndLong, help: "The file, or - for standard output.") var output: String
   @Option(help: "Records that arrived at this moment or later, such as 2026-11-21T08:00:00Z.") var from: String?
   @Option(help: "Records that arrived before this moment. Default: all that are there now.") var to: String?
@@ -40,6 +46,8 @@ struct RecordCommand: AsyncParsableCommand {
   var importFiles: [String] = []
   @OptionGroup var imports: ImportOptions
   @Option(help: "With --import: leave out up to so many records that cannot be used.") var skipBad = 0
+  @Flag(help: "Keep what became of the records in the mapping: the one that is named, or the only one of the stream.")
+  var outcomes = false
   @Flag(help: "Replace the file if it is there.") var overwrite = false
   @OptionGroup var store: DataOptions
 
@@ -47,6 +55,9 @@ struct RecordCommand: AsyncParsableCommand {
     guard skipBad >= 0 else { throw ValidationError("--skip-bad is \(skipBad): allowed is 0 or more.") }
     if !importFiles.isEmpty, from != nil || to != nil {
       throw ValidationError("--from and --to are for what the store holds: replay takes them for a recording.")
+    }
+    if !importFiles.isEmpty, outcomes {
+      throw ValidationError("--outcomes is of a mapping of the store: files that are imported tell none.")
     }
     if importFiles.isEmpty, skipBad > 0 || imports.importFormat != nil || imports.keyField != nil {
       throw ValidationError("--skip-bad, --import-format and --key-field go with --import.")
@@ -65,7 +76,10 @@ struct RecordCommand: AsyncParsableCommand {
     }
     let begun = ContinuousClock.now
     let opened = try Connection.open(store.dataDirectory, role: .looker)
-    var recorder = try StreamRecorder(opened, stream: stream, bounds: bounds, redacted: redact)
+    let catalog = try opened.catalog()
+    let (info, mapping) = try subject(in: catalog)
+    var recorder = try StreamRecorder(
+      opened, catalog, info, outcomesOf: mapping, bounds: bounds, redacted: redact)
     var progress = ProgressLine(isQuiet: store.output.isJSON)
     do {
       var file = try RecordingOutput(path: output, isReplacing: overwrite)
@@ -89,6 +103,31 @@ struct RecordCommand: AsyncParsableCommand {
         "\(Text.records(recorder.report.missing)) could not be read, and the recording says which: see its lines that "
           + "begin with {\"missing\", and sluice check-store")
     }
+  }
+
+  /// The stream that is named, or that of the mapping that is named; and the mapping whose outcomes are asked for.
+  private func subject(in catalog: Catalog) throws -> (StreamInfo, MappingInfo?) {
+    let mappings = catalog.mappings.values.sorted { $0.name < $1.name }.map { info in
+      (info, MappingSettings(decoding: info.settings).flatMap { catalog.streams[$0.stream] })
+    }
+    let named = mappings.first { $0.0.name == stream }
+    guard let info = catalog.stream(named: stream) ?? named?.1 else {
+      let names = catalog.streams.values.map(\.name).sorted().joined(separator: ", ")
+      throw Problem(Exit.badInput, "There is no stream \(stream). There are: \(names.isEmpty ? "none" : names).")
+    }
+    guard outcomes else { return (info, nil) }
+    if let (mapping, ofStream) = named, ofStream?.number == info.number { return (info, mapping) }
+    let candidates = mappings.filter { $0.1?.number == info.number }.map(\.0)
+    guard let first = candidates.first else {
+      throw Problem(Exit.badInput, "--outcomes: no mapping of stream \(stream) has ever run on this store.")
+    }
+    guard candidates.count == 1 else {
+      throw Problem(
+        Exit.wrongUsage,
+        "--outcomes: stream \(stream) has several mappings: name one of \(candidates.map(\.name).joined(separator: ", ")) "
+          + "instead of the stream")
+    }
+    return (info, first)
   }
 
   private func importRecords() throws {
@@ -124,6 +163,12 @@ struct RecordCommand: AsyncParsableCommand {
     if report.redactedWhole > 0 {
       text += "\n\(Text.records(report.redactedWhole)) had a payload that is not JSON, which was taken out as a whole"
     }
+    if let counts = report.outcomes {
+      text +=
+        "\nof these \(Text.count(counts.passed)) had passed \(counts.mapping), \(Text.count(counts.failed)) were in "
+      text += "\(Text.count(counts.entries)) failure entr\(counts.entries == 1 ? "y" : "ies"), "
+      text += "\(Text.count(counts.retrying)) under retry and \(Text.count(counts.waiting)) not delivered yet"
+    }
     print(text)
   }
 }
@@ -140,4 +185,6 @@ struct RecordingReport: Codable {
   /// Of imported files: records that could not be used, and those that were there several times.
   var leftOut = 0
   var duplicates: UInt64 = 0
+  /// What became of the records, if that was asked for.
+  var outcomes: OutcomeCounts?
 }

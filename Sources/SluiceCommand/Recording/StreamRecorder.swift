@@ -19,10 +19,13 @@ struct StreamRecorder: ~Copyable {
   private var wanted: UInt64 = 0
   /// Shards from here on wait to be opened.
   private var openedCount = 0
+  /// Tells what became of the records, if that was asked for.
+  private var outcomes: OutcomeRecorder?
 
   private struct Shard {
     let info: ShardInfo
     let parents: [ShardNumber]
+    let first: RecordIndex
     var next: RecordIndex
     let end: RecordIndex
     /// What was read last, and the place in it of `next`.
@@ -31,29 +34,41 @@ struct StreamRecorder: ~Copyable {
     /// Of the record at `position`.
     var arrival = WallTime.zero
     var isClosed = false
+    /// From here on the outcome of a record is that of its key.
+    var keyMatters: RecordIndex?
+    var seen = SeenOutcomes()
   }
 
   /// Records that one step takes, about.
   private static let stepByteCount = 1 << 20
 
-  init(_ store: StreamStore, stream: String, bounds: RecordingBounds, redacted: [String]) throws {
-    let catalog = try store.catalog()
-    guard let info = catalog.stream(named: stream) else {
-      let names = catalog.streams.values.map(\.name).sorted().joined(separator: ", ")
-      throw Problem(Exit.badInput, "There is no stream \(stream). There are: \(names.isEmpty ? "none" : names).")
-    }
+  /// `mapping`: the one whose outcomes are recorded too, if any.
+  init(
+    _ store: StreamStore, _ catalog: Catalog, _ info: StreamInfo, outcomesOf mapping: MappingInfo?,
+    bounds: RecordingBounds, redacted: [String]
+  ) throws {
     var header = RecordingHeader(
       stream: info.name, kind: info.kind, streamCreatedAt: info.createdAt, madeAt: WallTime.current())
     header.from = bounds.from
     header.to = bounds.to
     header.redacted = redacted
-    let shards = try Self.shards(of: catalog.shards(of: info.number), bounds, store)
-    self.init(store, header, shards)
+    var shards = try Self.shards(of: catalog.shards(of: info.number), bounds, store)
+    var outcomes: OutcomeRecorder?
+    if let mapping {
+      header.outcomes = RecordingHeader.Outcomes(of: mapping.name, at: WallTime.current())
+      let recorder = try OutcomeRecorder(mapping, on: shards.map(\.info), store)
+      for place in shards.indices {
+        shards[place].keyMatters = recorder.keyMatters(in: shards[place].info.address.shard)
+      }
+      outcomes = recorder
+    }
+    self.init(store, header, shards, outcomes)
   }
 
-  private init(_ store: StreamStore, _ header: RecordingHeader, _ shards: [Shard]) {
+  private init(_ store: StreamStore, _ header: RecordingHeader, _ shards: [Shard], _ outcomes: OutcomeRecorder?) {
     self.store = store
     self.shards = shards
+    self.outcomes = outcomes
     writer = RecordingWriter(header)
     wanted = shards.reduce(0) { $0 + $1.next.distance(to: $1.end) }
   }
@@ -72,7 +87,7 @@ struct StreamRecorder: ~Copyable {
       guard next < end || !isBefore && !isBehind else { continue }
       // Parents that lie before the recording are none in it.
       let parents = shard.parents.filter { parent in shards.contains { $0.info.address.shard == parent } }
-      shards.append(Shard(info: shard, parents: parents, next: min(next, end), end: end))
+      shards.append(Shard(info: shard, parents: parents, first: min(next, end), next: min(next, end), end: end))
     }
     return shards
   }
@@ -159,6 +174,7 @@ struct StreamRecorder: ~Copyable {
     var position = shards[place].position
     var arrival = shards[place].arrival
     repeat {
+      if let keyMatters = shards[place].keyMatters { see(position, of: run, place, from: keyMatters) }
       writer.record(at: position, of: run, arrival: arrival, shard: number)
       position += 1
       guard position < end else { break }
@@ -168,6 +184,15 @@ struct StreamRecorder: ~Copyable {
     shards[place].position = position
     shards[place].arrival = arrival
     if position >= end { shards[place].run = nil }
+  }
+
+  /// What became of a record, if its key decides that.
+  private mutating func see(_ position: Int, of run: RecordRun, _ place: Int, from keyMatters: RecordIndex) {
+    let index = run.index(at: position)
+    guard index >= keyMatters, let outcomes else { return }
+    let number = shards[place].info.address.shard
+    shards[place].seen.add(
+      index, outcomes.place(of: index, keyHash: run.partitionKeyHash(at: position), in: number))
   }
 
   /// Opens the shards that were made before this moment, and those up to `place`; closes their parents.
@@ -199,6 +224,10 @@ struct StreamRecorder: ~Copyable {
   private mutating func finish() throws {
     try tell(before: .distantFuture, upTo: shards.count - 1)
     for place in shards.indices { close(place) }
+    if var outcomes {
+      try outcomes.write(shards.map { ($0.info, $0.first..<$0.end, $0.seen) }, to: &writer)
+      report.outcomes = outcomes.counts
+    }
     writer.end()
     report.records = writer.recordCount
     report.dataBytes = writer.dataByteCount
