@@ -3,10 +3,10 @@ public import StreamModel
 /// Records of one shard that follow one another, packed as ``RecordLayout`` says: what a ``RecordRunBuilder`` takes.
 @safe
 public final class PackedRecords {
-  public let shard: ShardNumber
-  public let first: RecordIndex
+  public private(set) var shard: ShardNumber
+  public private(set) var first: RecordIndex
   public private(set) var count = 0
-  public let firstArrival: WallTime
+  public private(set) var firstArrival: WallTime
   public private(set) var lastArrival: WallTime
   private var memory: UnsafeMutableRawBufferPointer
   private var used = 0
@@ -24,6 +24,19 @@ public final class PackedRecords {
 
   deinit { unsafe memory.deallocate() }
 
+  /// Forgets its records, and takes others into the same memory.
+  public func reuse(for shard: ShardNumber, first: RecordIndex, firstArrival: WallTime) {
+    self.shard = shard
+    self.first = first
+    self.firstArrival = firstArrival
+    lastArrival = firstArrival
+    count = 0
+    used = 0
+  }
+
+  /// It holds much more memory than most do, because of a large record.
+  public var isLarge: Bool { unsafe memory.count > 4 * Self.byteLimit }
+
   /// The index behind the last record.
   public var end: RecordIndex { first.advanced(by: count) }
   public var byteCount: Int { used }
@@ -39,12 +52,12 @@ public final class PackedRecords {
   @unsafe
   public var bytes: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(rebasing: memory[..<used]) }
 
-  /// Appends a record whose data `writeData` writes to the memory it is given, which holds `dataByteCount`.
+  /// Appends a record, and gives the memory for its data: so many bytes, which are to be written at once.
   @unsafe
+  @inline(__always)
   func append(
-    arrival: WallTime, key: UnsafeRawBufferPointer, hashKey: HashKey?, dataByteCount: Int,
-    _ writeData: (UnsafeMutableRawPointer) -> Void
-  ) {
+    arrival: WallTime, key: UnsafeRawBufferPointer, hashKey: HashKey?, dataByteCount: Int
+  ) -> UnsafeMutableRawPointer {
     let size = RecordLayout.byteCount(
       keyByteCount: key.count, dataByteCount: dataByteCount, hasExplicitHashKey: hashKey != nil)
     if unsafe used + size > memory.count { grow(by: size) }
@@ -63,10 +76,10 @@ public final class PackedRecords {
       unsafe out.copyMemory(from: source, byteCount: key.count)
       unsafe out += key.count
     }
-    unsafe writeData(out)
     used += size
     count += 1
     lastArrival = arrival
+    return unsafe out
   }
 
   private func grow(by size: Int) {

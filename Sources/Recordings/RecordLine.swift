@@ -57,8 +57,8 @@ struct RecordLine {
     self.index = RecordIndex(index)
     self.arrival = WallTime(milliseconds: isNegative ? -Int64(arrival) : Int64(arrival))
     self.key = key
-    decodedKey.removeAll(keepingCapacity: true)
-    sequenceNumber.removeAll(keepingCapacity: true)
+    if !decodedKey.isEmpty { decodedKey.removeAll(keepingCapacity: true) }
+    if !sequenceNumber.isEmpty { sequenceNumber.removeAll(keepingCapacity: true) }
     return true
   }
 

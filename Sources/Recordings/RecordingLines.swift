@@ -1,3 +1,4 @@
+internal import Glibc
 public import StreamModel
 
 /// The first line of a recording: see docs/recordings.md, which is the specification of the format.
@@ -90,7 +91,34 @@ enum LineCheck {
   static let factor: UInt64 = 0x9E37_79B1_85EB_CA87
   /// `,"check":"` eight digits `"}`
   static let suffixByteCount = 20
-  static let prefix = Array(#","check":""#.utf8)
+  /// `,"check":"`
+  static let prefixByteCount = 10
+
+  /// Whether a check stands here, in so many bytes.
+  @inline(__always)
+  static func isSuffix(_ address: UnsafeRawPointer) -> Bool {
+    let prefix: StaticString = #","check":""#
+    let end: StaticString = #""}"#
+    return unsafe memcmp(address, prefix.utf8Start, prefixByteCount) == 0
+      && memcmp(address + prefixByteCount + 8, end.utf8Start, 2) == 0
+  }
+
+  /// Eight hexadecimal digits in lower case; `nil` if they are not.
+  @inline(__always)
+  static func digits(at address: UnsafeRawPointer) -> UInt32? {
+    var value: UInt32 = 0
+    for place in 0..<8 {
+      let byte = unsafe address.load(fromByteOffset: place, as: UInt8.self)
+      let digit: UInt8
+      switch byte {
+      case 48...57: digit = byte - 48
+      case 97...102: digit = byte - 87
+      default: return nil
+      }
+      value = value << 4 | UInt32(digit)
+    }
+    return value
+  }
 
   static func text(_ check: UInt32) -> String {
     let digits = String(check, radix: 16)

@@ -60,15 +60,24 @@ public struct RecordingReader: ~Copyable {
   private let hasOwnNumbers: Bool
   private var line = RecordLine()
   private var lineStart = 0
-  private var shards: [ShardNumber: Shard] = [:]
-  /// The shard of the last record: most have the same as the one before.
-  private var latest: Shard?
+  /// In the order in which they were opened.
+  private var shards: [Shard] = []
+  private var places: [ShardNumber: Int] = [:]
+  /// The place of the last record's shard: most have the same as the one before.
+  private var latest = 0
 
   private struct Shard {
     let shard: RecordedShard
     var next: RecordIndex
     var lastArrival: WallTime
     var isClosed = false
+  }
+
+  private enum Step {
+    case record
+    /// Another line, which it holds.
+    case line(RecordingLine)
+    case end
   }
 
   /// Reads the first line. `read` fills the front of the memory that it is given and says how much of it; 0 at the end.
@@ -115,19 +124,40 @@ public struct RecordingReader: ~Copyable {
     let start = unsafe source.memory + lineStart
     let data = unsafe UnsafeRawBufferPointer(start: start + line.data.lowerBound, count: line.data.count)
     let count = unsafe line.isBase64 ? Base64Reading.byteCount(of: data) ?? 0 : data.count
-    func append(_ key: UnsafeRawBufferPointer) {
-      unsafe records.append(arrival: line.arrival, key: key, hashKey: line.hashKey, dataByteCount: count) { target in
-        if line.isBase64 {
-          _ = unsafe Base64Reading.decode(data, to: target)
-        } else if let source = data.baseAddress {
-          unsafe target.copyMemory(from: source, byteCount: count)
-        }
+    let target: UnsafeMutableRawPointer
+    if line.decodedKey.isEmpty {
+      let key = unsafe UnsafeRawBufferPointer(start: start + line.key.lowerBound, count: line.key.count)
+      unsafe target = records.append(arrival: line.arrival, key: key, hashKey: line.hashKey, dataByteCount: count)
+    } else {
+      unsafe target = line.decodedKey.withUnsafeBytes {
+        unsafe records.append(arrival: line.arrival, key: $0, hashKey: line.hashKey, dataByteCount: count)
       }
     }
-    if line.decodedKey.isEmpty {
-      unsafe append(UnsafeRawBufferPointer(start: start + line.key.lowerBound, count: line.key.count))
-    } else {
-      unsafe line.decodedKey.withUnsafeBytes { unsafe append($0) }
+    if line.isBase64 {
+      _ = unsafe Base64Reading.decode(data, to: target)
+    } else if let source = data.baseAddress {
+      unsafe target.copyMemory(from: source, byteCount: count)
+    }
+  }
+
+  /// Appends the record that was read last, which the records take, and then those that follow as long as the records
+  /// take them and they arrived before `end`. Gives the line behind them; `nil` behind the last.
+  ///
+  /// The same as ``next()`` and ``appendRecord(to:)`` in turns, for recordings without numbers of their own, and faster.
+  public mutating func appendRecords(
+    to records: PackedRecords, before end: WallTime = .distantFuture
+  ) throws(RecordingError) -> RecordingLine? {
+    appendRecord(to: records)
+    while true {
+      switch try step() {
+      case .record:
+        guard line.shard == records.shard, records.takes(line.index, arrival: line.arrival), line.arrival < end else {
+          return .record
+        }
+        appendRecord(to: records)
+      case .line(let line): return line
+      case .end: return nil
+      }
     }
   }
 
@@ -138,38 +168,45 @@ public struct RecordingReader: ~Copyable {
 
   /// The next line; `nil` behind the last, of which ``ending`` tells.
   public mutating func next() throws(RecordingError) -> RecordingLine? {
+    switch try step() {
+    case .record: .record
+    case .line(let line): line
+    case .end: nil
+    }
+  }
+
+  private mutating func step() throws(RecordingError) -> Step {
     while ending == nil {
       let found: LineSource.Line?
       do throws(RecordingFileError) { found = try source.next() } catch { throw .file(error) }
       guard let found else {
         ending = .interrupted(problem("the recording has no end: it was interrupted, or cut", source.position))
-        return nil
+        return .end
       }
       lineCount += 1
       do throws(LineFault) {
-        if let line = try read(found) { return line }
+        return try read(found)
       } catch {
         let problem = problem(error.reason, found.byte + UInt64(error.offset))
         guard found.isWhole || found.count >= LineSource.lineByteLimit else {
           ending = .interrupted(
             self.problem(
               "the recording ends within this line: it was interrupted, or cut (\(error.reason))", found.byte))
-          return nil
+          return .end
         }
         guard skipped.count < badLineLimit else { throw .problem(problem) }
         skipped.append(problem)
         digestCounts = false
       }
     }
-    return nil
+    return .end
   }
 
   private func problem(_ reason: String, _ byte: UInt64) -> RecordingProblem {
     RecordingProblem(byte: byte, line: lineCount, record: recordCount + 1, reason: reason)
   }
 
-  /// `nil` if it is the last line.
-  private mutating func read(_ found: LineSource.Line) throws(LineFault) -> RecordingLine? {
+  private mutating func read(_ found: LineSource.Line) throws(LineFault) -> Step {
     guard found.count < LineSource.lineByteLimit else {
       throw LineFault("the line is longer than \(LineSource.lineByteLimit >> 20) MiB")
     }
@@ -186,7 +223,7 @@ public struct RecordingReader: ~Copyable {
       return .record
     }
     let members = try LineMembers(unsafe RawSpan(_unsafeBytes: bytes))
-    let result: RecordingLine?
+    let result: RecordingLine
     switch members.first {
     case Array("shard".utf8):
       try line.read(members)
@@ -211,7 +248,7 @@ public struct RecordingReader: ~Copyable {
       result = .checkpoint(checkpoint)
     case Array("records".utf8):
       try end(members)
-      return nil
+      return .end
     case Array("recording".utf8): throw LineFault("another recording begins here: one file holds one recording")
     default:
       throw LineFault(
@@ -219,26 +256,16 @@ public struct RecordingReader: ~Copyable {
       )
     }
     digest = digest &* LineCheck.factor &+ UInt64(check ?? 0)
-    return result
+    return result == .record ? .record : .line(result)
   }
 
   /// The check of a line, which is right; `nil` if it has none.
   private static func check(of bytes: UnsafeRawBufferPointer) throws(LineFault) -> UInt32? {
     let end = bytes.count - LineCheck.suffixByteCount
-    guard end > 0, unsafe bytes[bytes.count - 1] == UInt8(ascii: "}"),
-      unsafe bytes[bytes.count - 2] == UInt8(ascii: "\"")
-    else { return nil }
-    for (place, byte) in LineCheck.prefix.enumerated() where unsafe bytes[end + place] != byte { return nil }
-    var check: UInt32 = 0
-    for place in end + LineCheck.prefix.count..<bytes.count - 2 {
-      let byte = unsafe bytes[place]
-      let digit: UInt8
-      switch byte {
-      case 48...57: digit = byte - 48
-      case 97...102: digit = byte - 87
-      default: throw LineFault("the check of the line is not eight hexadecimal digits", at: place)
-      }
-      check = check << 4 | UInt32(digit)
+    guard end > 0, unsafe LineCheck.isSuffix(bytes.baseAddress.unsafelyUnwrapped + end) else { return nil }
+    guard let check = unsafe LineCheck.digits(at: bytes.baseAddress.unsafelyUnwrapped + end + LineCheck.prefixByteCount)
+    else {
+      throw LineFault("the check of the line is not eight hexadecimal digits", at: end + LineCheck.prefixByteCount)
     }
     let own = unsafe UInt32(truncatingIfNeeded: sluice_xxh3(bytes.baseAddress.unsafelyUnwrapped, end, 0))
     guard own == check else {
@@ -252,37 +279,40 @@ public struct RecordingReader: ~Copyable {
   // MARK: What lines say
 
   private mutating func takeRecord(_ bytes: UnsafeRawBufferPointer) throws(LineFault) {
-    if latest?.shard.shard != line.shard {
-      if let latest { shards[latest.shard.shard] = latest }
-      latest = shards[line.shard]
+    if latest >= shards.count || shards[latest].shard.shard != line.shard {
+      latest = try place(of: line.shard, "\(line.shard) was not opened before its record")
     }
-    guard var known = latest else { throw LineFault("\(line.shard) was not opened before its record") }
-    guard !known.isClosed else { throw LineFault("\(line.shard) was closed before its record") }
-    guard line.index >= known.next else {
+    guard !shards[latest].isClosed else { throw LineFault("\(line.shard) was closed before its record") }
+    let next = shards[latest].next
+    guard line.index != next else { return unsafe try accept(bytes) }
+    guard line.index > next else {
       throw LineFault(
-        "record \(line.index.rawValue) of \(line.shard) is out of order: \(known.next.rawValue) or a later one follows")
+        "record \(line.index.rawValue) of \(line.shard) is out of order: \(next.rawValue) or a later one follows")
     }
-    guard line.index == known.next else {
-      // What follows is taken as it is: if this line may be left out, the ones behind it are those that follow.
-      let reason =
-        "records \(known.next.rawValue) to \(line.index.rawValue - 1) of \(line.shard) are missing before record "
-        + "\(line.index.rawValue)"
-      guard skipped.count < badLineLimit else { throw LineFault(reason) }
-      skipped.append(problem(reason, source.position))
-      digestCounts = false
-      return unsafe try accept(&known, bytes)
-    }
-    unsafe try accept(&known, bytes)
+    // What follows is taken as it is: if this line may be left out, the ones behind it are those that follow.
+    let reason =
+      "records \(next.rawValue) to \(line.index.rawValue - 1) of \(line.shard) are missing before record "
+      + "\(line.index.rawValue)"
+    guard skipped.count < badLineLimit else { throw LineFault(reason) }
+    skipped.append(problem(reason, source.position))
+    digestCounts = false
+    unsafe try accept(bytes)
   }
 
-  private mutating func accept(_ known: inout Shard, _ bytes: UnsafeRawBufferPointer) throws(LineFault) {
-    guard line.arrival >= known.lastArrival else {
+  /// Where the shard stands in the list.
+  private func place(of number: ShardNumber, _ reason: @autoclosure () -> String) throws(LineFault) -> Int {
+    guard let place = places[number] else { throw LineFault(reason()) }
+    return place
+  }
+
+  private mutating func accept(_ bytes: UnsafeRawBufferPointer) throws(LineFault) {
+    guard line.arrival >= shards[latest].lastArrival else {
       throw LineFault(
-        "arrival is \(line.arrival.milliseconds): it steps back behind \(known.lastArrival.milliseconds) of the record "
+        "arrival is \(line.arrival.milliseconds): it steps back behind \(shards[latest].lastArrival.milliseconds) of the record "
           + "before it in \(line.shard)")
     }
     if !line.sequenceNumber.isEmpty {
-      let own = known.shard.sequenceNumber(of: line.index).description
+      let own = shards[latest].shard.sequenceNumber(of: line.index).description
       let isOwn = line.sequenceNumber == Array(own.utf8)
       guard isOwn || hasOwnNumbers else {
         throw LineFault("sequenceNumber is not that of record \(line.index.rawValue) of \(line.shard), which is \(own)")
@@ -302,9 +332,8 @@ public struct RecordingReader: ~Copyable {
       guard isRight else { throw LineFault("base64 is not base64", at: line.data.lowerBound) }
     }
     if header.kind == .dynamodb { unsafe try checkChange(payload) }
-    known.next = line.index.advanced(by: 1)
-    known.lastArrival = line.arrival
-    latest = known
+    shards[latest].next = line.index.advanced(by: 1)
+    shards[latest].lastArrival = line.arrival
     recordCount += 1
   }
 
@@ -324,14 +353,14 @@ public struct RecordingReader: ~Copyable {
 
   private mutating func open(_ members: LineMembers) throws(LineFault) -> RecordedShard {
     let number = try members.shard("shardOpened")
-    guard shards[number] == nil, latest?.shard.shard != number else { throw LineFault("\(number) is opened twice") }
+    guard places[number] == nil else { throw LineFault("\(number) is opened twice") }
     let keys = try members.list("hashKeys").map { HashKey(decimal: $0) }
     guard keys.count == 2, let first = keys[0], let last = keys[1], first <= last else {
       throw LineFault("hashKeys must be the first and the last hash key of the shard, as texts")
     }
     var parents: [ShardNumber] = []
     for text in try members.list("parents") {
-      guard let parent = ShardNumber(text), shards[parent] != nil || latest?.shard.shard == parent else {
+      guard let parent = ShardNumber(text), places[parent] != nil else {
         throw LineFault("parents of \(number) holds \(text), which is no shard that was opened before")
       }
       parents.append(parent)
@@ -341,27 +370,24 @@ public struct RecordingReader: ~Copyable {
       shard: number, createdAt: try members.moment("at"),
       createdAtSeconds: UInt64(try members.number("createdAtSeconds", in: 0...(1 << 36 - 1))),
       hashKeys: HashKeyRange(first: first, last: last), parents: parents, first: try members.index("first"))
-    shards[number] = Shard(shard: shard, next: shard.first, lastArrival: WallTime(milliseconds: .min))
+    places[number] = shards.count
+    shards.append(Shard(shard: shard, next: shard.first, lastArrival: WallTime(milliseconds: .min)))
     return shard
   }
 
-  private mutating func known(_ number: ShardNumber) throws(LineFault) -> Shard {
-    if let latest { shards[latest.shard.shard] = latest }
-    latest = nil
-    guard let shard = shards[number] else { throw LineFault("\(number) was not opened") }
-    return shard
+  private func known(_ number: ShardNumber) throws(LineFault) -> Int {
+    try place(of: number, "\(number) was not opened")
   }
 
   private mutating func close(_ members: LineMembers) throws(LineFault) -> RecordedClosing {
     let closing = RecordedClosing(
       shard: try members.shard("shardClosed"), closedAt: try members.moment("at"), end: try members.index("end"))
-    var shard = try known(closing.shard)
-    guard !shard.isClosed else { throw LineFault("\(closing.shard) is closed twice") }
-    guard closing.end >= shard.next else {
+    let place = try known(closing.shard)
+    guard !shards[place].isClosed else { throw LineFault("\(closing.shard) is closed twice") }
+    guard closing.end >= shards[place].next else {
       throw LineFault("end of \(closing.shard) is \(closing.end.rawValue), and a record stands behind it")
     }
-    shard.isClosed = true
-    shards[closing.shard] = shard
+    shards[place].isClosed = true
     return closing
   }
 
@@ -374,15 +400,15 @@ public struct RecordingReader: ~Copyable {
 
   private mutating func miss(_ members: LineMembers) throws(LineFault) -> RecordingLine {
     let number = try members.shard("missing")
-    var shard = try known(number)
+    let place = try known(number)
+    let next = shards[place].next
     let first = try members.index("first")
     let count = UInt64(try members.number("count", in: 1...(.max)))
-    guard first == shard.next, count <= SequenceNumber.greatestIndex - first.rawValue else {
-      throw LineFault("the missing records of \(number) are not those that follow: \(shard.next.rawValue) does")
+    guard first == next, count <= SequenceNumber.greatestIndex - first.rawValue else {
+      throw LineFault("the missing records of \(number) are not those that follow: \(next.rawValue) does")
     }
     let range = RecordRange(first: first, count: count)
-    shard.next = range.end
-    shards[number] = shard
+    shards[place].next = range.end
     return .missing(range, number)
   }
 

@@ -11,6 +11,10 @@ final class RecordingLog: RecordLog, @unchecked Sendable {
   private var shards: [ShardNumber: Shard] = [:]
   /// Bytes of records that are kept.
   private(set) var byteCount = 0
+  /// Pieces that were given up, whose memory is used again.
+  private var spare: [PackedRecords] = []
+  private static let spareLimit = 64
+
   /// Brings more records, if there are any: for lanes that find everything there from the beginning.
   var bringMore: (() -> Bool)?
 
@@ -25,17 +29,39 @@ final class RecordingLog: RecordLog, @unchecked Sendable {
 
   /// Takes the record that the reader has just read.
   func append(from reader: borrowing RecordingReader) {
-    let number = reader.shard
-    if let last = shards[number]?.pieces.last, last.takes(reader.index, arrival: reader.arrival) {
-      let former = last.byteCount
-      reader.appendRecord(to: last)
-      byteCount += last.byteCount - former
-      return
-    }
-    let piece = PackedRecords(shard: number, first: reader.index, firstArrival: reader.arrival)
+    let piece = piece(for: reader)
+    let former = piece.byteCount
     reader.appendRecord(to: piece)
-    byteCount += piece.byteCount
+    byteCount += piece.byteCount - former
+  }
+
+  /// Takes it and those that follow in its shard, up to a piece of them, and before `end`; counts them. Gives the line
+  /// behind them.
+  func appendMany(
+    from reader: inout RecordingReader, before end: WallTime, counting count: inout UInt64
+  ) throws(RecordingError) -> RecordingLine? {
+    let piece = piece(for: reader)
+    let former = (bytes: piece.byteCount, count: piece.count)
+    defer {
+      byteCount += piece.byteCount - former.bytes
+      count += UInt64(piece.count - former.count)
+    }
+    return try reader.appendRecords(to: piece, before: end)
+  }
+
+  /// The piece that takes the record that the reader has just read.
+  private func piece(for reader: borrowing RecordingReader) -> PackedRecords {
+    let number = reader.shard
+    if let last = shards[number]?.pieces.last, last.takes(reader.index, arrival: reader.arrival) { return last }
+    let piece: PackedRecords
+    if let old = spare.popLast() {
+      old.reuse(for: number, first: reader.index, firstArrival: reader.arrival)
+      piece = old
+    } else {
+      piece = PackedRecords(shard: number, first: reader.index, firstArrival: reader.arrival)
+    }
     shards[number]?.pieces.append(piece)
+    return piece
   }
 
   func close(_ shard: ShardNumber, end: RecordIndex) { shards[shard]?.end = end }
@@ -44,7 +70,10 @@ final class RecordingLog: RecordLog, @unchecked Sendable {
   func pass(_ shard: ShardNumber, before index: RecordIndex) {
     guard var known = shards.removeValue(forKey: shard) else { return }
     while known.head + 1 < known.pieces.count, known.pieces[known.head].end <= index {
-      byteCount -= known.pieces[known.head].byteCount
+      let piece = known.pieces[known.head]
+      byteCount -= piece.byteCount
+      // What lanes read is a copy: nobody looks into it any more.
+      if spare.count < Self.spareLimit, !piece.isLarge { spare.append(piece) }
       known.head += 1
     }
     if known.head > 32, known.head * 2 > known.pieces.count {

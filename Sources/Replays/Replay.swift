@@ -162,8 +162,7 @@ public final class Replay {
   }
 
   private func nextRecord() throws(RecordingError) -> Bool {
-    if pending == .record { return true }
-    while let line = try reader.next() {
+    while let line = try nextLine() {
       switch line {
       case .shardOpened(let shard):
         guard options.shards?.contains(shard.shard) ?? true else { continue }
@@ -188,6 +187,12 @@ public final class Replay {
     return false
   }
 
+  private func nextLine() throws(RecordingError) -> RecordingLine? {
+    defer { pending = nil }
+    if let pending { return pending }
+    return try reader.next()
+  }
+
   private func takeRecord() {
     log.append(from: reader)
     // The changes of a table have theirs in their data.
@@ -198,11 +203,15 @@ public final class Replay {
     pending = nil
   }
 
-  /// Brings one more record, where everything is there from the beginning.
+  /// Brings some more records, where everything is there from the beginning.
   private func bring() -> Bool {
     do throws(RecordingError) {
       guard try nextRecord() else { return false }
-      takeRecord()
+      guard reader.header.imported == nil else {
+        takeRecord()
+        return true
+      }
+      pending = try log.appendMany(from: &reader, before: options.to ?? .distantFuture, counting: &recordCount)
       return true
     } catch {
       problem = error

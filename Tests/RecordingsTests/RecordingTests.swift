@@ -37,6 +37,7 @@ struct RecordingTests {
     let headEnd = whole.lines[0].count
     for count in 0..<whole.bytes.count {
       let read = Read(Array(whole.bytes[..<count]))
+      #expect(Read(Array(whole.bytes[..<count]), inRuns: true) == read)
       guard count >= headEnd else {
         let problem = try #require(read.problem, "\(count)")
         #expect(read.error != nil && problem.line == 1 && problem.record == 1)
@@ -65,6 +66,7 @@ struct RecordingTests {
         var bytes = whole.bytes
         bytes[place] ^= change
         let read = Read(bytes)
+        #expect(Read(bytes, inRuns: true) == read)
         // Without its line feed the end is the end.
         if place == bytes.count - 1, read.ending == .complete { continue }
         let problem = try #require(read.problem, "byte \(place) changed by \(change) was not noticed")
@@ -235,6 +237,7 @@ struct RecordingTests {
       }
       let bytes = Sample.write(puts).bytes
       #expect(Read(bytes).puts == puts)
+      #expect(Read(bytes, inRuns: true) == Read(bytes))
       var damaged = bytes
       let place = Int.random(in: 0..<bytes.count - 1, using: &random)
       switch Int.random(in: 0...2, using: &random) {
@@ -246,6 +249,7 @@ struct RecordingTests {
       // However many lines may be left out, reading comes to an end.
       let read = Read(damaged, badLineLimit: .max)
       #expect(read.puts.count <= puts.count)
+      #expect(Read(damaged, badLineLimit: .max, inRuns: true) == read)
     }
   }
 

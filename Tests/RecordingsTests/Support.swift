@@ -74,7 +74,7 @@ enum Sample {
 }
 
 /// All of a recording, or what is wrong with it.
-struct Read {
+struct Read: Hashable {
   var header: RecordingHeader?
   var puts: [Put] = []
   var lines: [RecordingLine] = []
@@ -82,7 +82,8 @@ struct Read {
   var skipped: [RecordingProblem] = []
   var error: RecordingError?
 
-  init(_ bytes: [UInt8], badLineLimit: Int = 0, piece: Int = .max) {
+  /// Record by record, or as many of them in one go as follow in a shard.
+  init(_ bytes: [UInt8], badLineLimit: Int = 0, piece: Int = .max, inRuns: Bool = false) {
     var position = 0
     do throws(RecordingError) {
       var reader = try RecordingReader(badLineLimit: badLineLimit) { memory throws(RecordingFileError) in
@@ -92,14 +93,21 @@ struct Read {
         return count
       }
       header = reader.header
-      while let line = try reader.next() {
+      var next = try reader.next()
+      while let line = next {
         guard line == .record else {
           lines.append(line)
+          next = try reader.next()
           continue
         }
         let packed = PackedRecords(shard: reader.shard, first: reader.index, firstArrival: reader.arrival)
-        reader.appendRecord(to: packed)
-        puts.append(Put(packed))
+        defer { puts += Put.all(in: packed) }
+        if inRuns {
+          next = try reader.appendRecords(to: packed)
+        } else {
+          reader.appendRecord(to: packed)
+          next = try reader.next()
+        }
       }
       ending = reader.ending
       skipped = reader.skipped
@@ -116,18 +124,22 @@ struct Read {
 }
 
 extension Put {
-  init(_ packed: PackedRecords) {
-    let bytes = Array(packed.bytes)
-    let header = bytes.withUnsafeBytes { RecordHeader(at: $0.baseAddress.unsafelyUnwrapped) }
-    precondition(header.byteCount == bytes.count)
-    let hashKey =
-      header.hasExplicitHashKey
-      ? HashKey(bytes.withUnsafeBytes { UInt128(littleEndian: $0.loadUnaligned(fromByteOffset: 12, as: UInt128.self)) })
-      : nil
-    self.init(
-      shard: packed.shard.rawValue, index: packed.first.rawValue,
-      arrival: packed.firstArrival.milliseconds,
-      key: String(decoding: bytes[header.keyOffset..<header.dataOffset], as: UTF8.self),
-      data: Array(bytes[header.dataOffset...]), hashKey: hashKey)
+  static func all(in packed: PackedRecords) -> [Put] {
+    var rest = Array(packed.bytes)[...]
+    return (0..<packed.count).map { place in
+      let header = rest.withUnsafeBytes { RecordHeader(at: $0.baseAddress.unsafelyUnwrapped) }
+      let bytes = Array(rest.prefix(header.byteCount))
+      rest = rest.dropFirst(header.byteCount)
+      let hashKey =
+        header.hasExplicitHashKey
+        ? HashKey(
+          bytes.withUnsafeBytes { UInt128(littleEndian: $0.loadUnaligned(fromByteOffset: 12, as: UInt128.self)) })
+        : nil
+      return Put(
+        shard: packed.shard.rawValue, index: packed.first.rawValue + UInt64(place),
+        arrival: packed.firstArrival.milliseconds + Int64(header.arrivalDelta),
+        key: String(decoding: bytes[header.keyOffset..<header.dataOffset], as: UTF8.self),
+        data: Array(bytes[header.dataOffset...]), hashKey: hashKey)
+    }
   }
 }
