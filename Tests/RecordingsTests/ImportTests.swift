@@ -40,7 +40,7 @@ struct ImportTests {
       guard line == .record else { continue }
       let packed = PackedRecords(shard: reader.shard, first: reader.index, firstArrival: reader.arrival)
       reader.appendRecord(to: packed)
-      let put = Put(packed)
+      let put = Put.all(in: packed)[0]
       outcome.seen.append(
         Seen(
           shard: put.shard, index: put.index, arrival: put.arrival, key: put.key,
