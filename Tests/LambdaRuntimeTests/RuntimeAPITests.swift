@@ -51,6 +51,21 @@ struct RuntimeAPITests: FunctionPoolTesting {
     }
   }
 
+  @Test("an error may come with a cause as long as the clients of AWS make it")
+  func longCause() async throws {
+    let body = """
+      cause = {'Lambda-Runtime-Function-Error-Type': 'E', 'Lambda-Runtime-Function-XRay-Error-Cause': 'x' * ((1 << 20) - 1)}
+      status = call('POST', '/invocation/%s/error' % id, '{"errorType":"E","errorMessage":"m"}', cause)[0]
+      print('status', status, flush=True)
+      """
+    let log = LogLines()
+    try await with(Self.settings(Self.python(body)), logger: log.logger) { pool async throws in
+      let failure = try await failure(pool)
+      #expect((failure.kind, failure.type, failure.message) == (.error, "E", "m"))
+      #expect(await log.first { $0.hasPrefix("status") } == "status 202")
+    }
+  }
+
   @Test("a response in chunks with trailers, and one after 100 Continue")
   func streamed() async throws {
     let body = """

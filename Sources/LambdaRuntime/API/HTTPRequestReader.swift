@@ -1,8 +1,8 @@
 /// Cuts the bytes of a connection into requests: HTTP/1.1 with `Content-Length` or chunks, with trailers, pipelined or
 /// not. Bodies beyond a limit are read to their end and counted, but not kept.
 struct HTTPRequestReader {
-  /// The longest head; the cause of an error alone may have 64 KiB.
-  static let headByteLimit = 256 << 10
+  /// The longest head: the clients for Python, Node and Ruby send the cause of an error in a field of up to 1 MiB.
+  static let headByteLimit = (1 << 20) + (256 << 10)
 
   private let bodyByteLimit: Int
   /// What has come and is not taken, from `place` on.
