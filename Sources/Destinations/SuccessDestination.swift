@@ -4,7 +4,7 @@ import StreamRuntime
 
 /// Where the results of asynchronous invocations go: `DestinationConfig.OnSuccess`.
 ///
-/// The event is done only when its result was accepted, or was refused ``attemptLimit`` times: a worker that ends before
+/// The event is done only when its result was accepted, or was refused as often as ``StreamRuntime/ResultCourier`` tries: a worker that ends before
 /// that invokes the function again.
 public struct SuccessDestination: Sendable {
   /// Where documents go.
@@ -18,11 +18,8 @@ public struct SuccessDestination: Sendable {
   private let identity: EventIdentity
   private let now: @Sendable () -> WallTime
 
-  public static let attemptLimit = 3
   /// How long an endpoint may take to answer.
   public static let timeoutMilliseconds: Int64 = 5_000
-  /// The wait before the second attempt; before the third it is twice as long.
-  static let firstWait = Duration.milliseconds(500)
   /// All attempts and waits together take less.
   public static let longestTime = Duration.seconds(20)
 
@@ -44,17 +41,10 @@ public struct SuccessDestination: Sendable {
     ).encoded()
     let key = ObjectKey(
       mappingID: "async", shardID: function, timestamp: time, documentID: NameUUID.make("success \(requestID)"))
-    var wait = Self.firstWait
-    for attempt in 1... {
-      do {
-        switch place {
-        case .folder(let folder): _ = try folder.write(document, at: key)
-        case .endpoint(let endpoint): _ = try await endpoint.post(document, as: key)
-        }
-        return
-      } catch  where attempt < Self.attemptLimit {
-        try await ContinuousClock().sleep(for: wait)
-        wait *= 2
+    try await ResultCourier.deliver {
+      switch place {
+      case .folder(let folder): _ = try folder.write(document, at: key)
+      case .endpoint(let endpoint): _ = try await endpoint.post(document, as: key)
       }
     }
   }

@@ -127,13 +127,10 @@ public struct Outbox: Hashable, Sendable {
     case .failed(let requested):
       entries[place].attempts += 1
       let attempts = entries[place].attempts
-      if attempts >= policy.attemptLimit {
-        outcome = .undeliverable(attempts: attempts)
-      } else {
-        let delay = policy.backoff.delayMilliseconds(failures: attempts, jitter: random.next())
-        let asked = min(max(0, requested ?? 0), policy.longestRequestedWaitMilliseconds)
-        outcome = .retry(attempts: attempts, at: now.wall.adding(milliseconds: max(delay, asked)))
-      }
+      let wait = policy.waitMilliseconds(failures: attempts, requested: requested, jitter: random.next())
+      outcome =
+        wait.map { .retry(attempts: attempts, at: now.wall.adding(milliseconds: $0)) }
+        ?? .undeliverable(attempts: attempts)
     }
     entries[place].phase = .noting(outcome)
     effects.append(.note(number, outcome))

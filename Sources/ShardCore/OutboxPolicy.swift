@@ -25,6 +25,25 @@ public struct OutboxPolicy: Hashable, Sendable {
     self.longestRequestedWaitMilliseconds = longestRequestedWaitMilliseconds
     self.storeRetryMilliseconds = storeRetryMilliseconds
   }
+
+  /// How long to wait, in milliseconds, after as many attempts have failed, 1 or more; `nil`: there is no other attempt.
+  ///
+  /// - Parameters:
+  ///   - requested: how long the destination asked to be left alone, in milliseconds.
+  ///   - jitter: any random number; asked for only where there is a wait.
+  public func waitMilliseconds(
+    failures: Int, requested: Int64?, jitter: @autoclosure () -> UInt64
+  ) -> Int64? {
+    guard failures < attemptLimit else { return nil }
+    let asked = min(max(0, requested ?? 0), longestRequestedWaitMilliseconds)
+    return max(backoff.delayMilliseconds(failures: failures, jitter: jitter()), asked)
+  }
+
+  /// For what somebody waits for meanwhile, the result of an asynchronous invocation: three attempts, and less than 5 s of
+  /// waiting between them.
+  public static let whileWaiting = OutboxPolicy(
+    attemptLimit: 3, backoff: Backoff(firstMilliseconds: 500, capMilliseconds: 1_000, jitterPercent: 0),
+    longestRequestedWaitMilliseconds: 2_000)
 }
 
 extension Backoff {

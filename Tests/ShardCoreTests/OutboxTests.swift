@@ -73,6 +73,15 @@ struct OutboxTests {
     #expect(desk.outbox.entryCount == 0)
   }
 
+  @Test("where somebody waits for the result there are three attempts, and no wait is longer than 2 s")
+  func whileWaiting() {
+    func wait(_ failures: Int, asked: Int64? = nil) -> Int64? {
+      OutboxPolicy.whileWaiting.waitMilliseconds(failures: failures, requested: asked, jitter: 7)
+    }
+    #expect([wait(1), wait(2), wait(3), wait(4)] == [500, 1_000, nil, nil])
+    #expect([wait(1, asked: 1_500), wait(2, asked: 3_600_000), wait(3, asked: 1)] == [1_500, 2_000, nil])
+  }
+
   @Test("an entry that waits keeps no other one back")
   func independence() {
     var desk = Desk { $0.inFlightLimit = 1 }
