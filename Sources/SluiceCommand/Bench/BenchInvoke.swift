@@ -53,7 +53,7 @@ struct BenchInvoke: AsyncParsableCommand {
   }
 
   private func measure(_ handler: FunctionHandler) async throws -> BenchReport {
-    let batch = makeBatch()
+    let batch = RecordBatch.bench(count: batchSize, recordBytes: bench.recordBytes)
     let begun = SystemClock.monotonic().nanoseconds
     let end = begun + Int64(seconds * 1_000_000_000)
     let times = try await withThrowingTaskGroup(of: [Int64].self) { group in
@@ -81,27 +81,5 @@ struct BenchInvoke: AsyncParsableCommand {
     report.p99Milliseconds = latencies.quantile(0.99)
     report.batchesPerSecond = (Double(times.count) / elapsed).rounded()
     return report
-  }
-
-  private func makeBatch() -> RecordBatch {
-    var bytes: [UInt8] = []
-    let data = [UInt8](repeating: 0x61, count: bench.recordBytes)
-    for position in 0..<batchSize {
-      let key = Array("key-\(position)".utf8)
-      key.withUnsafeBytes { key in
-        data.withUnsafeBytes { data in
-          RecordLayout.append(partitionKey: key, data: data, explicitHashKey: nil, to: &bytes)
-        }
-      }
-    }
-    var builder = RecordRunBuilder(firstIndex: RecordIndex(0))
-    let isAppended = bytes.withUnsafeBytes {
-      builder.append(
-        packed: $0, recordCount: batchSize, firstArrival: WallTime(milliseconds: 1_789_651_658_123))
-    }
-    precondition(isAppended, "packed records make a run")
-    var origin = BatchOrigin(stream: "bench", shard: ShardNumber(0), shardCreatedAtSeconds: 1_790_000_000, attempt: 1)
-    origin.requestID = "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
-    return RecordBatch(origin: origin, run: builder.finish(), range: 0..<batchSize)
   }
 }

@@ -25,6 +25,8 @@ struct BenchReport: Encodable {
   /// Records for each second of processor time that the process used.
   var recordsPerCoreSecond: Double?
   var firstDeliveryMilliseconds: Double?
+  /// Megabytes of the events that records became.
+  var eventMegabytesPerSecond: Double?
 
   init(name: String, records: Int, recordBytes: Int, seconds: Double, durability: BenchDurability) {
     self.name = name
@@ -46,6 +48,7 @@ struct BenchReport: Encodable {
     if let p50Milliseconds, let p99Milliseconds {
       parts.append(String(format: "p50 %.3f ms, p99 %.3f ms", p50Milliseconds, p99Milliseconds))
     }
+    if let eventMegabytesPerSecond { parts.append("\(Text.count(Int(eventMegabytesPerSecond))) MB/s of events") }
     if let cpuPercent { parts.append(String(format: "%.1f %% of a core", cpuPercent)) }
     if let firstDeliveryMilliseconds {
       parts.append(String(format: "first delivery after %.0f ms", firstDeliveryMilliseconds))
