@@ -3,6 +3,7 @@
 #include <spawn.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/xattr.h>
 
 int pipe2(int handles[2], int flags);
 int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int first);

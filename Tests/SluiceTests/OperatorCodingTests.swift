@@ -79,7 +79,7 @@ struct OperatorCodingTests {
           name: "f", command: ["a", "b"], environments: 1, concurrency: 2, invocations: 100, errors: ["E": 3],
           throttles: 4,
           coldStarts: 5, initFailures: 6, duration: times, initDuration: times, timeoutMilliseconds: 3_000,
-          memoryMegabytes: 128, largestMemoryMegabytes: 200)
+          memoryMegabytes: 128, largestMemoryMegabytes: 200, memoryLimit: .sampled)
       ]))
     answers.append(
       .changes(

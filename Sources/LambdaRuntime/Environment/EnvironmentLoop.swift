@@ -26,6 +26,7 @@ struct EnvironmentLoop {
 
   private let process: SpawnedProcess
   private let processEnd: Int32
+  private let group: MemoryGroups.Group?
   private let startedAt: Int64
   private var server: RuntimeServer
   private var output: Int32?
@@ -56,7 +57,7 @@ struct EnvironmentLoop {
   /// The process is being ended, or ends.
   private struct Ending {
     var cause: Cause
-    /// When SIGKILL is due; `nil` when it was sent.
+    /// When SIGKILL is due; `nil` when it was sent, or is not needed.
     var killDue: Int64?
   }
 
@@ -80,6 +81,7 @@ struct EnvironmentLoop {
     }
     var started: SpawnedProcess?
     let mask: SecretMask
+    let group = limits.memoryGroups?.group(memoryBytes: Int64(settings.memorySize) << 20)
     do throws(HandlerFailure) {
       let directory = try settings.command.resolved().directory
       let resolved = try settings.command.resolved(
@@ -89,8 +91,9 @@ struct EnvironmentLoop {
           isProvisioned: environment.isProvisioned),
         without: EnvironmentVariables.removed)
       mask = SecretMask(resolved.environment)
-      started = try SpawnedProcess(resolved, .log)
+      started = try SpawnedProcess(resolved, .log, in: group)
     } catch {
+      if let group { limits.memoryGroups?.remove(group) }
       server.close()
       throw error
     }
@@ -100,6 +103,7 @@ struct EnvironmentLoop {
         _ = started.reap()
         close(started.output)
       }
+      if let group { limits.memoryGroups?.remove(group) }
       server.close()
       throw HandlerCommand.unavailable("cannot watch the process: too many open files")
     }
@@ -119,7 +123,8 @@ struct EnvironmentLoop {
     self.output = process.output
     self.log = ErrorOutput(logger: logger, mask: mask)
     self.mask = mask
-    self.memory = MemoryUse(of: process.pid)
+    self.group = group
+    self.memory = MemoryUse(of: process.pid, in: group)
     statistics.noteStart()
   }
 
@@ -428,6 +433,11 @@ struct EnvironmentLoop {
     if let output { close(output) }
     let exit = process.reap()
     close(processEnd)
+    if ending == nil, memory.ranOutOfMemory { ending = Ending(cause: .outOfMemory) }
+    if let group {
+      memory.samplePeak()
+      limits.memoryGroups?.remove(group)
+    }
     let requestID = invocation?.call.requestID ?? ""
     let timeout = invocation.map { Duration.nanoseconds($0.call.timeout) } ?? settings.timeout
     let failure = failure(exit, requestID, timeout)

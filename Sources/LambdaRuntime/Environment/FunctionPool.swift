@@ -150,6 +150,9 @@ public final class FunctionPool: Sendable {
   /// How long the next invocation may take.
   public var currentTimeout: Duration { settings.adaptiveTimeout.map { statistics.timeout($0) } ?? settings.timeout }
 
+  /// Whether the kernel sees to the memory of environments, and not just we.
+  public var hasMemoryGroups: Bool { limits.memoryGroups != nil }
+
   /// Environments that run, or are being started.
   public var environmentCount: Int { state.withLock { $0.environments.count } }
 

@@ -62,6 +62,8 @@ public struct FunctionLimits: Hashable, Sendable {
   public var loggedEventByteCount = 8_000
   /// The share of its timeout above which an invocation is warned about.
   public var warnedTimeoutShare = 0.8
+  /// Where the kernel sees to the memory of environments; `nil`: they are looked at.
+  public var memoryGroups: MemoryGroups?
   /// Between two looks at the memory of an environment at work.
   public var memorySampleInterval = Duration.milliseconds(10)
 

@@ -4,30 +4,47 @@ import Foundation
   import Glibc
 #endif
 
-/// The memory of a process and of those that it started, as the kernel counts resident pages.
+/// The memory of a process and of those that it started: as their control group has it, or as the kernel counts resident
+/// pages.
 ///
-/// Pages that several of them share count for each. A limit of the kernel's own (a control group) would need rights that
-/// a worker seldom has, and `RLIMIT_AS` ends runtimes that only reserve addresses, such as Node's and Go's.
+/// Resident pages that several of them share count for each. Where there is no control group they are looked at all the
+/// time: `RLIMIT_AS` would end runtimes that only reserve addresses, such as Node's and Go's.
 struct MemoryUse {
   private let pid: pid_t
+  private let group: MemoryGroups.Group?
+  /// Whether the kernel sees to the limit. A process joins its group a moment after it was started, or never.
+  private var isKernels = false
   private let pageBytes = Int64(sysconf(Int32(_SC_PAGESIZE)))
   /// The most that was seen, in bytes.
   private(set) var largest: Int64 = 0
   private var chunk = [UInt8](repeating: 0, count: 4_096)
 
-  init(of pid: pid_t) {
+  init(of pid: pid_t, in group: MemoryGroups.Group?) {
     self.pid = pid
+    self.group = group
   }
 
-  /// Looks, and gives what is used now.
+  /// Whether the kernel has ended it for its memory.
+  var ranOutOfMemory: Bool { group?.ranOutOfMemory ?? false }
+
+  /// Looks, and gives what is used now; 0 where it is the kernel that sees to the limit.
   mutating func sample() -> Int64 {
+    if !isKernels, let group { isKernels = group.isJoined }
+    if isKernels {
+      samplePeak()
+      return 0
+    }
     let now = resident(pid, depth: 0)
     largest = max(largest, now)
     return now
   }
 
-  /// Looks at the peak that the kernel remembers of the process itself.
+  /// Looks at the peak that the kernel remembers: of the group, or else of the process itself.
   mutating func samplePeak() {
+    if isKernels, let group {
+      largest = max(largest, group.peakBytes)
+      return
+    }
     guard let text = read("/proc/\(pid)/status"), let line = text.range(of: "VmHWM:") else { return }
     let digits = text[line.upperBound...].drop { $0 == " " || $0 == "\t" }.prefix { $0.isNumber }
     if let kibibytes = Int64(digits) { largest = max(largest, kibibytes << 10) }

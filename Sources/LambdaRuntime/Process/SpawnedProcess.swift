@@ -33,9 +33,10 @@ struct SpawnedProcess {
   /// Starts the command in a session of its own, with the default signal handling and no descriptors but its standard
   /// ones. Must be called on a thread that lives as long as the process: with `setpriv` at hand, the kernel kills the
   /// process when the thread that started it is gone. ``ProcessGuard`` kills its group when we are gone, unless
-  /// `isGuarded` is false. Give back its id with ``reap()``.
+  /// `isGuarded` is false. It joins the control group `group`. Give back its id with ``reap()``.
   init(
-    _ command: HandlerCommand.Resolved, _ pipes: Pipes = .three, isGuarded: Bool = true
+    _ command: HandlerCommand.Resolved, _ pipes: Pipes = .three, in group: MemoryGroups.Group? = nil,
+    isGuarded: Bool = true
   ) throws(HandlerFailure) {
     var made: [Pipe] = []
     let (input, output, errors): (Pipe?, Pipe?, Pipe?)
@@ -79,7 +80,9 @@ struct SpawnedProcess {
     let flags = Int32(POSIX_SPAWN_SETSIGMASK) | Int32(POSIX_SPAWN_SETSIGDEF) | Self.newSession
     unsafe posix_spawnattr_setflags(&attributes, Int16(flags))
 
-    let guarded = isGuarded ? Self.guarded(command) : (command.program, command.arguments)
+    var guarded = isGuarded ? Self.guarded(command) : (command.program, command.arguments)
+    // First of all: whoever it runs as may not be allowed to.
+    if let group { guarded = group.command(guarded.0, guarded.1) }
     var pid: pid_t = 0
     let result = unsafe Self.withCStrings(guarded.1) { arguments in
       unsafe Self.withCStrings(command.environment) { environment in

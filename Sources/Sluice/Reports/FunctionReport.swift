@@ -26,6 +26,17 @@ public struct FunctionReport: Codable, Hashable, Sendable {
   public var memoryMegabytes: Int
   public var largestMemoryMegabytes: Int
   public var recommendedMemoryMegabytes: Int?
+  public var memoryLimit: MemoryLimit
+
+  /// Who sees to it that a function uses no more memory than it has.
+  public enum MemoryLimit: String, Codable, Hashable, Sendable {
+    /// Nobody: it is a service behind a URL.
+    case none
+    /// The kernel, with a control group for each environment.
+    case controlGroup
+    /// The worker, which looks at the resident memory every 10 ms.
+    case sampled
+  }
 
   /// In milliseconds.
   public struct TimeoutBounds: Codable, Hashable, Sendable {
@@ -53,8 +64,10 @@ public struct FunctionReport: Codable, Hashable, Sendable {
   public init(
     name: String, command: [String], environments: Int, concurrency: Int, invocations: Int, errors: [String: Int],
     throttles: Int, coldStarts: Int, initFailures: Int, duration: Times, initDuration: Times,
-    timeoutMilliseconds: Double, timeoutBounds: TimeoutBounds? = nil, memoryMegabytes: Int, largestMemoryMegabytes: Int
+    timeoutMilliseconds: Double, timeoutBounds: TimeoutBounds? = nil, memoryMegabytes: Int, largestMemoryMegabytes: Int,
+    memoryLimit: MemoryLimit
   ) {
+    self.memoryLimit = memoryLimit
     self.timeoutBounds = timeoutBounds
     self.name = name
     self.command = command

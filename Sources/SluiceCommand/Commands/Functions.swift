@@ -42,7 +42,16 @@ enum FunctionsText {
         report.memoryMegabytes > 0 ? "\(report.largestMemoryMegabytes) of \(report.memoryMegabytes) MB" : "–",
       ])
     }
-    return ([table.text] + reports.flatMap(remarks)).joined(separator: "\n")
+    return ([table.text] + reports.flatMap(remarks) + limits(reports)).joined(separator: "\n")
+  }
+
+  /// Who sees to the memory, where functions have any.
+  private static func limits(_ reports: [FunctionReport]) -> [String] {
+    if reports.contains(where: { $0.memoryLimit == .controlGroup }) {
+      return ["memory is limited by the kernel, with a control group for each environment"]
+    }
+    guard reports.contains(where: { $0.memoryLimit == .sampled }) else { return [] }
+    return ["memory is looked at every 10 ms: the worker has no control groups of its own"]
   }
 
   private static func remarks(_ report: FunctionReport) -> [String] {

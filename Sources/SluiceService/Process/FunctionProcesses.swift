@@ -17,7 +17,9 @@ enum FunctionProcesses: Sendable {
       self = .lines(LineProcessPool(function.handlerCommand, concurrency: function.concurrency, logger: logger))
     case .lambda:
       let statistics = former?.statistics ?? FunctionStatistics()
-      self = .lambda(FunctionPool(function.functionSettings, statistics: statistics, logger: logger))
+      var limits = FunctionLimits()
+      limits.memoryGroups = MemoryGroups.ofThisProcess
+      self = .lambda(FunctionPool(function.functionSettings, limits: limits, statistics: statistics, logger: logger))
     case .http:
       let statistics = former?.statistics ?? FunctionStatistics()
       self = .http(HTTPFunctionPool(function.httpSettings, statistics: statistics, logger: logger))

@@ -19,7 +19,7 @@ extension FunctionReport {
       concurrency: settings.concurrency, invocations: snapshot.invocations, errors: snapshot.errors,
       throttles: snapshot.throttles, coldStarts: 0, initFailures: 0, duration: Times(snapshot.durations),
       initDuration: Times(snapshot.inits), timeoutMilliseconds: settings.timeout / .milliseconds(1), memoryMegabytes: 0,
-      largestMemoryMegabytes: 0)
+      largestMemoryMegabytes: 0, memoryLimit: .none)
   }
 
   init(_ pool: FunctionPool) {
@@ -34,7 +34,8 @@ extension FunctionReport {
       timeoutBounds: settings.adaptiveTimeout.map {
         TimeoutBounds(floor: $0.floor / .milliseconds(1), ceiling: $0.ceiling / .milliseconds(1))
       }, memoryMegabytes: settings.memorySize,
-      largestMemoryMegabytes: Int((snapshot.largestMemoryBytes + (1 << 20) - 1) >> 20))
+      largestMemoryMegabytes: Int((snapshot.largestMemoryBytes + (1 << 20) - 1) >> 20),
+      memoryLimit: pool.hasMemoryGroups ? .controlGroup : .sampled)
   }
 }
 

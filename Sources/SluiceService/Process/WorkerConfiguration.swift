@@ -48,6 +48,12 @@ actor WorkerConfiguration {
     for function in configuration.functions {
       pools[function.name] = makePool(try function.unpacked(inStore: configuration.store.path))
     }
+    if configuration.functions.contains(where: { $0.handlerProtocol == .lambda }) {
+      logger.info(
+        MemoryGroups.ofThisProcess == nil
+          ? "the memory of functions is looked at every 10 ms: no control group was delegated to this process"
+          : "the memory of functions is limited by control groups")
+    }
     try CodeArchive.removeUnpacked(
       in: FunctionConfiguration.codeFolder(inStore: configuration.store.path),
       besides: Set(configuration.functions.compactMap { $0.code?.folderName(for: $0.name) }))
