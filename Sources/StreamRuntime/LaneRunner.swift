@@ -154,13 +154,15 @@ final class LaneRunner: Sendable {
   /// Not made under the lock: the task would begin on another thread with waiting for it, which costs as much as the
   /// rest of the way from a commit to the handler. So it may run before it is noted, and be over by then; a delivery
   /// that was cancelled meanwhile is ended by the note.
-  func start(_ body: @escaping @Sendable () async -> Void) {
+  ///
+  /// `atOnce`: on this thread, up to where it first suspends. Before that nobody can cancel it.
+  func start(atOnce isAtOnce: Bool = false, _ body: @escaping @Sendable () async -> Void) {
     let number = state.withLock { state in
       state.task = nil
       state.taskCount += 1
       return state.taskCount
     }
-    let task = Task(operation: body)
+    let task = isAtOnce ? Task.immediate(operation: body) : Task(operation: body)
     let isCancelled = state.withLock { state in
       guard state.taskCount == number else { return false }
       state.task = task

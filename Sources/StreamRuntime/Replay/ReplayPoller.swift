@@ -55,6 +55,7 @@ public final class ReplayPoller {
   private let settings: ReplaySettings
   private let clock: VirtualClock
   private let observe: (ReplayEvent) -> Void
+  private let watch: DeadlineWatch
   private let runner: MappingRunner
   private let policy: LanePolicy
   private let factor: Int
@@ -88,6 +89,7 @@ public final class ReplayPoller {
     self.settings = settings
     self.observe = observe
     clock = VirtualClock(beginning: settings.beginning)
+    watch = DeadlineWatch(limitMilliseconds: settings.timeoutMilliseconds)
     policy = plan.policy
     factor = plan.parallelizationFactor
     random = SplitMix64(seed: settings.seed)
@@ -290,7 +292,7 @@ public final class ReplayPoller {
     if wanted.count == 1 || settings.concurrency == 1 {
       for (id, delivery) in wanted {
         let answer = await Self.deliver(
-          delivery, lanes[id.rawValue], clock, settings.timeoutMilliseconds)
+          delivery, lanes[id.rawValue], clock, watch)
         note(answer, of: delivery, id)
       }
       return
@@ -301,10 +303,8 @@ public final class ReplayPoller {
         if place >= settings.concurrency, let (ended, answer) = await group.next() {
           given[ended] = answer
         }
-        let (lane, delivery, clock, limit) = (
-          lanes[one.lane.rawValue], one.delivery, clock, settings.timeoutMilliseconds
-        )
-        group.addTask { (place, await Self.deliver(delivery, lane, clock, limit)) }
+        let (lane, delivery, clock, watch) = (lanes[one.lane.rawValue], one.delivery, clock, watch)
+        group.addTask { (place, await Self.deliver(delivery, lane, clock, watch)) }
       }
       for await (ended, answer) in group { given[ended] = answer }
     }
@@ -330,19 +330,17 @@ public final class ReplayPoller {
         answer: answer))
   }
 
-  /// Hands the records over, and ends the handler when its real time is over.
+  /// Hands the records over, and ends the handler when its real time is over. A handler that does not suspend is done
+  /// on this thread.
   private static func deliver(
-    _ delivery: Delivery, _ lane: LaneRunner, _ clock: VirtualClock, _ limitMilliseconds: Int64
+    _ delivery: Delivery, _ lane: LaneRunner, _ clock: VirtualClock, _ watch: DeadlineWatch
   ) async -> DeliveryAnswer {
-    let watch = Task {
-      try await Task.sleep(for: .milliseconds(limitMilliseconds))
-      lane.cancel(delivery.id, because: .deadline)
-    }
-    defer { watch.cancel() }
-    return await withCheckedContinuation { continuation in
-      lane.start {
-        let (answer, _) = await lane.deliver(delivery) { clock.now }
-        continuation.resume(returning: answer)
+    await watch.watching(delivery.id, of: lane) {
+      await withCheckedContinuation { continuation in
+        lane.start(atOnce: true) {
+          let (answer, _) = await lane.deliver(delivery) { clock.now }
+          continuation.resume(returning: answer)
+        }
       }
     }
   }
