@@ -102,4 +102,56 @@ struct RedriveTests {
       #expect(audit.allSatisfy { $0.subject.hasPrefix("entry ") && $0.detail.hasPrefix("numbers-fixed ") })
     }
   }
+
+  @Test("a record is redriven with another payload: the preview shows what changes, the audit keeps what it was")
+  func edited() async throws {
+    let setup = Setup {
+      $0.batchSize = 1
+      $0.retries = 0
+    }
+    try await Workplace.with(setup) { place in
+      _ = try await place.start()
+      try await place.put("raise", "fine")
+      try await place.isDrained()
+      try place.write("mended", to: "payload")
+      let preview = try await place.sluice("failures", "redrive", "1", "--payload", "payload")
+      #expect(preview.code == 0 && preview.output.contains("its payload of 5 bytes becomes one of 6"), "\(preview)")
+      #expect(preview.output.contains("was      raise") && preview.output.contains("becomes  mended"), "\(preview)")
+      #expect(preview.output.contains("Nothing was changed"), "\(preview)")
+      let detail = try await place.sluice("failures", "show", "1")
+      #expect(detail.output.contains("raise"), "\(detail)")
+
+      let done = try await place.sluice("failures", "redrive", "1", "--payload", "payload", "--yes")
+      #expect(done.code == 0, "\(done)")
+      _ = try await eventually("the entry has left the list") {
+        try await place.ask([FailureReport].self, "failures", "list").isEmpty ? true : nil
+      }
+      #expect(place.delivered.map(\.text) == ["fine", "mended"])
+      let audit = try await place.ask([AuditReport].self, "audit")
+      #expect(audit.map(\.action) == ["redrive", "edit"] && audit[1].detail.hasSuffix("its payload was raise"))
+
+      // One that fails again stays as it was edited.
+      try await place.put("raise")
+      try await place.isDrained()
+      try place.write("garbage", to: "worse")
+      _ = try await place.sluice("failures", "redrive", "2", "--payload", "worse", "--yes")
+      _ = try await eventually("it has failed again") {
+        try await place.ask([FailureReport].self, "failures", "list").first.map { $0.redrives == 1 } == true
+          ? true : nil
+      }
+      let stays = try await place.sluice("failures", "show", "2")
+      #expect(stays.output.contains("garbage"), "\(stays)")
+
+      for (arguments, code, text) in [
+        (["2", "--payload", "worse"], Int32(65), "is the one that entry 2 has"),
+        (["2", "--payload", "missing"], 65, "--payload is missing"),
+        (["2", "--payload", "payload", "--record", "7"], 65, "has no record 7"),
+        (["--payload", "payload"], 64, "goes with one entry"), (["2", "--record", "7"], 64, "add --payload"),
+        (["2", "--payload", "payload", "--rate", "1/s"], 64, "no --rate"),
+      ] {
+        let ended = try await place.sluice(["failures", "redrive"] + arguments)
+        #expect(ended.code == code && ended.errors.contains(text), "\(arguments): \(ended)")
+      }
+    }
+  }
 }

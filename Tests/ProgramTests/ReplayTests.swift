@@ -42,6 +42,16 @@ struct ReplayTests {
         let ended = try await place.sluice(arguments)
         #expect(ended.code == 0, "\(ended)")
       }
+      // Out of the store, without a file, it is the same.
+      for source in [["flights.recording"], ["--stream", "flights"]] {
+        let name = "\(source[0]).run"
+        let ended = try await place.sluice(
+          ["replay"] + source + ["--config", "flights.yaml", "--function", "fixed", "-o", "./\(name)"])
+        #expect(ended.code == 0, "\(ended)")
+      }
+      #expect(
+        try Data(contentsOf: place.folder.appending(path: "--stream.run"))
+          == Data(contentsOf: place.folder.appending(path: "flights.recording.run")))
       // From here on nothing needs the store.
       try FileManager.default.removeItem(at: place.data)
       let replay = [
@@ -181,6 +191,8 @@ struct ReplayTests {
         (["other"], 65, "other: byte 0, line 1, record 1: this is neither a recording nor a file"),
         (["missing"], 65, "missing: No such file"),
         (["other", "--speed", "2"], 64, "--speed is 2"),
+        ([], 64, "either a recording or --stream"), (["other", "--stream", "s"], 64, "either a recording or --stream"),
+        (["--stream", "s", "--skip-bad", "1"], 64, "go with a file"),
       ]
       for (arguments, code, text) in cases {
         let ended = try await place.sluice(["replay"] + arguments + ["--config", "flights.yaml"])

@@ -27,8 +27,11 @@ extension StoreOperator {
       shard: entry.address.shard) ?? 0
   }
 
-  /// `name` is the mapping that delivers them; without one, that of each entry.
-  func redrive(_ query: FailureQuery, to name: String?, _ consent: Consent) async throws -> ActionReport {
+  /// `name` is the mapping that delivers them; without one, that of each entry. With a payload it is one entry, which
+  /// keeps the payload also if it fails again.
+  func redrive(
+    _ query: FailureQuery, to name: String?, _ payload: EditedPayload? = nil, _ consent: Consent
+  ) async throws -> ActionReport {
     let entries = try failures(query).sorted {
       ($0.address, $0.firstIndex, $0.number) < ($1.address, $1.firstIndex, $1.number)
     }
@@ -58,6 +61,11 @@ extension StoreOperator {
         .badInput,
         "Mapping \(name) has tumbling windows now: an entry from before has none, and no state to be given. Put its "
           + "records again, or take TumblingWindowInSeconds out, apply that, redrive, and put it back.")
+    }
+    if let payload {
+      let edit = try edit(payload, of: entries)
+      report.effects += edit.effects
+      if consent.isApplied { try await make(edit, consent) }
     }
     for entry in entries {
       let records = "\(entry.count) record\(entry.count == 1 ? "" : "s")"

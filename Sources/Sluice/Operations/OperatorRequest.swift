@@ -14,8 +14,9 @@ public enum OperatorRequest: Codable, Hashable, Sendable {
   case duplicates(mapping: String, shard: String?, limit: Int)
   case listFailures(FailureQuery)
   case showFailure(entry: UInt64)
-  /// Delivers entries again: by their own mapping, or by `to`, another one of the same stream.
-  case redrive(FailureQuery, to: String? = nil, consent: Consent)
+  /// Delivers entries again: by their own mapping, or by `to`, another one of the same stream; one entry with another
+  /// payload, if there is one.
+  case redrive(FailureQuery, to: String? = nil, payload: EditedPayload? = nil, consent: Consent)
   /// Takes entries to their mapping's destination: those that are named, or those that are not there.
   case redeliver(FailureQuery, consent: Consent)
   case purge(FailureQuery, consent: Consent)

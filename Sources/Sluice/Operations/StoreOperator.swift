@@ -49,7 +49,8 @@ public struct StoreOperator: Writing {
     case .duplicates(let mapping, let shard, let limit): .duplicates(try duplicates(mapping, shard, limit))
     case .listFailures(let query): .failures(try failures(query).map(FailureReport.init))
     case .showFailure(let entry): try showFailure(entry)
-    case .redrive(let query, let name, let consent): .action(try await redrive(query, to: name, consent))
+    case .redrive(let query, let name, let payload, let consent):
+      .action(try await redrive(query, to: name, payload, consent))
     case .redeliver(let query, let consent): .action(try await redeliver(query, consent))
     case .purge(let query, let consent): .action(try await purge(query, consent))
     case .listStreams: .streams(try liveStreams().map(streamReport))

@@ -17,8 +17,14 @@ struct Audit: AsyncParsableCommand {
     let now = Int64(Date().timeIntervalSince1970 * 1_000)
     var table = TextTable(["when", "who", "what", "on", "detail"])
     for entry in entries {
-      table.add([Text.moment(entry.at, now: now), entry.actor, entry.action, entry.subject, entry.detail])
+      table.add([Text.moment(entry.at, now: now), entry.actor, entry.action, entry.subject, Self.short(entry.detail)])
     }
     print(table.text)
+  }
+
+  /// A payload that was edited may be long: JSON has all of it.
+  private static func short(_ detail: String) -> String {
+    let line = detail.replacing("\n", with: " ")
+    return line.count > 160 ? line.prefix(160) + "…" : line
   }
 }

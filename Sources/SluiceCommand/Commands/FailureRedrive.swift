@@ -13,14 +13,21 @@ extension Failures {
         Interrupted, it is given again: what has succeeded is not on the list any more. With --to another mapping of the \
         same stream delivers them, such as one with a fixed handler.
 
+        With --payload one record of one entry is delivered with other data, byte for byte that of the file. The preview \
+        shows what changes; the audit keeps what it was. Fails it again, the entry stays with the new data.
+
         Examples:
           sluice failures redrive --mapping flights-delays
+          sluice failures redrive 3 --payload fixed.json
           sluice failures redrive --mapping flights-delays --yes
           sluice failures redrive --mapping flights-delays --key AA123 --yes
           sluice failures redrive --mapping flights-delays --rate 50/s --yes
           sluice failures redrive --mapping flights-delays --to flights-delays-v2 --yes
         """)
+    @Argument(help: "The number of an entry; the same as --entry.") var entry: UInt64?
     @OptionGroup var selection: Selection
+    @Option(help: "A file with other data for the record of the entry, or - for standard input.") var payload: String?
+    @Option(help: "With --payload: the sequence number of the record, if the entry has several.") var record: String?
     @Option(help: "At most so many records a second, such as 50/s.") var rate: String?
     @Option(help: "The mapping that delivers them; it runs and reads the same stream. Default: that of each entry.")
     var to: String?
@@ -28,6 +35,11 @@ extension Failures {
     @OptionGroup var consent: ConsentOptions
 
     func validate() throws {
+      if payload != nil, chosen.entries.count != 1 {
+        throw ValidationError("--payload goes with one entry: sluice failures redrive 3 --payload FILE.")
+      }
+      if payload != nil, rate != nil { throw ValidationError("--payload is of one entry: it has no --rate.") }
+      if record != nil, payload == nil { throw ValidationError("--record says whose payload is given: add --payload.") }
       if let rate, Self.recordsPerSecond(rate) == nil {
         throw ValidationError("--rate is \(rate): write records a second, such as 50/s, from 0.001 to 1000000.")
       }
@@ -40,10 +52,30 @@ extension Failures {
       return rate
     }
 
+    /// What is selected, with the entry that is named.
+    private var chosen: FailureQuery {
+      var query = selection.query
+      if let entry, !query.entries.contains(entry) { query.entries.append(entry) }
+      return query
+    }
+
+    private func edited() throws -> EditedPayload? {
+      guard let payload else { return nil }
+      do {
+        let data =
+          payload == "-"
+          ? try FileHandle.standardInput.readToEnd() ?? Data() : try Data(contentsOf: URL(filePath: payload))
+        return EditedPayload(record: record, data: data)
+      } catch {
+        throw Problem(Exit.badInput, "--payload is \(payload): it cannot be read: \(error.localizedDescription)")
+      }
+    }
+
     func run() async throws {
+      let edited = try edited()
       let worker = try await Connection.act(on: store.dataDirectory)
       if let rate = rate.flatMap(Self.recordsPerSecond), consent.yes { return try await redrive(at: rate, worker) }
-      let request = OperatorRequest.redrive(selection.query, to: to, consent: consent.value)
+      let request = OperatorRequest.redrive(chosen, to: to, payload: edited, consent: consent.value)
       let answer = await worker.perform(request)
       guard case .action(var report) = answer else { throw Problem(answer) }
       if let rate { report.effects.append("one entry after the other, at most \(rate.dropLast(2)) records a second") }
@@ -61,7 +93,7 @@ extension Failures {
     }
 
     private func redrive(at rate: Double, _ worker: any Operating) async throws {
-      let answer = await worker.perform(.listFailures(selection.query))
+      let answer = await worker.perform(.listFailures(chosen))
       guard case .failures(let entries) = answer else { throw Problem(answer) }
       var pace = PacedRedrive(entries, recordsPerSecond: rate)
       var line = ProgressLine(isQuiet: store.output.isJSON)

@@ -30,10 +30,14 @@ struct ReplayCommand: AsyncParsableCommand {
         sluice replay flights.recording --config sluice.yaml -o old.run
         sluice replay flights.recording --config sluice.yaml --command 'python3 delays_fixed.py' -o new.run
         sluice replay flights.recording --config sluice.yaml --mapping flights-delays --from 2026-11-21T08:00:00Z
+        sluice replay --stream flights --config sluice.yaml --function delays-v2 -o new.run
         aws kinesis get-records --shard-iterator … | sluice replay - --config sluice.yaml --command 'python3 delays.py'
       """)
 
-  @Argument(help: "The recording, a file to import, or - for standard input.") var file: String
+  @Argument(help: "The recording, a file to import, or - for standard input.") var recording: String?
+  @Option(help: "Instead of a file: a stream of the store, as it is now. The store is only read, also beside a worker.")
+  var stream: String?
+  @Option(name: .customLong("data"), help: "With --stream: the data directory. Also: SLUICE_DATA.") var data: String?
   @Option(help: "The configuration file.") var config: String
   @Option(help: "The mapping. Not needed if the configuration has one of the recording's stream.")
   var mapping: String?
@@ -62,7 +66,17 @@ struct ReplayCommand: AsyncParsableCommand {
   @OptionGroup var imports: ImportOptions
   @OptionGroup var format: FormatOption
 
+  /// What is replayed, in words.
+  private var file: String { recording ?? stream.map { "stream \($0)" } ?? "" }
+
   func validate() throws {
+    guard (recording == nil) != (stream == nil) else {
+      throw ValidationError("Give either a recording or --stream.")
+    }
+    if stream != nil, skipBad > 0 || imports.importFormat != nil || imports.keyField != nil {
+      throw ValidationError("--skip-bad, --import-format and --key-field go with a file.")
+    }
+    if stream == nil, data != nil { throw ValidationError("--data goes with --stream.") }
     guard speed == "1" || speed == "max" else {
       throw ValidationError("--speed is \(speed): allowed are 1 and max.")
     }
@@ -75,6 +89,7 @@ struct ReplayCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
+    if let stream { return try await replayStream(stream) }
     let input: RecordingInput
     let reader: RecordingReader
     do {
@@ -92,6 +107,29 @@ struct ReplayCommand: AsyncParsableCommand {
       throw Problem(Exit.badInput, "\(error)")
     }
     try await replay(reader, byteCount: input.byteCount)
+  }
+
+  /// Records the stream as it is now, piece by piece, while it is replayed.
+  private func replayStream(_ name: String) async throws {
+    let store = try Connection.open(DataOptions.directory(data), role: .looker)
+    let catalog = try store.catalog()
+    guard let info = catalog.stream(named: name) else {
+      let names = catalog.streams.values.map(\.name).sorted().joined(separator: ", ")
+      throw Problem(Exit.badInput, "There is no stream \(name). There are: \(names.isEmpty ? "none" : names).")
+    }
+    let input = RecordedInput(
+      try StreamRecorder(store, catalog, info, outcomesOf: nil, bounds: RecordingBounds(), redacted: []))
+    let reader: RecordingReader
+    do throws(RecordingError) {
+      reader = try RecordingReader { memory throws(RecordingFileError) in try input.read(into: memory) }
+    } catch {
+      throw Problem(Exit.failed, "\(file): \(error)")
+    }
+    try await replay(reader, byteCount: nil)
+    if input.missing > 0 {
+      throw Problem(
+        Exit.failed, "\(Text.records(input.missing)) could not be read and were not replayed: see sluice check-store")
+    }
   }
 
   /// Makes a recording of the file in memory. Its stream is the one of the mapping.
