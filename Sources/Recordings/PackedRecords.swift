@@ -3,18 +3,55 @@ public import StreamModel
 /// Records of one shard that follow one another, packed as ``RecordLayout`` says: what a ``RecordRunBuilder`` takes.
 @safe
 public final class PackedRecords {
-  public private(set) var shard: ShardNumber
-  public private(set) var first: RecordIndex
-  public private(set) var count = 0
-  public private(set) var firstArrival: WallTime
-  public private(set) var lastArrival: WallTime
-  private var memory: UnsafeMutableRawBufferPointer
-  private var used = 0
+  /// In one place, so that whoever appends many takes hold of it once.
+  var content: PackedContent
 
   /// So many bytes make it full; one record may be larger.
   public static let byteLimit = 256 << 10
 
   public init(shard: ShardNumber, first: RecordIndex, firstArrival: WallTime) {
+    content = PackedContent(shard: shard, first: first, firstArrival: firstArrival)
+  }
+
+  deinit { content.deallocate() }
+
+  /// Forgets its records, and takes others into the same memory.
+  public func reuse(for shard: ShardNumber, first: RecordIndex, firstArrival: WallTime) {
+    content.reuse(for: shard, first: first, firstArrival: firstArrival)
+  }
+
+  public var shard: ShardNumber { content.shard }
+  public var first: RecordIndex { content.first }
+  public var firstArrival: WallTime { content.firstArrival }
+  public var lastArrival: WallTime { content.lastArrival }
+  public var count: Int { content.count }
+  /// The index behind the last record.
+  public var end: RecordIndex { content.end }
+  public var byteCount: Int { content.used }
+  public var isFull: Bool { content.isFull }
+  /// It holds much more memory than most do, because of a large record.
+  public var isLarge: Bool { unsafe content.memory.count > 4 * Self.byteLimit }
+
+  /// Whether the record may stand here, behind the others.
+  public func takes(_ index: RecordIndex, arrival: WallTime) -> Bool { content.takes(index, arrival: arrival) }
+
+  /// The packed bytes of all records; valid as long as nothing is appended and this lives.
+  @unsafe
+  public var bytes: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(rebasing: content.memory[..<content.used]) }
+}
+
+/// The records of a ``PackedRecords``, which frees the memory.
+@safe
+struct PackedContent {
+  private(set) var shard: ShardNumber
+  private(set) var first: RecordIndex
+  private(set) var count = 0
+  private(set) var firstArrival: WallTime
+  private(set) var lastArrival: WallTime
+  fileprivate private(set) var memory: UnsafeMutableRawBufferPointer
+  private(set) var used = 0
+
+  init(shard: ShardNumber, first: RecordIndex, firstArrival: WallTime) {
     self.shard = shard
     self.first = first
     self.firstArrival = firstArrival
@@ -22,10 +59,9 @@ public final class PackedRecords {
     unsafe memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
   }
 
-  deinit { unsafe memory.deallocate() }
+  func deallocate() { unsafe memory.deallocate() }
 
-  /// Forgets its records, and takes others into the same memory.
-  public func reuse(for shard: ShardNumber, first: RecordIndex, firstArrival: WallTime) {
+  mutating func reuse(for shard: ShardNumber, first: RecordIndex, firstArrival: WallTime) {
     self.shard = shard
     self.first = first
     self.firstArrival = firstArrival
@@ -34,28 +70,19 @@ public final class PackedRecords {
     used = 0
   }
 
-  /// It holds much more memory than most do, because of a large record.
-  public var isLarge: Bool { unsafe memory.count > 4 * Self.byteLimit }
+  var end: RecordIndex { first.advanced(by: count) }
+  var isFull: Bool { used >= PackedRecords.byteLimit }
 
-  /// The index behind the last record.
-  public var end: RecordIndex { first.advanced(by: count) }
-  public var byteCount: Int { used }
-  public var isFull: Bool { used >= Self.byteLimit }
-
-  /// Whether the record may stand here, behind the others.
-  public func takes(_ index: RecordIndex, arrival: WallTime) -> Bool {
+  @inline(__always)
+  func takes(_ index: RecordIndex, arrival: WallTime) -> Bool {
     index == end && !isFull
       && arrival.milliseconds - firstArrival.milliseconds <= RecordLayout.greatestArrivalDelta
   }
 
-  /// The packed bytes of all records; valid as long as nothing is appended and this lives.
-  @unsafe
-  public var bytes: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(rebasing: memory[..<used]) }
-
   /// Appends a record, and gives the memory for its data: so many bytes, which are to be written at once.
   @unsafe
   @inline(__always)
-  func append(
+  mutating func append(
     arrival: WallTime, key: UnsafeRawBufferPointer, hashKey: HashKey?, dataByteCount: Int
   ) -> UnsafeMutableRawPointer {
     let size = RecordLayout.byteCount(
@@ -82,7 +109,7 @@ public final class PackedRecords {
     return unsafe out
   }
 
-  private func grow(by size: Int) {
+  private mutating func grow(by size: Int) {
     let capacity = unsafe max(used + size, memory.count * 2, 16 << 10)
     let larger = UnsafeMutableRawBufferPointer.allocate(byteCount: capacity, alignment: 16)
     unsafe larger.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory[..<used]))

@@ -103,8 +103,26 @@ enum LineCheck {
       && memcmp(address + prefixByteCount + 8, end.utf8Start, 2) == 0
   }
 
-  /// Eight hexadecimal digits in lower case; `nil` if they are not.
+  /// The eight hexadecimal digits of a check, in lower case, the first one highest.
   @inline(__always)
+  static func digits(_ check: UInt32) -> UInt64 {
+    // Sixteen, eight, four bits apart: then each byte holds one digit's value.
+    var value = UInt64(check)
+    value = (value & 0xffff_0000) << 16 | value & 0xffff
+    value = (value << 8) & 0x00ff_0000_00ff_0000 | value & 0x0000_00ff_0000_00ff
+    value = (value << 4) & 0x0f00_0f00_0f00_0f00 | value & 0x000f_000f_000f_000f
+    // Those of ten and more stand at "a", which is 39 behind "9" + 1.
+    let letters = (value &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
+    return value &+ 0x3030_3030_3030_3030 &+ letters &* 39
+  }
+
+  /// Whether these are the digits of the check.
+  @inline(__always)
+  static func has(_ check: UInt32, at address: UnsafeRawPointer) -> Bool {
+    unsafe UInt64(bigEndian: address.loadUnaligned(as: UInt64.self)) == digits(check)
+  }
+
+  /// Eight hexadecimal digits in lower case; `nil` if they are not.
   static func digits(at address: UnsafeRawPointer) -> UInt32? {
     var value: UInt32 = 0
     for place in 0..<8 {

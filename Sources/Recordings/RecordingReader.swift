@@ -120,7 +120,10 @@ public struct RecordingReader: ~Copyable {
   public private(set) var importedSequenceNumber: String?
 
   /// Appends the record that was read last, which ``PackedRecords/takes(_:arrival:)``.
-  public func appendRecord(to records: PackedRecords) {
+  public func appendRecord(to records: PackedRecords) { append(to: &records.content) }
+
+  @inline(__always)
+  private func append(to records: inout PackedContent) {
     let start = unsafe source.memory + lineStart
     let data = unsafe UnsafeRawBufferPointer(start: start + line.data.lowerBound, count: line.data.count)
     let count = unsafe line.isBase64 ? Base64Reading.byteCount(of: data) ?? 0 : data.count
@@ -147,14 +150,20 @@ public struct RecordingReader: ~Copyable {
   public mutating func appendRecords(
     to records: PackedRecords, before end: WallTime = .distantFuture
   ) throws(RecordingError) -> RecordingLine? {
-    appendRecord(to: records)
+    try append(to: &records.content, before: end)
+  }
+
+  private mutating func append(
+    to records: inout PackedContent, before end: WallTime
+  ) throws(RecordingError) -> RecordingLine? {
+    append(to: &records)
     while true {
       switch try step() {
       case .record:
         guard line.shard == records.shard, records.takes(line.index, arrival: line.arrival), line.arrival < end else {
           return .record
         }
-        appendRecord(to: records)
+        append(to: &records)
       case .line(let line): return line
       case .end: return nil
       }
@@ -263,17 +272,15 @@ public struct RecordingReader: ~Copyable {
   private static func check(of bytes: UnsafeRawBufferPointer) throws(LineFault) -> UInt32? {
     let end = bytes.count - LineCheck.suffixByteCount
     guard end > 0, unsafe LineCheck.isSuffix(bytes.baseAddress.unsafelyUnwrapped + end) else { return nil }
-    guard let check = unsafe LineCheck.digits(at: bytes.baseAddress.unsafelyUnwrapped + end + LineCheck.prefixByteCount)
-    else {
-      throw LineFault("the check of the line is not eight hexadecimal digits", at: end + LineCheck.prefixByteCount)
-    }
+    let place = end + LineCheck.prefixByteCount
     let own = unsafe UInt32(truncatingIfNeeded: sluice_xxh3(bytes.baseAddress.unsafelyUnwrapped, end, 0))
-    guard own == check else {
-      throw LineFault(
-        "the line was changed since it was written: its check is \(LineCheck.text(check)), and its bytes give "
-          + LineCheck.text(own))
+    if unsafe LineCheck.has(own, at: bytes.baseAddress.unsafelyUnwrapped + place) { return own }
+    guard let check = unsafe LineCheck.digits(at: bytes.baseAddress.unsafelyUnwrapped + place) else {
+      throw LineFault("the check of the line is not eight hexadecimal digits", at: place)
     }
-    return check
+    throw LineFault(
+      "the line was changed since it was written: its check is \(LineCheck.text(check)), and its bytes give "
+        + LineCheck.text(own))
   }
 
   // MARK: What lines say
