@@ -133,6 +133,7 @@ let package = Package(
       dependencies: [
         "Sluice", "SluiceService", "StreamRuntime", "StreamStore", "LambdaRuntime", "ShardCore", "StreamModel", "Locks",
         "Destinations",
+        .product(name: "Metrics", package: "swift-metrics"),
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: common),

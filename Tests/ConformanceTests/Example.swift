@@ -24,6 +24,12 @@ struct Example: Sendable, CustomTestStringConvertible {
     case checkpoint
     /// What the failure document says of each batch that leaves.
     case documents
+    /// The failure document of each batch that leaves, as a queue and as a bucket get it.
+    case layouts
+    /// How long each batching window is waited for.
+    case windows
+    /// The metrics that are not 0, with their values.
+    case metrics
   }
 
   /// What is done, or what must have happened until the next thing is done.
@@ -49,6 +55,8 @@ struct Example: Sendable, CustomTestStringConvertible {
     case merge
     /// The worker begins only now: records may be put before.
     case start
+    /// The configuration file gets this setting, and the worker is told.
+    case change(String)
   }
 }
 
@@ -130,6 +138,7 @@ extension Example {
     let rest = line[gap...].drop { $0 == " " }
     switch line[..<gap] {
     case "mapping": settings.append(String(rest))
+    case "change": steps.append(.act(.change(String(rest))))
     case "show":
       guard let shown = Shown(rawValue: String(rest)) else {
         throw UnreadableExample(description: "shown are \(Shown.allCases.map(\.rawValue))")

@@ -1,3 +1,4 @@
+import CoreMetrics
 import Destinations
 import Foundation
 import LambdaRuntime
@@ -15,7 +16,9 @@ final class Trial {
   private let folder: URL
   private let store: StreamStore
   private let clock = StandingClock()
-  private let configuration: Configuration
+  private var configuration: Configuration
+  private var settings: [String]
+  private let kind: StreamKind
   private let handler: ScriptedHandler
   private var poller: StreamPoller?
   private var invocationLimit = Int.max
@@ -24,18 +27,45 @@ final class Trial {
 
   init(_ settings: [String], _ kind: StreamKind, shows shown: Set<Example.Shown> = []) throws {
     self.shown = shown
+    self.kind = kind
+    self.settings = settings
+    // Metrics are those of the process, told apart by the names of mappings.
+    if shown.contains(.metrics) {
+      _ = Self.metrics
+      self.settings.append("name: trial-\(UUID())")
+    }
+    configuration = try Self.read(self.settings, kind, start: clock.now.wall)
+    folder = FileManager.default.temporaryDirectory.appending(path: "sluice-conformance-\(UUID())")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    var options = StoreOptions()
+    options.durability = .system
+    options.mapBytes = 1 << 30
+    let clock = clock
+    options.now = { clock.now.wall }
+    store = try StreamStore.open(at: folder.appending(path: "store").path, options: options)
+    _ = try store.performBlocking(.createStream(NewStream(name: "orders", recordByteLimit: 10 << 20, kind: kind)))
+    handler = try ScriptedHandler(
+      in: folder, concurrency: 10, reportsItemFailures: configuration.mappings[0].reportsItemFailures,
+      namesEveryFailure: configuration.mappings[0].namesEveryFailure, showsIDs: shown.contains(.ids))
+  }
+
+  private static let metrics: PrometheusRegistry = {
+    let registry = PrometheusRegistry()
+    MetricsSystem.bootstrap(registry)
+    return registry
+  }()
+
+  /// The configuration file of a mapping with these settings.
+  private static func read(_ settings: [String], _ kind: StreamKind, start now: WallTime) throws -> Configuration {
     let position = settings.contains { $0.hasPrefix("StartingPosition:") } ? "" : "    StartingPosition: TRIM_HORIZON\n"
-    let start = clock.now.wall.milliseconds
     let settings = settings.map { setting in
       // A moment so many seconds behind the beginning.
       guard let plus = setting.firstRange(of: "Timestamp: +"), let seconds = Int64(setting[plus.upperBound...]) else {
         return setting
       }
-      return "StartingPositionTimestamp: \(start / 1_000 + seconds)"
+      return "StartingPositionTimestamp: \(now.milliseconds / 1_000 + seconds)"
     }
-    folder = FileManager.default.temporaryDirectory.appending(path: "sluice-conformance-\(UUID())")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    configuration = try ConfigurationReader.read(
+    return try ConfigurationReader.read(
       """
       streams:
         - { name: orders, kind: \(kind.rawValue), shards: 1, recordLimit: 10MiB }
@@ -47,16 +77,6 @@ final class Trial {
       \(position)\(settings.map { "    \($0)\n" }.joined())
       """, source: "the example"
     ).configuration
-    var options = StoreOptions()
-    options.durability = .system
-    options.mapBytes = 1 << 30
-    let clock = clock
-    options.now = { clock.now.wall }
-    store = try StreamStore.open(at: folder.appending(path: "store").path, options: options)
-    _ = try store.performBlocking(.createStream(NewStream(name: "orders", recordByteLimit: 10 << 20, kind: kind)))
-    handler = try ScriptedHandler(
-      in: folder, concurrency: 10, reportsItemFailures: configuration.mappings[0].reportsItemFailures,
-      namesEveryFailure: configuration.mappings[0].namesEveryFailure, showsIDs: shown.contains(.ids))
   }
 
   /// Ends everything that runs for it.
@@ -75,6 +95,7 @@ final class Trial {
     case .pass(let milliseconds): clock.advance(milliseconds: milliseconds)
     case .until(let count): invocationLimit = count
     case .start: try await start()
+    case .change(let setting): try await change(setting)
     case .restart:
       await poller?.drain(isStopping: true)
       poller?.close()
@@ -91,7 +112,7 @@ final class Trial {
   /// Lets everything happen that is to happen, moving the clocks on when nothing happens without, and tells what did.
   func happenings() async throws -> [String] {
     if poller == nil { try await start() }
-    while true {
+    while configuration.mappings[0].isEnabled {
       try Task.checkCancellation()
       guard let lanes = poller?.look(at: configuration.mappings[0].name)?.values.flatMap(\.self),
         try areAtRest(lanes)
@@ -103,6 +124,9 @@ final class Trial {
         let due = (lanes.compactMap(\.snapshot.due) + lanes.flatMap(\.parkedKeys).compactMap(\.snapshot.due)).min()
       else { break }
       if let milliseconds = lanes.flatMap(backoffs).min() { handler.note("wait \(milliseconds) ms") }
+      if shown.contains(.windows), let milliseconds = lanes.compactMap(window).min() {
+        handler.note("window \(milliseconds) ms")
+      }
       clock.advance(to: due)
     }
     invocationLimit = .max
@@ -113,13 +137,31 @@ final class Trial {
   /// What is to be shown of the mapping as it is now.
   private func standing() -> [String] {
     let name = configuration.mappings[0].name
+    guard configuration.mappings[0].isEnabled else { return [] }
     var lines: [String] = []
     if shown.contains(.checkpoint) {
       let next = poller?.look(at: name)?.values.flatMap(\.self).map(\.snapshot.next).min() ?? .zero
       lines.append("checkpoint \(RecordIndex.zero.distance(to: next))")
     }
+    if shown.contains(.metrics) { lines += metrics(of: name) }
     if shown.contains(.result) { lines.append("result \(poller?.lastResult(of: name)?.sentence ?? "none")") }
     return lines
+  }
+
+  /// The metrics of the mapping that are not 0, each on a line; of those that are spread, how often they were told.
+  private func metrics(of mapping: String) -> [String] {
+    Self.metrics.render().split(separator: "\n").compactMap { line in
+      guard let labels = line.firstRange(of: #"{mapping="\#(mapping)"}"#), !line.hasSuffix(" 0") else { return nil }
+      let name = line[..<labels.lowerBound]
+      guard !name.hasSuffix("_sum") else { return nil }
+      return "metric \(name.replacing("_count", with: ""))\(line[labels.upperBound...])"
+    }
+  }
+
+  /// How long a lane waits from now for a batching window to end.
+  private func window(_ lane: LaneLook) -> Int64? {
+    guard lane.snapshot.state == .windowing, let due = lane.snapshot.due else { return nil }
+    return (due.nanoseconds - clock.now.monotonic.nanoseconds) / 1_000_000
   }
 
   /// How long a lane, and each of its parked keys that fails, backs off from now.
@@ -162,18 +204,50 @@ final class Trial {
     }
   }
 
-  private func start() async throws {
-    let clock = clock
-    let poller = StreamPoller(
-      store: store, seed: 1, clock: { clock.now }, logger: Logger(label: "trial") { _ in SwiftLogNoOpLogHandler() })
-    clock.observe { [weak poller] in poller?.clockWasSet() }
+  /// The file gets this setting, instead of the one that it had. What the worker does then is decided by the rule of the
+  /// parameter.
+  private func change(_ setting: String) async throws {
+    let name = setting.prefix { $0 != ":" }
+    settings = settings.filter { $0.prefix { $0 != ":" } != name } + [setting]
+    let former = configuration.mappings[0]
+    configuration = try Self.read(settings, kind, start: clock.now.wall)
+    let mapping = configuration.mappings[0]
+    guard let rule = MappingParameter(rawValue: String(name))?.rule else {
+      throw UnreadableExample(description: "no parameter \(name)")
+    }
+    guard former.isEnabled, mapping.isEnabled, rule.change != .afterDraining else {
+      if former.isEnabled { await poller?.close(mapping: mapping.name, within: .seconds(60)) }
+      return try await open()
+    }
+    try await poller?.change(plan())
+  }
+
+  /// A mapping that is not enabled is only known.
+  private func open() async throws {
+    let (mapping, function) = (configuration.mappings[0], configuration.functions[0])
+    if mapping.isEnabled {
+      try await poller?.add(plan())
+    } else {
+      try await StreamProcessor(store: store).note(EventSourceMapping(mapping, function), isConfigured: true)
+    }
+  }
+
+  private func plan() throws -> MappingPlan {
     var plan = try EventSourceMapping(configuration.mappings[0], configuration.functions[0]).plan(
       handler, on: store.catalog().stream(named: "orders"))
     // The waits of the document are those in the middle of the spread.
     plan.policy.retryBackoff.jitterPercent = 0
     plan.policy.systemBackoff.jitterPercent = 0
-    try await poller.add(plan)
+    return plan
+  }
+
+  private func start() async throws {
+    let clock = clock
+    let poller = StreamPoller(
+      store: store, seed: 1, clock: { clock.now }, logger: Logger(label: "trial") { _ in SwiftLogNoOpLogHandler() })
+    clock.observe { [weak poller] in poller?.clockWasSet() }
     self.poller = poller
+    try await open()
   }
 
   private func put(_ texts: [String]) async throws {
@@ -219,7 +293,8 @@ final class Trial {
       let ids = Set(own.map(\.requestID)).count
       let line =
         "leaves \(summary.condition.name) after \(summary.attempts), \(ids) id\(ids == 1 ? "" : "s"): \(words(of: entry))"
-      return shown.contains(.documents) ? [line, try document(of: entry)] : [line]
+      return try [line] + (shown.contains(.documents) ? [document(of: entry)] : [])
+        + (shown.contains(.layouts) ? layouts(of: entry) : [])
     }
   }
 
@@ -245,11 +320,7 @@ final class Trial {
         var functionError: String?
       }
     }
-    let catalog = try store.catalog()
-    guard let mapping = catalog.mapping(named: configuration.mappings[0].name),
-      let stream = catalog.stream(named: "orders")
-    else { throw UnreadableExample(description: "no mapping") }
-    let bytes = EntryDocuments(mapping: mapping, stream: stream, function: "check").document(for: entry).encoded()
+    let bytes = try documents().document(for: entry).encoded()
     let document = try JSONDecoder().decode(Document.self, from: Data(bytes))
     let response = document.responseContext.map {
       "status \($0.statusCode), functionError \($0.functionError ?? "null")"
@@ -257,5 +328,37 @@ final class Trial {
     let context = document.requestContext
     return "document \(context.condition), approximateInvokeCount \(context.approximateInvokeCount), "
       + (response ?? "no responseContext")
+  }
+
+  private func documents() throws -> EntryDocuments {
+    let catalog = try store.catalog()
+    guard let mapping = catalog.mapping(named: configuration.mappings[0].name),
+      let stream = catalog.stream(named: "orders")
+    else { throw UnreadableExample(description: "no mapping") }
+    return EntryDocuments(mapping: mapping, stream: stream, function: "check")
+  }
+
+  /// The document without, and with the records, as it is but for what differs from run to run.
+  private func layouts(of entry: FailureEntry) throws -> [String] {
+    let documents = try documents()
+    return [("queue", false), ("bucket", true)].map { place, includesPayload in
+      var text = String(decoding: documents.encoded(entry, includesPayload: includesPayload), as: UTF8.self)
+      for (pattern, name) in Self.passing { text = text.replacing(pattern, with: name) }
+      return "\(place) \(text)"
+    }
+  }
+
+  /// What is another in each run, and what stands in its place.
+  private static var passing: [(Regex<Substring>, String)] {
+    [
+      (/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/, "UUID"),
+      (/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/, "MILLISECONDS"),
+      (/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/, "SECONDS"),
+      (/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}/, "LABEL"),
+      (/\d{21,56}/, "NUMBER"),
+      (/\d{10}\.\d{1,3}/, "TIME"),
+      (/1\.\d+E9/, "TIME"),
+      (/[0-9a-f]{32}/, "ID"),
+    ]
   }
 }
