@@ -23,6 +23,8 @@ public struct RedeliveryTracker: Hashable, Sendable {
   private var forgottenEnd = RecordIndex.zero
   /// Where the lane began, and whether something was left unsaid by a worker before, or would be by this one.
   private let begin: RecordIndex
+  /// The lane had passed every record before this one when an operator moved it back.
+  private let soughtEnd: RecordIndex
   private var hasSuspects: Bool
   private let blocksByKey: Bool
   /// Records from here on came after the lane was opened.
@@ -47,8 +49,13 @@ public struct RedeliveryTracker: Hashable, Sendable {
   ///   - suspects: records of the lane that may have been in flight, or done and not stored, when the last worker ended
   ///     without saying so; 0 if it did. See ``suspects(_:)``.
   ///   - end: the end of the shard: later records were never delivered.
-  public init(_ progress: LaneProgress, suspects: Int, before end: RecordIndex, blocksByKey: Bool = false) {
+  ///   - soughtEnd: where the lane stood that an operator moved back furthest.
+  public init(
+    _ progress: LaneProgress, suspects: Int, before end: RecordIndex, blocksByKey: Bool = false,
+    soughtEnd: RecordIndex = .zero
+  ) {
     openedAt = end
+    self.soughtEnd = soughtEnd
     begin = progress.next
     hasSuspects = suspects > 0
     self.blocksByKey = blocksByKey
@@ -97,8 +104,10 @@ public struct RedeliveryTracker: Hashable, Sendable {
     owed -= suspected
     deliveredEnd = max(deliveredEnd, extent.end)
     if failed == place, !blocksByKey { return Redelivery(count: count, cause: .retry) }
-    if suspected > 0 { return Redelivery(count: known + suspected, cause: .restart) }
-    return known > 0 ? Redelivery(count: known, cause: cut) : nil
+    let sought = extent.first < soughtEnd ? countBefore(soughtEnd) : 0
+    if suspected > 0 { return Redelivery(count: max(known + suspected, sought), cause: .restart) }
+    if known > 0 { return Redelivery(count: max(known, sought), cause: cut) }
+    return sought > 0 ? Redelivery(count: sought, cause: .seek) : nil
   }
 
   /// It ends. Whether the handler was called at all: if not, nothing was delivered.

@@ -17,6 +17,8 @@ public struct Redelivery: Hashable, Sendable {
     case restart = 4
     /// An operator had a failure entry delivered again.
     case redrive = 5
+    /// An operator moved the mapping back: it had passed them before, delivered or not.
+    case seek = 6
 
     /// The name that people and handlers see.
     public var name: String {
@@ -26,6 +28,7 @@ public struct Redelivery: Hashable, Sendable {
       case .bisect: "bisect"
       case .restart: "restart"
       case .redrive: "redrive"
+      case .seek: "seek"
       }
     }
   }

@@ -459,6 +459,8 @@ public final class StreamPoller: Sendable {
         try storedShare(of: mapping.info, shard) ?? StoredShare(factor: mapping.factor, from: shard.firstAvailable)
       let runner = mapping.runner
       let parents = shard.parents.flatMap { mapping.lanes[$0] ?? [] }
+      let soughtEnds = try RedeliveryLog.soughtEnds(
+        of: mapping.info.number, on: shard.address.shard, factor: share.lanes.count, in: store)
       mapping.lanes[shard.address.shard] = try share.lanes.enumerated().map { slot, lane in
         readAhead.addLane()
         var opening = LaneOpening(mapping: mapping.id, parents: parents, progress: lane.progress)
@@ -468,7 +470,7 @@ public final class StreamPoller: Sendable {
         let histories = blocksByKey ? ParkedHistories(parked.histories) : nil
         let tracker = RedeliveryTracker(
           lane.progress, suspects: runner.redeliveries?.formerSuspects ?? 0,
-          before: try store.shardBounds(shard.address).end, blocksByKey: blocksByKey)
+          before: try store.shardBounds(shard.address).end, blocksByKey: blocksByKey, soughtEnd: soughtEnds[slot])
         return driver.open(opening) { id in
           LaneRunner(
             id: id, place: LanePlace(shard: shard.address, slot: slot, sharing: lane.sharing),

@@ -9,10 +9,12 @@ struct RedeliveryTrackerTests {
     private var count: UInt64 = 0
 
     init(
-      _ progress: LaneProgress = LaneProgress(), suspects: Int = 0, end: UInt64 = 100, blocksByKey: Bool = false
+      _ progress: LaneProgress = LaneProgress(), suspects: Int = 0, end: UInt64 = 100, blocksByKey: Bool = false,
+      soughtEnd: UInt64 = 0
     ) {
       tracker = RedeliveryTracker(
-        progress, suspects: suspects, before: RecordIndex(end), blocksByKey: blocksByKey)
+        progress, suspects: suspects, before: RecordIndex(end), blocksByKey: blocksByKey,
+        soughtEnd: RecordIndex(soughtEnd))
     }
 
     /// Delivers records and answers.
@@ -43,6 +45,24 @@ struct RedeliveryTrackerTests {
     #expect(lane.deliver(0..<10) == nil)
     #expect(lane.deliver(10..<20) == nil)
     #expect(lane.deliver(200..<210) == nil)
+  }
+
+  @Test(
+    "what a lane had passed before an operator moved it back is told, and nothing behind it", arguments: [true, false])
+  func sought(blocksByKey: Bool) {
+    var lane = Lane(blocksByKey: blocksByKey, soughtEnd: 15)
+    #expect(lane.deliver(0..<10) == Redelivery(count: 10, cause: .seek))
+    #expect(lane.deliver(10..<20) == Redelivery(count: 5, cause: .seek))
+    #expect(lane.deliver(20..<30) == nil)
+  }
+
+  @Test("of what failed since the lane was moved back that is told")
+  func soughtAndFailed() {
+    var lane = Lane(soughtEnd: 15)
+    #expect(lane.deliver(0..<20, .failed(.error)) == Redelivery(count: 15, cause: .seek))
+    #expect(lane.deliver(0..<20, attempt: 2, Self.partial(4, 0)) == Redelivery(count: 20, cause: .retry))
+    #expect(lane.deliver(4..<20) == Redelivery(count: 16, cause: .partialFailure))
+    #expect(lane.deliver(20..<30) == nil)
   }
 
   @Test("a batch that fails as a whole comes again as a retry, also if the delivery used up no attempt")

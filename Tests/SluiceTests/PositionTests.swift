@@ -33,6 +33,12 @@ struct PositionTests {
     return try #require(lanes.first)
   }
 
+  private func duplicates(_ operations: StoreOperator) async throws -> DuplicateReport {
+    let answer = await operations.perform(.duplicates(mapping: "orders", shard: nil, limit: 100))
+    guard case .duplicates(let report) = answer else { throw Unexpected() }
+    return report
+  }
+
   private func number(_ index: UInt64) throws -> String {
     try store.store.shard(ShardAddress(stream: try store.stream, shard: ShardNumber(0)))
       .sequenceNumber(of: RecordIndex(index)).description
@@ -60,10 +66,31 @@ struct PositionTests {
     #expect(done.lanes.first?.deliveredAgain?.lastSequenceNumber == (try number(2)))
     #expect(await working.next(2) == ["b", "c"])
     #expect(try store.store.audit(limit: 5).map(\.1.action) == ["seek"])
+    #expect(try await duplicates(operations).records == ["seek": 2])
     // It goes on as before.
     try await put("d")
     #expect(await working.next(1) == ["d"])
     await working.end()
+    #expect(try await duplicates(operations).records == ["seek": 2])
+  }
+
+  @Test("what comes again because of a seek is told as that, by whichever worker delivers it")
+  func duplicates() async throws {
+    try await put("a", "b", "c", "d")
+    let first = try await Working(on: store.store)
+    _ = await first.next(3)
+    await first.end()
+    let operations = StoreOperator(store: store.store)
+    let target = SeekTarget.sequenceNumber(try number(1))
+    let again = try await seek(operations, to: target, apply).deliveredAgain
+    // A second one that does not go as far back as the first came from takes nothing of it away.
+    #expect(try await seek(operations, to: .trimHorizon, apply).deliveredAgain == 1)
+    let next = try await Working(on: store.store)
+    _ = await next.next(4)
+    await next.end()
+    let report = try await duplicates(operations)
+    #expect(report.records == ["seek": 1 + again])
+    #expect(report.redeliveries.allSatisfy { $0.cause == "seek" })
   }
 
   @Test("without a worker the next one begins there, and what was skipped is never delivered")

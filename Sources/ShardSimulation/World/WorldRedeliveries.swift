@@ -40,7 +40,8 @@ extension World {
     }
     if sabotage == .inventsRedeliveries { told = Redelivery(count: extent.count, cause: .retry) }
     switch told?.cause {
-    case nil, .redrive: break
+    // Redrives are counted where they end, and nobody moves a lane back.
+    case nil, .redrive, .seek: break
     case .retry: coverage.count(.toldRetry)
     case .partialFailure: coverage.count(.toldPartialFailure)
     case .bisect: coverage.count(.toldBisect)

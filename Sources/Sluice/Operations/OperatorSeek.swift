@@ -37,6 +37,12 @@ extension StoreOperator {
       let updates = plan.places.flatMap { place in
         place.moves.map { $0.update(of: mapping.number, place.shard.address) }
       }
+      // First, so that a process that ends between the two leaves nothing that is not told.
+      for place in plan.places {
+        var ends = [RecordIndex](repeating: .zero, count: place.seek.lanes.count)
+        for move in place.moves { ends[move.slot] = move.again?.end ?? .zero }
+        try await RedeliveryLog.noteSeek(ends, of: mapping.number, on: place.shard.address.shard, in: store)
+      }
       _ = try await store.perform(.storeLanes(updates))
       for sentence in report.effects { try await audit(consent, "seek", mapping.name, sentence) }
     }

@@ -29,7 +29,7 @@ public struct RedeliveryReport: Codable, Hashable, Sendable {
   public var records: Int
   public var firstSequenceNumber: String
   public var lastSequenceNumber: String
-  /// `retry`, `partial-failure`, `bisect`, `restart`, `redrive`.
+  /// `retry`, `partial-failure`, `bisect`, `restart`, `redrive`, `seek`.
   public var cause: String
   /// Which delivery of this batch it was.
   public var attempt: Int

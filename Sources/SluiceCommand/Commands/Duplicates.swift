@@ -8,7 +8,8 @@ struct Duplicates: AsyncParsableCommand {
     discussion: """
       Causes: retry (the same batch failed before), partial-failure (the handler named a record before them, or them), \
       bisect (their batch was split), restart (the worker ended before it was stored that they were done; nobody can say \
-      which of them had been delivered), redrive (an operator wanted it). The last 1,000 redeliveries of a mapping are \
+      which of them had been delivered), redrive (an operator wanted it), seek (an operator moved the mapping back: it had \
+      passed them before). The last 1,000 redeliveries of a mapping are \
       kept; the sums are of all.
 
       Examples:

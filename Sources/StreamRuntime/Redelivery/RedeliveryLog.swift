@@ -147,6 +147,38 @@ public final class RedeliveryLog: Sendable {
     }
   }
 
+  // MARK: Seeks
+
+  /// An operator is about to move the lanes of a shard back, which have come to `ends`, by slot: what they had passed
+  /// comes again. Zero for a lane that is not moved back.
+  public static func noteSeek(
+    _ ends: [RecordIndex], of mapping: MappingNumber, on shard: ShardNumber, in store: StreamStore
+  ) async throws(StoreError) {
+    guard ends.contains(where: { $0 > .zero }) else { return }
+    // Of an earlier seek some may still be to come.
+    let former = try soughtEnds(of: mapping, on: shard, factor: ends.count, in: store)
+    var writer = ByteWriter()
+    for (end, former) in zip(ends, former) { writer.write(max(end, former).rawValue) }
+    _ = try await store.perform(.writeTables(mapping, [seekPlace(shard): writer.bytes], isVital: true))
+  }
+
+  /// How far each lane of a shard, of `factor` lanes, had come before it was moved back. Where there were others then, as
+  /// far as one of them had come.
+  static func soughtEnds(
+    of mapping: MappingNumber, on shard: ShardNumber, factor: Int, in store: StreamStore
+  ) throws(StoreError) -> [RecordIndex] {
+    let none = [RecordIndex](repeating: .zero, count: factor)
+    guard let value = try store.tableValue(of: seekPlace(shard), mapping) else { return none }
+    var reader = ByteReader(value)
+    var ends: [RecordIndex] = []
+    do throws(LaneRecordError) {
+      while !reader.isAtEnd { ends.append(try reader.readIndex()) }
+    } catch {
+      throw .corrupted("how far mapping \(mapping.rawValue) had come on \(shard) before a seek")
+    }
+    return ends.count == factor ? ends : none.map { max($0, ends.max() ?? .zero) }
+  }
+
   // MARK: Reading
 
   /// The sums over all redeliveries.
@@ -180,6 +212,12 @@ public final class RedeliveryLog: Sendable {
   private static let runningPlace = TableEntryKey(
     bytes: [5] + Array("#runs".utf8) + [1] + [UInt8](repeating: 0, count: 16))
 
+  private static func seekPlace(_ shard: ShardNumber) -> TableEntryKey {
+    TableEntryKey(
+      bytes: [7] + Array("#sought".utf8) + [1] + withUnsafeBytes(of: UInt64(shard.rawValue).bigEndian) { Array($0) }
+        + [UInt8](repeating: 0, count: 8))
+  }
+
   private static func place(_ number: UInt64) -> TableEntryKey {
     TableEntryKey(
       bytes: prefix + withUnsafeBytes(of: number.bigEndian) { Array($0) } + [UInt8](repeating: 0, count: 8))
@@ -201,6 +239,8 @@ public struct RedeliverySums: Hashable, Sendable {
     next = try reader.read()
     deliveries = try reader.read()
     for cause in Redelivery.Cause.allCases {
+      // A cause that came later than what was written.
+      if reader.isAtEnd { break }
       let count: UInt64 = try reader.read()
       if count > 0 { records[cause] = count }
     }
