@@ -160,7 +160,7 @@ struct ReplayTests {
     struct Line: Decodable {
       var name: String
       var records: Int
-      var shards: Int
+      var shards: Int?
       var recordsPerSecond: Double
     }
     try await Workplace.with { place in
@@ -175,6 +175,13 @@ struct ReplayTests {
       // Two records, each of which is tried once and then again for a day.
       let retries = try await line(["--retries", "2000"])
       #expect(retries.records == 2 * 1_431 && retries.shards == 2)
+      try place.write(#"{"k":"a","t":1}\#n{"k":"b","t":2}\#n{"k":"c","t":3}\#n"#, to: "lines.ndjson")
+      let imported = try await place.sluice(
+        "record", "orders", "--import", "lines.ndjson", "--key-field", "k", "--time-field", "t", "-o", "lines.recording"
+      )
+      #expect(imported.code == 0, "\(imported.errors)")
+      let given = try await line(["--recording", place.folder.appending(path: "lines.recording").path])
+      #expect(given.records == 3 && given.recordsPerSecond > 0)
       let left = try FileManager.default.contentsOfDirectory(atPath: place.folder.path)
       #expect(!left.contains { $0.hasPrefix("sluice-bench") })
     }

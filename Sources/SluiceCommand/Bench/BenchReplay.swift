@@ -18,8 +18,11 @@ struct BenchReplay: AsyncParsableCommand {
       With --retries the handler fails always: each shard has one record, which is tried again for a day of virtual time, \
       with so many shards that it comes to about so many retries. The rate is that of the invocations.
 
+      With --recording it is that one; then the bytes of a record are those of its line.
+
       Examples:
         sluice bench replay --records 5000000
+        sluice bench replay --recording flights.recording
         sluice bench replay --retries 100000
       """)
 
@@ -27,6 +30,7 @@ struct BenchReplay: AsyncParsableCommand {
   @Option(help: "Shards.") var shards = 8
   @Option(help: "BatchSize.") var batchSize = 500
   @Option(help: "Retries of records that always fail, instead.") var retries: Int?
+  @Option(help: "Replay this recording instead.") var recording: String?
   @OptionGroup var bench: BenchOptions
 
   /// The longest wait between two retries is a minute.
@@ -36,10 +40,12 @@ struct BenchReplay: AsyncParsableCommand {
   func validate() throws {
     guard shards > 0, records >= shards else { throw ValidationError("--records is less than one for each shard.") }
     guard batchSize > 0 else { throw ValidationError("--batch-size is \(batchSize): allowed is 1 or more.") }
+    if recording != nil, retries != nil { throw ValidationError("Give either --recording or --retries.") }
     if let retries, retries < 1 { throw ValidationError("--retries is \(retries): allowed is 1 or more.") }
   }
 
   func run() async throws {
+    if let recording { return try await measure(recording, shards: nil) }
     let folder = URL(filePath: bench.directory ?? FileManager.default.temporaryDirectory.path)
       .appending(path: "sluice-bench-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -47,6 +53,10 @@ struct BenchReplay: AsyncParsableCommand {
     let path = folder.appending(path: "bench.recording").path
     let lanes = retries.map { ($0 + Self.retriesOfADay - 1) / Self.retriesOfADay } ?? shards
     try write(to: path, shards: lanes, records: retries == nil ? records : lanes)
+    try await measure(path, shards: lanes)
+  }
+
+  private func measure(_ path: String, shards: Int?) async throws {
     var outcomes: [Outcome] = []
     for run in 0...bench.runs {
       let outcome = try await replay(path)
@@ -56,9 +66,11 @@ struct BenchReplay: AsyncParsableCommand {
       throw Problem(Exit.wrongUsage, "--runs is \(bench.runs): allowed is 1 or more.")
     }
     var report = BenchReport(
-      name: retries == nil ? "replay" : "replay, retries", records: retries == nil ? records : Int(median.end.failures),
-      recordBytes: bench.recordBytes, seconds: median.seconds, durability: bench.durability)
-    report.shards = lanes
+      name: retries == nil ? "replay" : "replay, retries",
+      records: Int(retries == nil ? median.end.records : median.end.failures),
+      recordBytes: shards == nil ? Int(median.bytes / max(1, median.end.records)) : bench.recordBytes,
+      seconds: median.seconds, durability: bench.durability)
+    report.shards = shards
     report.batchesPerSecond = (Double(median.end.invocations) / median.seconds).rounded()
     try report.print(isJSON: bench.output.isJSON)
     guard !bench.output.isJSON, retries != nil else { return }
@@ -69,6 +81,8 @@ struct BenchReplay: AsyncParsableCommand {
 
   private struct Outcome {
     var seconds: Double
+    /// Of the recording.
+    var bytes: UInt64
     var end: RunEnd
   }
 
@@ -103,7 +117,7 @@ struct BenchReplay: AsyncParsableCommand {
     try await replay.run {}
     let end = try recorder.recorder.end(
       records: replay.recordCount, milliseconds: replay.elapsedMilliseconds, unsettled: replay.unsettled)
-    return Outcome(seconds: (ContinuousClock.now - begun).inSeconds, end: end)
+    return Outcome(seconds: (ContinuousClock.now - begun).inSeconds, bytes: replay.byteCount, end: end)
   }
 
   /// Writes the recording: the shards take turns, some hundred records each.
