@@ -10,10 +10,20 @@ final class RecordingLog: RecordLog, @unchecked Sendable {
   // Unchecked because of the variables: the task of the replay alone feeds and reads it.
   private var shards: [ShardNumber: Shard] = [:]
   /// Bytes of records that are kept.
-  private(set) var byteCount = 0
+  private(set) var byteCount = 0 {
+    didSet { greatestByteCount = max(greatestByteCount, byteCount) }
+  }
+  private(set) var greatestByteCount = 0
   /// Pieces that were given up, whose memory is used again.
   private var spare: [PackedRecords] = []
   private static let spareLimit = 64
+
+  /// Shards whose lanes want more while so much waits for the others that those go first.
+  private var held: Set<ShardNumber> = []
+  /// Shards whose lanes may bring more, whatever waits.
+  private var favored: Set<ShardNumber> = []
+  /// So many bytes may wait before lanes are held, besides a piece of each shard; `nil`: none is.
+  private let holdingByteLimit: Int?
 
   /// Brings more records, if there are any: for lanes that find everything there from the beginning.
   var bringMore: (() -> Bool)?
@@ -23,6 +33,17 @@ final class RecordingLog: RecordLog, @unchecked Sendable {
     /// The pieces before this one are given up.
     var head = 0
     var end: RecordIndex?
+  }
+
+  init(holdingByteLimit: Int? = nil) { self.holdingByteLimit = holdingByteLimit }
+
+  var isHolding: Bool { !held.isEmpty }
+
+  /// Lets on those that were held, in order.
+  func letOn() -> [ShardNumber] {
+    favored = held
+    held = []
+    return favored.sorted()
   }
 
   func open(_ shard: ShardNumber) { shards[shard] = Shard() }
@@ -92,7 +113,17 @@ final class RecordingLog: RecordLog, @unchecked Sendable {
     recycling: consuming RecordRun?
   ) throws(StoreError) -> ShardRead {
     var builder = RecordRunBuilder(recycling: recycling, firstIndex: from)
-    while !hasEnough(address.shard, from, countLimit, payloadByteLimit), bringMore?() ?? false {}
+    while !hasEnough(address.shard, from, countLimit, payloadByteLimit) {
+      if let holdingByteLimit, byteCount > holdingByteLimit + shards.count * PackedRecords.byteLimit,
+        !favored.contains(address.shard)
+      {
+        // Nothing yet, and not the few that there are: batches are the same however much waits.
+        held.insert(address.shard)
+        return .caughtUp
+      }
+      guard bringMore?() ?? false else { break }
+    }
+    favored.remove(address.shard)
     guard let shard = shards[address.shard] else { throw .noSuchShard(address) }
     for place in shard.place(of: from)..<shard.pieces.count {
       let piece = shard.pieces[place]

@@ -22,6 +22,9 @@ public struct ReplayOptions: Hashable, Sendable {
   public var concurrency = 1
   /// How long lanes may go on behind the last record, in virtual milliseconds: what still fails then is not settled.
   public var settlingMilliseconds: Int64 = 86_400_000
+  /// With ``isAtOnce``: so many bytes of records may wait for some lanes before others, which want more, are held; and
+  /// a piece for each shard. What fits into the processor's cache is fast.
+  public var holdingByteLimit = 4 << 20
   /// Bytes of records that wait in memory at most.
   public var byteLimit = 1 << 30
 
@@ -49,7 +52,7 @@ public final class Replay {
   private let options: ReplayOptions
   private let plan: MappingPlan
   private let handler: WatchedHandler
-  private let log = RecordingLog()
+  private let log: RecordingLog
   private let importedNumbers = ImportedNumbers()
   private let logger: Logger
   private let tell: (ReplayEvent, InvocationNote?) throws -> Void
@@ -82,11 +85,19 @@ public final class Replay {
     plan.handler = handler
     if plan.windowHandler != nil { plan.windowHandler = handler }
     self.plan = plan
+    // Where it shows to a lane that it is held, none is: one that shares its shard, or filters, makes a batch of what it
+    // has found so far, and one may end its window. Where records are parked nothing is given up.
+    let mayHold =
+      options.isAtOnce && plan.parallelizationFactor == 1 && plan.makeSelection == nil
+      && plan.policy.tumblingWindowMilliseconds == 0 && plan.policy.parking == nil
+    log = RecordingLog(holdingByteLimit: mayHold ? options.holdingByteLimit : nil)
   }
 
   public var header: RecordingHeader { reader.header }
   public var ending: RecordingEnding? { reader.ending }
   public var skipped: [RecordingProblem] { reader.skipped }
+  /// The most bytes of records that waited in memory.
+  public var greatestWaitingByteCount: Int { log.greatestByteCount }
   /// What the virtual wall clock shows; `nil` before the first record.
   public var wall: WallTime? { poller?.wall }
   /// The bytes of the recording that were read.
@@ -142,7 +153,7 @@ public final class Replay {
     let end = moment.adding(milliseconds: options.settlingMilliseconds)
     await poller.work()
     // Timers of what is over need not be waited for.
-    while !poller.unsettled.isEmpty, await poller.goOn(until: end) {
+    while log.isHolding || !poller.unsettled.isEmpty, await poller.goOn(until: end) {
       await poller.work()
       try look()
       progress()
@@ -235,6 +246,7 @@ public final class Replay {
     let poller = ReplayPoller(plan, of: stream, reading: log, settings, logger: logger) {
       [unowned self] in hear($0)
     }
+    if options.isAtOnce { poller.haveMore = { [log] in log.letOn() } }
     self.poller = poller
     for shard in waiting { open(shard, poller) }
     for closing in closings { close(closing, poller) }

@@ -35,9 +35,10 @@ struct ReplayTests {
   private static let begin: Int64 = 1_700_000_000_000
 
   /// A recording of shards with records at these milliseconds, of which some are closed.
-  private func recording(_ shards: [(arrivals: [Int64], parents: [UInt32], isClosed: Bool)])
-    -> [UInt8]
-  {
+  private func recording(
+    _ shards: [(arrivals: [Int64], parents: [UInt32], isClosed: Bool)], dataByteCount: Int = 0
+  ) -> [UInt8] {
+    let data = [UInt8](repeating: 0, count: dataByteCount)
     var writer = RecordingWriter(
       RecordingHeader(
         stream: "s", kind: .kinesis, streamCreatedAt: WallTime(milliseconds: Self.begin),
@@ -56,9 +57,8 @@ struct ReplayTests {
     for record in all.sorted(by: { ($0.at, $0.shard, $0.index) < ($1.at, $1.shard, $1.index) }) {
       var packed: [UInt8] = []
       Array("key \(record.index)".utf8).withUnsafeBytes { key in
-        RecordLayout.append(
-          partitionKey: key, data: UnsafeRawBufferPointer(start: nil, count: 0),
-          explicitHashKey: nil, to: &packed)
+        let key = key
+        data.withUnsafeBytes { RecordLayout.append(partitionKey: key, data: $0, explicitHashKey: nil, to: &packed) }
       }
       var builder = RecordRunBuilder(firstIndex: RecordIndex(UInt64(record.index)))
       let arrival = WallTime(milliseconds: Self.begin + record.at)
@@ -83,6 +83,7 @@ struct ReplayTests {
   private struct Outcome {
     var run: [UInt8]
     var end: RunEnd
+    var greatestWaitingByteCount: Int
     var lines: [String] {
       String(decoding: run, as: UTF8.self).split(separator: "\n").map(String.init)
     }
@@ -119,7 +120,7 @@ struct ReplayTests {
     let end = try recorder.end(
       records: replay.recordCount, milliseconds: replay.elapsedMilliseconds,
       unsettled: replay.unsettled)
-    return Outcome(run: bytes, end: end)
+    return Outcome(run: bytes, end: end, greatestWaitingByteCount: replay.greatestWaitingByteCount)
   }
 
   @Test("records come when they came, and batches are what a worker would have made of them")
@@ -144,6 +145,30 @@ struct ReplayTests {
     let atOnce = Failing()
     _ = try await replay(recording([(shard, [], false)]), through: atOnce) { $0.isAtOnce = true }
     #expect(atOnce.batches.withLock { $0.map(\.count) } == [10, 10, 5])
+  }
+
+  @Test(
+    "a shard with few records does not make those of the others wait in memory; batches are the same",
+    arguments: [1, 3])
+  func unevenShards(factor: Int) async throws {
+    let bytes = recording(
+      [
+        ((0..<30_000).map { Int64($0) }, [], false), ((0..<300).map { Int64($0) * 100 }, [], false),
+      ], dataByteCount: 100)
+    var batches: [[[UInt64]]] = []
+    var waited: [Int] = []
+    for limit in [1 << 30, 64 << 10] {
+      let handler = Failing()
+      let outcome = try await replay(bytes, through: handler, policy: LanePolicy(batchSize: 100), factor: factor) {
+        $0.isAtOnce = true
+        $0.holdingByteLimit = limit
+      }
+      #expect(outcome.end.records == 30_300 && outcome.end.unsettledLanes == [])
+      batches.append(handler.batches.withLock { $0.sorted { $0.lexicographicallyPrecedes($1) } })
+      waited.append(outcome.greatestWaitingByteCount)
+    }
+    #expect(batches[0] == batches[1] && batches[0].count >= 303)
+    #expect(waited[0] > 2_000_000 && (waited[1] < 900_000 || factor > 1), "\(waited)")
   }
 
   @Test(

@@ -70,6 +70,8 @@ public final class ReplayPoller {
   private var starting: [(lane: LaneID, delivery: Delivery)] = []
   private var answers: [Answer] = []
   private var armed: Int64?
+  /// Asked when nothing more happens in this moment, before the clock goes on: which shards have more after all.
+  public var haveMore: (() -> [ShardNumber])?
 
   /// An answer that is given later.
   private struct Answer {
@@ -202,6 +204,10 @@ public final class ReplayPoller {
   /// Goes to the next moment at which something happens. `false` if there is none before the end.
   private func passTime(until end: Int64) -> Bool {
     let next = answers.indices.min { answers[$0].at < answers[$1].at }
+    if next.map({ answers[$0].at > clock.nanoseconds }) ?? true, let shards = haveMore?(), !shards.isEmpty {
+      for shard in shards { changed(shard) }
+      return true
+    }
     if let next, answers[next].at <= armed ?? .max {
       guard answers[next].at <= end else { return false }
       let answer = answers.remove(at: next)
