@@ -200,6 +200,7 @@ struct ReplayTests {
         (["other", "--speed", "2"], 64, "--speed is 2"),
         ([], 64, "either a recording or --stream"), (["other", "--stream", "s"], 64, "either a recording or --stream"),
         (["--stream", "s", "--skip-bad", "1"], 64, "go with a file"),
+        (["--stream", "s", "--data", "nowhere"], 65, "there is no store at nowhere"),
       ]
       for (arguments, code, text) in cases {
         let ended = try await place.sluice(["replay"] + arguments + ["--config", "flights.yaml"])
