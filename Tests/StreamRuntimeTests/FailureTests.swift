@@ -12,6 +12,9 @@ struct FailureTests {
     return .succeeded
   }
 
+  /// A record age that no machine is so busy as to reach.
+  private static let tenHours: Int64 = 36_000_000
+
   private func onlyEntry(_ stage: Stage) throws -> FailureEntry {
     let summaries = try stage.store.failures(limit: 10)
     #expect(summaries.count == 1)
@@ -95,9 +98,10 @@ struct FailureTests {
     let stage = try Stage()
     let clock = stage.clock
     try await stage.put(["bad"])
-    let poller = try await stage.poller(.patient.with { $0.maximumRecordAgeMilliseconds = 60_000 }) { delivered, _ in
+    let poller = try await stage.poller(.patient.with { $0.maximumRecordAgeMilliseconds = Self.tenHours }) {
+      delivered, _ in
       guard delivered.data == ["bad"] else { return .succeeded }
-      clock.advance(milliseconds: 61_000)
+      clock.advance(milliseconds: Self.tenHours + 1_000)
       throw Refused()
     }
     #expect(await stage.next()?.data == ["bad"])
@@ -114,7 +118,8 @@ struct FailureTests {
     let stage = try Stage()
     let clock = stage.clock
     try await stage.put(["a"])
-    let poller = try await stage.poller(.quick.with { $0.maximumRecordAgeMilliseconds = 60_000 }) { delivered, _ in
+    let poller = try await stage.poller(.quick.with { $0.maximumRecordAgeMilliseconds = Self.tenHours }) {
+      delivered, _ in
       if delivered.attempt > 1 { return .succeeded }
       clock.stepBack(milliseconds: 3_600_000)
       throw Refused()
