@@ -28,7 +28,6 @@ public final class PackedRecords {
   /// The index behind the last record.
   public var end: RecordIndex { content.end }
   public var byteCount: Int { content.used }
-  public var isFull: Bool { content.isFull }
   /// It holds much more memory than most do, because of a large record.
   public var isLarge: Bool { unsafe content.memory.count > 4 * Self.byteLimit }
 

@@ -81,7 +81,6 @@ struct MemoryGroupTests: FunctionPoolTesting {
         os.kill(os.getpid(), signal.SIGKILL)
       open(group + '/memory.peak', 'w').write('%d\\n' % (150 << 20))
       hold = bytearray(200 << 20)
-      time.sleep(0.05)
       result = [read(name) for name in ('cgroup.procs', 'memory.max', 'memory.swap.max', 'memory.oom.group')]
       """
     let log = LogLines()
@@ -99,6 +98,20 @@ struct MemoryGroupTests: FunctionPoolTesting {
       let group = try #require(names.first { $0.hasPrefix("environment-") })
       #expect(try text("\(groups.path)/\(group)/cgroup.kill") == "1\n")
     }
+  }
+
+  @Test("in a group that somebody has joined it is the kernel that sees to the limit, and tells the peak")
+  func joined() throws {
+    let root = try temporaryDirectory()
+    defer { remove(root) }
+    let group = MemoryGroups.Group(path: root.path)
+    var use = MemoryUse(of: getpid(), in: group)
+    #expect(use.sample() > 0)
+    let looked = use.largest
+    try "4711\n".write(toFile: root.path + "/cgroup.procs", atomically: false, encoding: .utf8)
+    try "\(looked * 3)\n".write(toFile: root.path + "/memory.peak", atomically: false, encoding: .utf8)
+    #expect(use.sample() == 0)
+    #expect(use.largest == looked * 3)
   }
 
   @Test("a process that cannot join its group runs all the same, and is looked at")
