@@ -18,6 +18,8 @@ struct Example: Sendable, CustomTestStringConvertible {
   enum Shown: String, Sendable, CaseIterable {
     /// Letters for request ids, behind each invocation.
     case ids
+    /// The name of the function that is called, behind each invocation.
+    case functions
     /// `LastProcessingResult`
     case result
     /// So many records are settled, and none before them is not.

@@ -4,17 +4,13 @@ import Locks
 import Logging
 import StreamModel
 
-/// A handler in another process that misbehaves as it is told, and notes what it is called with.
-final class ScriptedHandler: BatchHandler, WindowedBatchHandler {
-  private let child: LineProcessHandler
-  private let pool: LineProcessPool
+/// Handlers in other processes that misbehave as they are told, and note what they are called with.
+final class ScriptedHandler: Sendable {
+  private let pools: [String: LineProcessPool]
+  private let children: [String: LineProcessHandler]
   private let folder: URL
   private let state = Mutex(State())
-
-  /// So that each batch says which id it has.
-  let usesRequestIDs = true
-  /// Whether the ids are noted.
-  private let showsIDs: Bool
+  private let shown: Set<Example.Shown>
 
   private struct State {
     var misbehaviour = Misbehaviour(verb: .succeed)
@@ -73,18 +69,30 @@ final class ScriptedHandler: BatchHandler, WindowedBatchHandler {
 
     """
 
+  /// A function of each name.
   init(
-    in folder: URL, concurrency: Int, reportsItemFailures: Bool, namesEveryFailure: Bool = false, showsIDs: Bool = false
+    _ functions: [String], in folder: URL, concurrency: Int, reportsItemFailures: Bool, namesEveryFailure: Bool = false,
+    shows shown: Set<Example.Shown> = []
   ) throws {
     self.folder = folder
-    self.showsIDs = showsIDs
+    self.shown = shown
     try Self.program.write(to: folder.appending(path: "handler.py"), atomically: true, encoding: .utf8)
-    pool = LineProcessPool(
-      HandlerCommand(["python3", "handler.py"], directory: folder.path), concurrency: concurrency,
-      logger: Logger(label: "handler") { _ in SwiftLogNoOpLogHandler() })
-    child = LineProcessHandler(
-      pool: pool, reportsItemFailures: reportsItemFailures, namesEveryFailure: namesEveryFailure)
+    pools = Dictionary(
+      uniqueKeysWithValues: functions.map { name in
+        let command = HandlerCommand(["python3", "handler.py", name], directory: folder.path)
+        let logger = Logger(label: name) { _ in SwiftLogNoOpLogHandler() }
+        return (name, LineProcessPool(command, concurrency: concurrency, logger: logger))
+      })
+    children = pools.mapValues {
+      LineProcessHandler(pool: $0, reportsItemFailures: reportsItemFailures, namesEveryFailure: namesEveryFailure)
+    }
     try tell(Misbehaviour(verb: .succeed))
+  }
+
+  /// What a mapping of this function delivers to.
+  func function(_ name: String) throws -> Function {
+    guard let child = children[name] else { throw UnreadableExample(description: "no function \(name)") }
+    return Function(name: name, child: child, scripted: self)
   }
 
   func tell(_ misbehaviour: Misbehaviour) throws {
@@ -111,21 +119,9 @@ final class ScriptedHandler: BatchHandler, WindowedBatchHandler {
     }
   }
 
-  func handle(_ batch: RecordBatch) async throws -> HandlerOutcome {
-    let texts = batch.texts
-    return try await meet(texts, "\(texts.joined(separator: " "))", batch.origin) { try await child.handle(batch) }
-  }
-
-  /// Of an invocation of a tumbling window the records that its state has seen are noted too.
-  func handle(_ batch: WindowedBatch) async throws -> WindowedOutcome {
-    let texts = batch.records?.texts ?? ["final"]
-    let end = batch.isTerminatedEarly ? ", early" : ""
-    let what = "\(texts.joined(separator: " "))\(end), \(batch.state.seen)"
-    return try await meet(texts, what, batch.origin) { try await child.handle(batch) }
-  }
-
-  private func meet<Outcome>(
-    _ texts: [String], _ what: String, _ origin: BatchOrigin, _ handle: () async throws -> Outcome
+  fileprivate func meet<Outcome>(
+    _ texts: [String], _ what: String, _ origin: BatchOrigin, by function: String,
+    _ handle: () async throws -> Outcome
   ) async throws -> Outcome {
     let (verb, hangs) = state.withLock { state in
       let told = state.misbehaviour
@@ -135,8 +131,9 @@ final class ScriptedHandler: BatchHandler, WindowedBatchHandler {
       state.invocations += 1
       let again = origin.redelivery.map { " (\($0.count) again: \($0.cause.name))" } ?? ""
       let refusal = isRefused ? " (\(told.verb == .throttle ? "throttled" : "unavailable"))" : ""
-      let id = showsIDs ? ", id \(state.letter(of: origin))" : ""
-      state.notes.append("\(origin.attempt) \(what)\(id)\(again)\(refusal)")
+      let id = shown.contains(.ids) ? ", id \(state.letter(of: origin))" : ""
+      let caller = shown.contains(.functions) ? ", function \(function)" : ""
+      state.notes.append("\(origin.attempt) \(what)\(id)\(caller)\(again)\(refusal)")
       let hangs = told.verb == .hang && isMeant
       if hangs { state.hanging += 1 }
       return (isRefused ? told.verb : nil, hangs)
@@ -149,7 +146,34 @@ final class ScriptedHandler: BatchHandler, WindowedBatchHandler {
     }
   }
 
-  func end() async { await pool.shutdown() }
+  func end() async {
+    for pool in pools.values { await pool.shutdown() }
+  }
+}
+
+/// One function of a ``ScriptedHandler``.
+struct Function: BatchHandler, WindowedBatchHandler {
+  let name: String
+  fileprivate let child: LineProcessHandler
+  fileprivate let scripted: ScriptedHandler
+
+  /// So that each batch says which id it has.
+  let usesRequestIDs = true
+
+  func handle(_ batch: RecordBatch) async throws -> HandlerOutcome {
+    let texts = batch.texts
+    return try await scripted.meet(texts, "\(texts.joined(separator: " "))", batch.origin, by: name) {
+      try await child.handle(batch)
+    }
+  }
+
+  /// Of an invocation of a tumbling window the records that its state has seen are noted too.
+  func handle(_ batch: WindowedBatch) async throws -> WindowedOutcome {
+    let texts = batch.records?.texts ?? ["final"]
+    let end = batch.isTerminatedEarly ? ", early" : ""
+    let what = "\(texts.joined(separator: " "))\(end), \(batch.state.seen)"
+    return try await scripted.meet(texts, what, batch.origin, by: name) { try await child.handle(batch) }
+  }
 }
 
 extension RecordBatch {

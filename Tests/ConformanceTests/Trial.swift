@@ -45,8 +45,9 @@ final class Trial {
     store = try StreamStore.open(at: folder.appending(path: "store").path, options: options)
     _ = try store.performBlocking(.createStream(NewStream(name: "orders", recordByteLimit: 10 << 20, kind: kind)))
     handler = try ScriptedHandler(
-      in: folder, concurrency: 10, reportsItemFailures: configuration.mappings[0].reportsItemFailures,
-      namesEveryFailure: configuration.mappings[0].namesEveryFailure, showsIDs: shown.contains(.ids))
+      configuration.functions.map(\.name), in: folder, concurrency: 10,
+      reportsItemFailures: configuration.mappings[0].reportsItemFailures,
+      namesEveryFailure: configuration.mappings[0].namesEveryFailure, shows: shown)
   }
 
   private static let metrics: PrometheusRegistry = {
@@ -57,8 +58,10 @@ final class Trial {
 
   /// The configuration file of a mapping with these settings.
   private static func read(_ settings: [String], _ kind: StreamKind, start now: WallTime) throws -> Configuration {
-    let position = settings.contains { $0.hasPrefix("StartingPosition:") } ? "" : "    StartingPosition: TRIM_HORIZON\n"
-    let settings = settings.map { setting in
+    // What a mapping has where the example says nothing else.
+    let usual = ["stream: orders", "name: trial", "function: check", "StartingPosition: TRIM_HORIZON"]
+      .filter { setting in !settings.contains { $0.prefix { $0 != ":" } == setting.prefix { $0 != ":" } } }
+    let settings = (usual + settings).map { setting in
       // A moment so many seconds behind the beginning.
       guard let plus = setting.firstRange(of: "Timestamp: +"), let seconds = Int64(setting[plus.upperBound...]) else {
         return setting
@@ -71,10 +74,10 @@ final class Trial {
         - { name: orders, kind: \(kind.rawValue), shards: 1, recordLimit: 10MiB }
       functions:
         - { name: check, command: [python3, handler.py], protocol: lines, concurrency: 10, timeout: 3s }
+        - { name: other, command: [python3, handler.py], protocol: lines, concurrency: 10, timeout: 3s }
       mappings:
-        - stream: orders
-          function: check
-      \(position)\(settings.map { "    \($0)\n" }.joined())
+        -
+      \(settings.map { "    \($0)\n" }.joined())
       """, source: "the example"
     ).configuration
   }
@@ -224,7 +227,7 @@ final class Trial {
 
   /// A mapping that is not enabled is only known.
   private func open() async throws {
-    let (mapping, function) = (configuration.mappings[0], configuration.functions[0])
+    let (mapping, function) = try parts()
     if mapping.isEnabled {
       try await poller?.add(plan())
     } else {
@@ -232,9 +235,18 @@ final class Trial {
     }
   }
 
+  private func parts() throws -> (MappingConfiguration, FunctionConfiguration) {
+    let mapping = configuration.mappings[0]
+    guard let function = configuration.function(named: mapping.function) else {
+      throw UnreadableExample(description: "no function \(mapping.function)")
+    }
+    return (mapping, function)
+  }
+
   private func plan() throws -> MappingPlan {
-    var plan = try EventSourceMapping(configuration.mappings[0], configuration.functions[0]).plan(
-      handler, on: store.catalog().stream(named: "orders"))
+    let (mapping, function) = try parts()
+    var plan = try EventSourceMapping(mapping, function).plan(
+      handler.function(function.name), on: store.catalog().stream(named: "orders"))
     // The waits of the document are those in the middle of the spread.
     plan.policy.retryBackoff.jitterPercent = 0
     plan.policy.systemBackoff.jitterPercent = 0
@@ -335,7 +347,7 @@ final class Trial {
     guard let mapping = catalog.mapping(named: configuration.mappings[0].name),
       let stream = catalog.stream(named: "orders")
     else { throw UnreadableExample(description: "no mapping") }
-    return EntryDocuments(mapping: mapping, stream: stream, function: "check")
+    return EntryDocuments(mapping: mapping, stream: stream, function: configuration.mappings[0].function)
   }
 
   /// The document without, and with the records, as it is but for what differs from run to run.

@@ -58,7 +58,7 @@ extension MappingParameter {
     case .name:
       ParameterRule(
         values: .name, standard: "STREAM-FUNCTION", change: .refused,
-        meaning: "progress is kept under it; another name is another mapping")
+        meaning: "progress is kept under it; another name is another mapping, so give one if the function may change")
     case .enabled:
       ParameterRule(
         values: .boolean, standard: "true", change: .afterDraining,

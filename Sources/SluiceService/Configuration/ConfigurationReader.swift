@@ -319,7 +319,8 @@ public struct ConfigurationReader {
         findings.report(
           place?.node ?? section.node, (place?.path).map { $0 + ".Pattern" } ?? section.path("Filters"),
           value: problem.value.isEmpty ? nil : problem.value, "\(problem.rule)\(position)",
-          aws: .invalidFilterPattern)
+          // What AWS says of too many is not known.
+          aws: problem.pattern == nil ? nil : .invalidFilterPattern)
       }
     }
     return patterns
