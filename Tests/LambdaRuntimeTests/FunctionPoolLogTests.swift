@@ -32,6 +32,23 @@ struct FunctionPoolLogTests: FunctionPoolTesting {
     #expect(second.2 == nil)
   }
 
+  @Test("however much a function writes, START, END and REPORT are there; what is left out of its own lines is counted")
+  func flood() async throws {
+    let log = LogLines()
+    let settings = Self.settings(Self.python("print('more\\n' * 500, end='', flush=True)\nresult = 1"))
+    try await with(settings, logger: log.logger) { pool async throws in
+      for number in 0..<200 { _ = try await invoke(pool, id: "id-\(number)") }
+    }
+    let lines = log.lines
+    for word in ["START RequestId: ", "END RequestId: ", "REPORT RequestId: "] {
+      #expect(lines.count { $0.hasPrefix(word) } == 200, "\(word)")
+    }
+    let kept = lines.count { $0 == "more" }
+    let leftOut = lines.compactMap { $0.split(separator: "linesLeftOut=").dropFirst().first.flatMap { Int($0) } }
+    #expect(kept + leftOut.reduce(0, +) == 100_000)
+    #expect(kept < 100_000)
+  }
+
   @Test("in JSON the lines are objects")
   func jsonLogs() async throws {
     let log = LogLines()

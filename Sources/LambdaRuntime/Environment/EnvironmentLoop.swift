@@ -244,11 +244,10 @@ struct EnvironmentLoop {
       SystemCall.wallMilliseconds() + (deadline - now) / 1_000_000, at: current.call.places, in: &current.call.event)
     log.forget()
     log.requestID = current.call.requestID
-    let requestID = current.call.requestID
-    let logged = settings.logsEvents ? current.call : nil
-    log.logOwn(logged == nil ? 1 : 2, at: now) { [lines, settings, limits, mask] in
-      guard let logged else { return [lines.start(requestID)] }
-      return [lines.start(requestID), Self.eventLine(logged, lines, settings, limits, mask)]
+    log.logOwn([lines.start(current.call.requestID)], at: now)
+    if settings.logsEvents {
+      let (call, lines, settings, limits, mask) = (current.call, lines, settings, limits, mask)
+      log.log(Self.eventLine(call, lines, settings, limits, mask), at: now)
     }
     var event = EventBuffer()
     swap(&event, &current.call.event)
@@ -352,7 +351,7 @@ struct EnvironmentLoop {
   }
 
   private mutating func logEnd(_ report: InvocationLines.Report, timeout: Duration, at now: Int64) {
-    log.logOwn(3, at: now) { [lines] in lines.end(report, timeout: timeout) }
+    log.logOwn(lines.end(report, timeout: timeout), at: now)
   }
 
   private mutating func readLog() {
@@ -446,9 +445,7 @@ struct EnvironmentLoop {
       statistics.noteInitFailure()
       let status: InvocationLines.Report.Status =
         failure.type == "Sandbox.Timedout" ? .timeout : .error(type: failure.type)
-      log.logOwn(1, at: now) { [lines, startedAt] in
-        [lines.initReport(nanoseconds: now - startedAt, status: status)]
-      }
+      log.logOwn([lines.initReport(nanoseconds: now - startedAt, status: status)], at: now)
     }
     guard let current = invocation.take() else { return failure }
     guard let failure else {

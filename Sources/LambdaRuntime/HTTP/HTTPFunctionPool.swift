@@ -255,7 +255,7 @@ public final class HTTPFunctionPool: Sendable {
     let made = make(lines)
     log.withLock { log in
       log.requestID = requestID
-      log.logOwn(made.count, at: SystemCall.now()) { made }
+      log.logOwn(made, at: SystemCall.now())
     }
   }
 }

@@ -8,7 +8,8 @@ struct ErrorOutput {
   /// What is kept for the trace.
   static let keptLines = 64
   static let keptBytes = 16_384
-  /// Lines of one process that go to the log in one second; what is beyond is counted.
+  /// Lines of one process that go to the log in one second; what is beyond is counted. Lines of our own about the
+  /// process are no part of it.
   static let loggedLinesPerSecond = 200
 
   /// The last lines since ``forget()``, oldest first.
@@ -74,7 +75,9 @@ struct ErrorOutput {
     }
   }
 
-  private mutating func log(_ text: String, at now: Int64) {
+  /// A line of the process, or one that is as long as what the process was given: left out, and counted, when there were
+  /// enough in this second.
+  mutating func log(_ text: @autoclosure () -> String, at now: Int64) {
     beginSecond(at: now)
     guard loggedInSecond < Self.loggedLinesPerSecond else {
       // Said at once: after a flood there may be no later line to say it with.
@@ -83,7 +86,17 @@ struct ErrorOutput {
       return
     }
     loggedInSecond += 1
-    logger.info("\(text)", metadata: requestID.isEmpty ? nil : ["requestId": "\(requestID)"])
+    write(text())
+  }
+
+  /// Logs lines of our own about the process, which are always there: one for what begins, ends or is summed up.
+  mutating func logOwn(_ lines: [String], at now: Int64) {
+    beginSecond(at: now)
+    for line in lines { write(line) }
+  }
+
+  private func write(_ line: String) {
+    logger.info("\(line)", metadata: requestID.isEmpty ? nil : ["requestId": "\(requestID)"])
   }
 
   private mutating func beginSecond(at now: Int64) {
@@ -91,17 +104,6 @@ struct ErrorOutput {
     reportLeftOut()
     second = now / 1_000_000_000
     loggedInSecond = 0
-  }
-
-  /// Logs lines of our own about the process, which count as its lines. They are left out, all or none, when it has
-  /// said enough in this second; unlike its own they are not missed then. No line is made in vain.
-  mutating func logOwn(_ count: Int, at now: Int64, _ lines: () -> [String]) {
-    beginSecond(at: now)
-    guard loggedInSecond + count <= Self.loggedLinesPerSecond else { return }
-    loggedInSecond += count
-    for line in lines() {
-      logger.info("\(line)", metadata: requestID.isEmpty ? nil : ["requestId": "\(requestID)"])
-    }
   }
 
   private mutating func reportLeftOut() {
