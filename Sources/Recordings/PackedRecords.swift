@@ -82,7 +82,7 @@ struct PackedContent {
   @unsafe
   @inline(__always)
   mutating func append(
-    arrival: WallTime, key: UnsafeRawBufferPointer, hashKey: HashKey?, dataByteCount: Int
+    arrival: WallTime, key: UnsafeRawBufferPointer, hashKey: HashKey?, lineage: Lineage, dataByteCount: Int
   ) -> UnsafeMutableRawPointer {
     let size = RecordLayout.byteCount(
       keyByteCount: key.count, dataByteCount: dataByteCount, hasExplicitHashKey: hashKey != nil)
@@ -92,7 +92,8 @@ struct PackedContent {
     unsafe out.storeBytes(of: delta.littleEndian, as: UInt32.self)
     unsafe out.storeBytes(of: UInt32(dataByteCount).littleEndian, toByteOffset: 4, as: UInt32.self)
     unsafe out.storeBytes(of: UInt16(key.count).littleEndian, toByteOffset: 8, as: UInt16.self)
-    unsafe out.storeBytes(of: UInt16(hashKey == nil ? 0 : 1).littleEndian, toByteOffset: 10, as: UInt16.self)
+    let flags = RecordLayout.flags(hasExplicitHashKey: hashKey != nil, lineage)
+    unsafe out.storeBytes(of: flags.littleEndian, toByteOffset: 10, as: UInt16.self)
     unsafe out += RecordLayout.headerByteCount
     if let hashKey {
       unsafe out.storeBytes(of: hashKey.rawValue.littleEndian, as: UInt128.self)

@@ -8,6 +8,7 @@ struct RecordLine {
   var index = RecordIndex.zero
   var arrival = WallTime.zero
   var hashKey: HashKey?
+  var lineage = Lineage.none
   var key: Range<Int> = 0..<0
   var data: Range<Int> = 0..<0
   var isBase64 = false
@@ -41,6 +42,11 @@ struct RecordLine {
       else { return false }
       hashKey = value
     }
+    lineage = .none
+    if scanner.pass(#","lineage":"#) {
+      guard let hops = scanner.number(), hops <= UInt64(Lineage.greatestHops) else { return false }
+      lineage = Lineage(hops: Int(hops))
+    }
     let end = bytes.count - LineCheck.suffixByteCount
     if scanner.pass(#","json":"#) {
       guard scanner.position < end else { return false }
@@ -68,6 +74,7 @@ struct RecordLine {
     index = try members.index("index")
     arrival = try members.moment("arrival")
     hashKey = try members.hashKey("hashKey")
+    lineage = Lineage(hops: Int(try members.number(ifThere: "lineage", in: 0...Int64(Lineage.greatestHops)) ?? 0))
     decodedKey = try members.text("key")
     guard !decodedKey.isEmpty, decodedKey.count <= Int(UInt16.max) else {
       throw LineFault("key has \(decodedKey.count) bytes: allowed are 1 to \(UInt16.max)")

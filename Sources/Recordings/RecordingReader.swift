@@ -130,10 +130,12 @@ public struct RecordingReader: ~Copyable {
     let target: UnsafeMutableRawPointer
     if line.decodedKey.isEmpty {
       let key = unsafe UnsafeRawBufferPointer(start: start + line.key.lowerBound, count: line.key.count)
-      unsafe target = records.append(arrival: line.arrival, key: key, hashKey: line.hashKey, dataByteCount: count)
+      unsafe target = records.append(
+        arrival: line.arrival, key: key, hashKey: line.hashKey, lineage: line.lineage, dataByteCount: count)
     } else {
       unsafe target = line.decodedKey.withUnsafeBytes {
-        unsafe records.append(arrival: line.arrival, key: $0, hashKey: line.hashKey, dataByteCount: count)
+        unsafe records.append(
+          arrival: line.arrival, key: $0, hashKey: line.hashKey, lineage: line.lineage, dataByteCount: count)
       }
     }
     if line.isBase64 {

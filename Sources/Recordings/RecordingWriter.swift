@@ -117,10 +117,10 @@ public struct RecordingWriter: ~Copyable {
       // Empty data has no address, and neither has an empty array.
       unsafe payload.withUnsafeBytes { redacted in
         unsafe data = redacted
-        unsafe line(text, index, arrival, key, hashKey(header, address), data)
+        unsafe line(text, index, arrival, key, hashKey(header, address), data, lineage: header.lineage)
       }
     } else {
-      unsafe line(text, index, arrival, key, hashKey(header, address), data)
+      unsafe line(text, index, arrival, key, hashKey(header, address), data, lineage: header.lineage)
     }
   }
 
@@ -158,7 +158,7 @@ public struct RecordingWriter: ~Copyable {
 
   private mutating func line(
     _ text: ShardText, _ index: RecordIndex, _ arrival: WallTime, _ key: UnsafeRawBufferPointer, _ hashKey: HashKey?,
-    _ data: UnsafeRawBufferPointer, _ sequenceNumber: [UInt8] = []
+    _ data: UnsafeRawBufferPointer, _ sequenceNumber: [UInt8] = [], lineage: Lineage = .none
   ) {
     // Keys become six times as long at most; numbers have 20 digits, hash keys 39.
     reserve(320 + (key.count + sequenceNumber.count) * 6 + (data.count + 2) / 3 * 4 + data.count)
@@ -182,11 +182,16 @@ public struct RecordingWriter: ~Copyable {
       var digits = hashKey.description
       digits.withUTF8 { unsafe out.put(UnsafeRawBufferPointer($0)) }
     }
+    out.put(#"""#)
+    if lineage > .none {
+      out.put(#","lineage":"#)
+      out.put(UInt64(lineage.hops))
+    }
     if unsafe JSONLine.isPlain(data) {
-      out.put(#"","json":"#)
+      out.put(#","json":"#)
       unsafe out.put(data)
     } else {
-      out.put(#"","base64":""#)
+      out.put(#","base64":""#)
       unsafe out.putBase64(data)
       out.put(#"""#)
     }

@@ -64,9 +64,12 @@ extension Lineage {
   }
 
   /// The member of a trace header that says it: `Lineage=a87bd80c:3`, with the one that counted last.
-  public func member(of function: String) -> String {
+  public func member(of function: String) -> String { Self.memberPrefix(of: function) + "\(hops)" }
+
+  /// The same for all that one function counts, up to the count: `Lineage=a87bd80c:`.
+  public static func memberPrefix(of function: String) -> String {
     let hash = String(UInt32(truncatingIfNeeded: HashKey(partitionKey: function).rawValue), radix: 16)
-    return "Lineage=\(String(repeating: "0", count: 8 - hash.count))\(hash):\(hops)"
+    return "Lineage=\(String(repeating: "0", count: 8 - hash.count))\(hash):"
   }
 
   private static func trimmed(_ text: Substring) -> Substring {

@@ -5,6 +5,7 @@ import StreamModel
 struct Sample {
   var key: String
   var data: [UInt8]
+  var hops = 0
 }
 
 /// A batch of the stream `flights`, shard 3, beginning at index 10, which arrived at 1789651658.123.
@@ -13,7 +14,8 @@ func batch(_ samples: [Sample]) -> RecordBatch {
   for sample in samples {
     Array(sample.key.utf8).withUnsafeBytes { key in
       sample.data.withUnsafeBytes { data in
-        RecordLayout.append(partitionKey: key, data: data, explicitHashKey: nil, to: &bytes)
+        RecordLayout.append(
+          partitionKey: key, data: data, explicitHashKey: nil, lineage: Lineage(hops: sample.hops), to: &bytes)
       }
     }
   }

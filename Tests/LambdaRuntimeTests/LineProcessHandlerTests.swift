@@ -70,6 +70,29 @@ struct LineProcessHandlerTests {
     }
   }
 
+  @Test("with the name of a function events count the invocations that their records come from, and this one")
+  func lineage() async throws {
+    let body = """
+      trace = event['sluice']['traceId']
+      print(json.dumps({'errorType': trace}))
+      """
+    let pool = Self.pool(Self.python(body))
+    let handler = LineProcessHandler(pool: pool, function: "orders")
+    let plain = LineProcessHandler(pool: pool)
+    do {
+      let prefix = Lineage.memberPrefix(of: "orders")
+      #expect(try await failure(of: handler).type == prefix + "1")
+      let later = batch([Sample(key: "a", data: [1], hops: 7), Sample(key: "b", data: [2], hops: 2)])
+      #expect(try await failure(of: handler, later).type == prefix + "8")
+      #expect(try Lineage(traceHeader: prefix + "8") == Lineage(hops: 8))
+      // Without one events are those of AWS.
+      #expect(try await failure(of: plain).type == "KeyError")
+    } catch {
+      Issue.record(error)
+    }
+    await pool.shutdown()
+  }
+
   @Test("a record that the handler names is where the batch failed")
   func itemFailure() async throws {
     let body = """
@@ -384,6 +407,9 @@ final class LogLines: Sendable {
       set { metadata[key] = newValue }
     }
 
-    func log(event: LogEvent) { log.append(event.message.description) }
+    func log(event: LogEvent) {
+      let count = event.metadata?["linesLeftOut"].map { " linesLeftOut=\($0)" } ?? ""
+      log.append(event.message.description + count)
+    }
   }
 }

@@ -31,6 +31,20 @@ struct RecursionTests {
         call("POST", head.headers["Lambda-Runtime-Aws-Request-Id"] + "/response", b"{}")
     """
 
+  /// The same as a program that reads lines.
+  private static let reader = """
+    import base64, json, os, subprocess, sys
+    for line in sys.stdin:
+        event = json.loads(line)
+        trace = event["sluice"]["traceId"]
+        with open("traces", "a") as traces: traces.write(trace + "\\n")
+        subprocess.run(
+            [os.environ["SLUICE"], "put", "numbers", "--partition-key", "k"], check=True,
+            input=b"\\n".join(base64.b64decode(one["kinesis"]["data"]) for one in event["Records"]),
+            env=dict(os.environ, _X_AMZN_TRACE_ID=trace), stdout=subprocess.DEVNULL)
+        print("{}", flush=True)
+    """
+
   private static func yaml(_ place: Workplace, way: String, _ settings: String = "") -> String {
     """
     streams:
@@ -39,6 +53,7 @@ struct RecursionTests {
       - name: echo
         command: [python3, echo.py]
         timeout: 60s
+        protocol: \(way == "lines" ? "lines" : "lambda")
         environment: { WAY: \(way), SLUICE: "\(Program.path)", SLUICE_DATA: "\(place.data.path)" }
     mappings:
       - { stream: numbers, function: echo\(settings) }
@@ -48,11 +63,11 @@ struct RecursionTests {
 
   @Test(
     "what comes round for the 17th time leaves to the failures, whichever way it was put",
-    arguments: [("port", "", 16), ("command", ", recursiveLoopLimit: 3", 3)])
+    arguments: [("port", "", 16), ("command", ", recursiveLoopLimit: 3", 3), ("lines", ", recursiveLoopLimit: 4", 4)])
   func stopped(way: String, settings: String, limit: Int) async throws {
     try await Workplace.with { place in
       try place.write(Self.yaml(place, way: way, settings), to: "sluice.yaml")
-      try place.write(Self.runtime, to: "echo.py")
+      try place.write(way == "lines" ? Self.reader : Self.runtime, to: "echo.py")
       let worker = try await place.start()
       try place.write(worker.address, to: "address")
       try await place.put("round and round")

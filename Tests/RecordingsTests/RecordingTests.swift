@@ -28,6 +28,9 @@ struct RecordingTests {
       ))
     #expect(lines[4].contains(#""base64":"AAEC/w==""#))
     #expect(lines[5].contains(#""hashKey":"340282366920938463463374607431768211455","base64":"","#))
+    #expect(lines[6].contains(#""key":"key","lineage":3,"base64":"#))
+    #expect(lines[7].contains(#""hashKey":"7","lineage":255,"base64":"#))
+    #expect(lines.count { $0.contains("lineage") } == 2)
     #expect(lines[10].hasPrefix(#"{"records":7,"shards":2,"digest":""#))
   }
 

@@ -15,6 +15,7 @@ struct Put: Hashable {
   var key = "key"
   var data: [UInt8]
   var hashKey: HashKey?
+  var hops = 0
 
   /// As a run of one record.
   var run: RecordRun {
@@ -23,7 +24,8 @@ struct Put: Hashable {
     key.withUTF8 { key in
       data.withUnsafeBytes { data in
         RecordLayout.append(
-          partitionKey: UnsafeRawBufferPointer(key), data: data, explicitHashKey: hashKey, to: &packed)
+          partitionKey: UnsafeRawBufferPointer(key), data: data, explicitHashKey: hashKey,
+          lineage: Lineage(hops: hops), to: &packed)
       }
     }
     var builder = RecordRunBuilder(firstIndex: RecordIndex(index))
@@ -47,13 +49,13 @@ enum Sample {
       first: RecordIndex(first))
   }
 
-  /// Of every kind: JSON and other bytes, escaped keys, hash keys, two shards.
+  /// Of every kind: JSON and other bytes, escaped keys, hash keys, lineages, two shards.
   static let puts = [
     Put(index: 0, arrival: 1_700_000_000_001, key: "N14228", data: Array(#"{"a":[1,2,{"b":null}]}"#.utf8)),
     Put(shard: 1, index: 0, arrival: 1_700_000_000_001, key: "quote \" and \\ and \u{1}", data: [0, 1, 2, 255]),
     Put(index: 1, arrival: 1_700_000_000_005, key: "Zürich", data: [], hashKey: HashKey(.max)),
-    Put(index: 2, arrival: 1_700_000_000_005, data: Array("plain text".utf8)),
-    Put(shard: 1, index: 1, arrival: 1_700_000_000_006, data: Array(" {}".utf8), hashKey: HashKey(7)),
+    Put(index: 2, arrival: 1_700_000_000_005, data: Array("plain text".utf8), hops: 3),
+    Put(shard: 1, index: 1, arrival: 1_700_000_000_006, data: Array(" {}".utf8), hashKey: HashKey(7), hops: 255),
     Put(shard: 1, index: 2, arrival: 1_700_000_000_006, data: Array("{\n}".utf8)),
     Put(shard: 1, index: 3, arrival: 1_700_000_000_007, data: Array(#""check\":""#.utf8)),
   ]
@@ -139,7 +141,7 @@ extension Put {
         shard: packed.shard.rawValue, index: packed.first.rawValue + UInt64(place),
         arrival: packed.firstArrival.milliseconds + Int64(header.arrivalDelta),
         key: String(decoding: bytes[header.keyOffset..<header.dataOffset], as: UTF8.self),
-        data: Array(bytes[header.dataOffset...]), hashKey: hashKey)
+        data: Array(bytes[header.dataOffset...]), hashKey: hashKey, hops: header.lineage.hops)
     }
   }
 }

@@ -40,7 +40,9 @@ enum FunctionProcesses: Sendable {
     let reportsItemFailures = mapping.reportsItemFailures
     return switch self {
     case .lines(let pool):
-      LineProcessHandler(pool: pool, reportsItemFailures: reportsItemFailures, namesEveryFailure: namesEveryFailure)
+      LineProcessHandler(
+        pool: pool, reportsItemFailures: reportsItemFailures, namesEveryFailure: namesEveryFailure,
+        function: mapping.function)
     case .lambda(let pool):
       FunctionHandler(pool: pool, reportsItemFailures: reportsItemFailures, namesEveryFailure: namesEveryFailure)
     case .http(let pool):
