@@ -69,41 +69,6 @@ extension StreamStore {
     try reading { transaction throws(LMDBError) in try transaction.statistics(of: layout.failures.database).entryCount }
   }
 
-  /// How many failure entries each mapping has; none for those without any. Reads the keys alone, so that a damaged
-  /// entry is counted too.
-  public func failureCounts() throws(StoreError) -> [MappingNumber: Int] {
-    try reading { transaction throws(LMDBError) in
-      var counts: [MappingNumber: Int] = [:]
-      var cursor = try transaction.cursor(in: layout.failureKeys)
-      while try cursor.next() { counts[MappingNumber(cursor.key.number(at: 0)), default: 0] += 1 }
-      return counts
-    }
-  }
-
-  /// When the failure entry with the lowest number of each mapping was made; none for those without any, and for one whose
-  /// entry is damaged.
-  public func oldestFailures() throws(StoreError) -> [MappingNumber: WallTime] {
-    try reading { transaction throws(LMDBError) in
-      var first: [MappingNumber: UInt64] = [:]
-      var cursor = try transaction.cursor(in: layout.failureKeys)
-      while try cursor.next() {
-        var reader = try cursor.reader(in: layout.failureKeys)
-        let (mapping, number) = (MappingNumber(cursor.key.number(at: 0)), try reader.read(UInt64.self))
-        first[mapping] = min(first[mapping] ?? number, number)
-      }
-      var times: [MappingNumber: WallTime] = [:]
-      for (mapping, number) in first {
-        do throws(LMDBError) {
-          guard let reader = try transaction.value(Key(number), in: layout.failures) else { continue }
-          times[mapping] = try FailureSummary(number: number, decoding: reader).createdAt
-        } catch {
-          guard case .corrupted = error else { throw error }
-        }
-      }
-      return times
-    }
-  }
-
   /// One failure entry with its records; `nil` if there is none.
   public func failure(_ number: UInt64) throws(StoreError) -> FailureEntry? {
     try reading { transaction throws(LMDBError) in

@@ -22,6 +22,7 @@ public final class StreamStore: Sendable {
   let layout: StoreLayout
   private let writing: Writing?
   private let nextObserver = Atomic<UInt64>(0)
+  let failureTally = LastFailureTally()
 
   private struct Writing: Sendable {
     let lock: HolderLock

@@ -53,6 +53,46 @@ struct OutboxTests {
     #expect(try store.failure(2)?.summary.delivery == nil)
   }
 
+  @Test("how many entries each mapping has, and the oldest, is what one would count, whatever came and went in between")
+  func tally() throws {
+    let store = try folder.open()
+    var entries: [UInt64: (mapping: UInt32, createdAt: WallTime)] = [:]
+    func check() throws {
+      let all = Dictionary(grouping: entries, by: { MappingNumber($0.value.mapping) })
+      let oldest = all.compactMapValues { of in of.min { $0.key < $1.key }?.value.createdAt }
+      #expect(try store.failureCounts() == all.mapValues(\.count))
+      #expect(try store.oldestFailures() == oldest)
+    }
+    func add(_ index: UInt64, of mapping: UInt32) throws {
+      folder.now = folder.now.adding(milliseconds: 10)
+      entries[try give(up: index, of: mapping, in: store)] = (mapping, folder.now)
+    }
+    func delete(_ number: UInt64?) throws {
+      let number = try #require(number)
+      try store.performBlocking(.deleteFailure(number))
+      entries[number] = nil
+    }
+    try check()
+    for index in 0..<3 { try add(UInt64(index), of: 1) }
+    try check()
+    // Those of another, behind them; the same records once more, which are one entry.
+    try add(3, of: 2)
+    try add(3, of: 2)
+    try check()
+    try delete(entries.keys.min())
+    try check()
+    // As many as have gone have come.
+    try delete(entries.keys.min())
+    try add(0, of: 2)
+    try check()
+    try delete(entries.first { $0.value.mapping == 1 }?.key)
+    try check()
+    try add(0, of: 1)
+    try delete(entries.first { $0.value.mapping == 1 }?.key)
+    try check()
+    #expect(try store.failureCounts()[MappingNumber(1)] == nil)
+  }
+
   @Test("an attempt that ends after redelivery was asked for takes none of the new attempts, and its success counts")
   func overtaken() throws {
     let store = try folder.open()
