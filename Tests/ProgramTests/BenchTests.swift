@@ -43,6 +43,21 @@ struct BenchTests {
     }
   }
 
+  @Test("puts that are refused for now are counted; where all are, that is an error which says why")
+  func refused() async throws {
+    try await Workplace.with(Setup { $0.mapSize = "4MiB" }) { place in
+      _ = try await place.start()
+      _ = try await place.ask([StreamReport].self, "streams", "create", "load")
+      // The run to warm up fills the store.
+      let ended = try await place.sluice(
+        "bench", "put", "--stream", "load", "--data", place.data.path, "--records-per-put", "10", "--record-bytes",
+        "100000", "--seconds", "1", "--runs", "1")
+      #expect(ended.code == 75, "\(ended)")
+      #expect(
+        ended.errors.contains(/All [\d,]+ puts were refused. The last: the store has reached its map size/), "\(ended)")
+    }
+  }
+
   @Test("a store that is named is kept, and every process finds all of its backlog")
   func keptStore() async throws {
     try await Workplace.with { place in

@@ -12,6 +12,9 @@ struct BenchPut: AsyncParsableCommand {
       --data, over its port: --shards, --durability and --directory are then the worker's own. What is put stays there, \
       and the worker's handlers get it, so take a stream that is made for it.
 
+      A put that is refused for now, because the store is overloaded or full, is counted as refused and made again a \
+      moment later; what cannot be stored later either ends the test.
+
       Examples:
         sluice bench put
         sluice bench put --producers 1 --records-per-put 1
@@ -57,7 +60,12 @@ struct BenchPut: AsyncParsableCommand {
           try request.add(partitionKey: keys[position % keys.count], data: data.span.bytes)
           position += 1
         }
-        _ = try await place.store.append(request)
+        do {
+          _ = try await place.store.append(request)
+        } catch let error as StoreError {
+          return OperatorRefusal(error)
+        }
+        return nil
       }
     }
     report.shards = shards
@@ -75,9 +83,10 @@ struct BenchPut: AsyncParsableCommand {
       var position = 0
       return {
         if case .refused(let refusal) = await worker.put(bodies[position % bodies.count], into: stream) {
-          throw Problem(refusal)
+          return refusal
         }
         position += 1
+        return nil
       }
     }
     report.name += " into \(stream)"
@@ -85,35 +94,75 @@ struct BenchPut: AsyncParsableCommand {
     return report
   }
 
-  /// `makePut` makes for a producer what it does again and again: it returns when the records are acknowledged.
+  /// What one producer has seen, or all of them.
+  private struct Puts {
+    /// Of those that were acknowledged, in nanoseconds.
+    var times: [Int64] = []
+    var refused = 0
+    var lastRefusal: OperatorRefusal?
+
+    static func += (sum: inout Puts, part: Puts) {
+      sum.times += part.times
+      sum.refused += part.refused
+      sum.lastRefusal = sum.lastRefusal ?? part.lastRefusal
+    }
+  }
+
+  /// So long a producer waits whose put was refused for now.
+  private static let refusalWait = Duration.milliseconds(10)
+
+  /// `makePut` makes for a producer what it does again and again: it returns when the records are acknowledged, or with
+  /// why they are not.
   private func measure(
-    _ makePut: @Sendable @escaping (_ producer: Int) -> () async throws -> Void
+    _ makePut: @Sendable @escaping (_ producer: Int) -> () async throws -> OperatorRefusal?
   ) async throws -> BenchReport {
     let begun = ContinuousClock.now
     let end = begun + .seconds(seconds)
-    let times = try await withThrowingTaskGroup(of: [Int64].self) { group in
+    let puts = try await withThrowingTaskGroup(of: Puts.self) { group in
       for producer in 0..<producers {
-        group.addTask {
-          let put = makePut(producer)
-          var times: [Int64] = []
-          while true {
-            let begun = ContinuousClock.now
-            if begun >= end { return times }
-            try await put()
-            times.append(Int64((ContinuousClock.now - begun).inSeconds * 1e9))
-          }
-        }
+        group.addTask { try await putAgainAndAgain(until: end, makePut(producer)) }
       }
-      return try await group.reduce(into: []) { $0 += $1 }
+      return try await group.reduce(into: Puts()) { $0 += $1 }
     }
     let elapsed = (ContinuousClock.now - begun).inSeconds
+    let times = puts.times
+    guard !times.isEmpty else {
+      guard let refusal = puts.lastRefusal else {
+        throw Problem(Exit.wrongUsage, "--seconds is \(seconds): no put was acknowledged in that time. Give more.")
+      }
+      throw Problem(
+        Problem(refusal).exitCode, "All \(Text.count(puts.refused)) puts were refused. The last: \(refusal.message)")
+    }
     var report = BenchReport(
       name: "put \(producers) × \(recordsPerPut)", records: times.count * recordsPerPut,
       recordBytes: bench.recordBytes, seconds: elapsed, durability: bench.durability)
     let latencies = Latencies(nanoseconds: times)
     report.p50Milliseconds = latencies.quantile(0.5)
     report.p99Milliseconds = latencies.quantile(0.99)
+    if puts.refused > 0 { report.refusedPuts = puts.refused }
     return report
+  }
+
+  private func putAgainAndAgain(
+    until end: ContinuousClock.Instant, _ put: () async throws -> OperatorRefusal?
+  ) async throws -> Puts {
+    var puts = Puts()
+    while true {
+      let begun = ContinuousClock.now
+      if begun >= end { return puts }
+      guard let refusal = try await put() else {
+        puts.times.append(Int64((ContinuousClock.now - begun).inSeconds * 1e9))
+        continue
+      }
+      guard refusal.reason == .tryAgain else {
+        let acknowledged = Text.count(puts.times.count)
+        throw Problem(
+          Problem(refusal).exitCode, "\(refusal.message)\n\(acknowledged) puts of this producer were stored before it.")
+      }
+      puts.refused += 1
+      puts.lastRefusal = refusal
+      try await Task.sleep(for: Self.refusalWait)
+    }
   }
 
   // Made beforehand: this measures the store, hashing included, not the making of strings.

@@ -13,6 +13,8 @@ struct BenchReport: Encodable {
   var megabytesPerSecond: Double
   var p50Milliseconds: Double?
   var p99Milliseconds: Double?
+  /// Puts that were refused for now, and made again.
+  var refusedPuts: Int?
   /// Memory of the process without the mapped file.
   var residentBytes: Int
   var durability: String
@@ -48,6 +50,7 @@ struct BenchReport: Encodable {
     if let p50Milliseconds, let p99Milliseconds {
       parts.append(String(format: "p50 %.3f ms, p99 %.3f ms", p50Milliseconds, p99Milliseconds))
     }
+    if let refusedPuts { parts.append("\(Text.count(refusedPuts)) refused") }
     if let eventMegabytesPerSecond { parts.append("\(Text.count(Int(eventMegabytesPerSecond))) MB/s of events") }
     if let cpuPercent { parts.append(String(format: "%.1f %% of a core", cpuPercent)) }
     if let firstDeliveryMilliseconds {
