@@ -4,16 +4,16 @@ import Testing
 
 @Suite("Settings change while the worker runs", .timeLimit(.minutes(10)))
 struct ChangeTests {
-  /// Notes each invocation as one line of its records, behind its argument. Fails for `bad`; waits for a file before it
-  /// is done with `slow`.
+  /// Notes each invocation as one line of its records, behind its argument. Fails for `bad`; waits at the gate before it is
+  /// done with `slow`.
   private static let handler = """
-    import base64, json, os, sys, time
+    import base64, json, os, sys
 
     for line in sys.stdin:
         records = [record["kinesis"] for record in json.loads(line)["Records"]]
         texts = [base64.b64decode(record["data"]).decode() for record in records]
         with open("invocations", "a") as notes: notes.write(sys.argv[1] + ": " + " ".join(texts) + "\\n")
-        while "slow" in texts and not os.path.exists("go"): time.sleep(0.01)
+        if "slow" in texts: \(Gate.wait)
         answer = {"errorType": "E", "errorMessage": "told to"} if "bad" in texts else {}
         print(json.dumps(answer), flush=True)
 
@@ -27,9 +27,15 @@ struct ChangeTests {
   }
 
   private func story(_ setup: Setup, _ body: (Workplace) async throws -> Void) async throws {
+    try await gatedStory(setup) { place, _ in try await body(place) }
+  }
+
+  private func gatedStory(_ setup: Setup, _ body: (Workplace, Gate) async throws -> Void) async throws {
     try await Workplace.with(setup) { place in
       try place.write(Self.handler, to: "changes.py")
-      try await body(place)
+      let gate = try Gate(in: place.folder)
+      defer { gate.remove() }
+      try await body(place, gate)
     }
   }
 
@@ -124,7 +130,7 @@ struct ChangeTests {
 
   @Test("another handler takes the next delivery, of a batch under retry too; the one at work ends its own")
   func handler() async throws {
-    try await story(setup()) { place in
+    try await gatedStory(setup()) { place, gate in
       let worker = try await place.start()
       try await place.put("slow")
       _ = try await eventually("the handler is at work") { invocations(at: place).isEmpty ? nil : true }
@@ -133,9 +139,31 @@ struct ChangeTests {
       let report = try await apply(at: place)
       #expect(report.differences.map(\.path) == ["mappings.numbers-note.function.command"])
       #expect(report.differences.map(\.moment) == [.nextDelivery])
-      try place.write("", to: "go")
+      try gate.open(for: 8)
       try await place.isDrained()
       #expect(invocations(at: place) == ["one: slow", "two: x"])
+      #expect(await worker.drain() == 0)
+    }
+  }
+
+  @Test("a batch under retry goes to the command that the function has then, with its request id and its attempts")
+  func handlerOfRetry() async throws {
+    try await story(setup()) { place in
+      let worker = try await place.start()
+      try await place.put("bad")
+      _ = try await eventually("the batch has failed twice") {
+        try await place.lanes().first { $0.attemptsMade >= 2 }
+      }
+      try place.configure(
+        setup {
+          $0.command = #"["python3", "changes.py", "two"]"#
+          $0.retries = 6
+        })
+      #expect(try await apply(at: place).differences.map(\.moment) == [.atOnce, .nextDelivery])
+      let entry = try #require(try await place.failures().first)
+      #expect(entry.attemptsMade == 7 && Set(entry.attempts.map(\.requestID)).count == 1)
+      let all = invocations(at: place)
+      #expect(all.count == 7 && Set(all) == ["one: bad", "two: bad"] && all == all.sorted())
       #expect(await worker.drain() == 0)
     }
   }
@@ -237,7 +265,7 @@ struct ChangeTests {
 
   @Test("killed in the middle of a change that drains, the next worker runs what the file says, and nothing is lost")
   func killedBetween() async throws {
-    try await story(setup()) { place in
+    try await gatedStory(setup()) { place, gate in
       let worker = try await place.start()
       try await place.put("slow")
       _ = try await eventually("the handler is at work") { invocations(at: place).isEmpty ? nil : true }
@@ -251,7 +279,7 @@ struct ChangeTests {
       _ = try await worker.says("step=reopen")
       #expect(try await mapping(at: place).state == .updating)
       await worker.kill()
-      try place.write("", to: "go")
+      try gate.open(for: 8)
       let next = try await place.start()
       try await place.isDrained()
       #expect(Array(invocations(at: place).suffix(2)) == [#"one: {"n":1}"#, #"one: {"n":1}"#])
