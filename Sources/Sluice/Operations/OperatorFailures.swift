@@ -145,7 +145,8 @@ extension StoreOperator {
     }
     for entry in entries {
       report.effects.append(
-        "entry \(entry.number): \(entry.count) records of \(entry.mappingName) are deleted for good")
+        "entry \(entry.number): \(entry.count) record\(entry.count == 1 ? "" : "s") of \(entry.mappingName) deleted for good"
+      )
       report.records += UInt64(entry.count)
       guard consent.isApplied else { continue }
       try await audit(consent, "purge", "entry \(entry.number)", "\(entry.mappingName) \(entry.address.shard)")

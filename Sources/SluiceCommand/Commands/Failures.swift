@@ -120,10 +120,19 @@ enum FailureText {
     }
   }
 
+  /// Deliveries that used up none of them are told below, and so are those of larger batches.
+  private static func attempts(of entry: FailureReport) -> String {
+    switch entry.attemptsMade {
+    case 0: entry.attempts.isEmpty ? "and was never delivered" : "with no attempt used up"
+    case 1: "after 1 attempt"
+    default: "after \(entry.attemptsMade) attempts"
+    }
+  }
+
   static func detail(_ entry: FailureReport, _ records: [FailedRecord], now: Int64) -> String {
     var lines = [
       "entry \(entry.entry) · \(entry.mapping) · \(entry.shard) · \(entry.condition)",
-      "  left the shard \(Text.relative(entry.createdAt, now: now)), after \(entry.attemptsMade) attempts",
+      "  left the shard \(Text.relative(entry.createdAt, now: now)), \(attempts(of: entry))",
       "  first \(entry.firstSequenceNumber)", "  last  \(entry.lastSequenceNumber)",
     ]
     if let window = entry.window {

@@ -106,10 +106,10 @@ struct PlanRequest {
     return mapping
   }
 
-  /// `success-after 3`, `success-after=3`; `nil` if nothing is said.
+  /// `success-after 3`, as one word of the shell or two, `success-after=3`; `nil` if nothing is said.
   static func times(_ words: [String]) throws -> Int? {
     guard !words.isEmpty else { return nil }
-    let parts = words.flatMap { $0.split(separator: "=") }
+    let parts = words.flatMap { $0.split { $0 == "=" || $0 == " " } }
     guard parts.count == 2, parts[0] == "success-after", let times = Int(parts[1]), times >= 1 else {
       throw Problem(
         Exit.wrongUsage, "--until \(words.joined(separator: " ")): must be success-after and a number from 1")
