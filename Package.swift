@@ -88,7 +88,8 @@ let package = Package(
       ],
       swiftSettings: common),
     .target(
-      name: "Recordings", dependencies: ["StreamModel", "EventPattern", "TableChanges", "CXXHash", "CZlib", "CZstd"],
+      name: "Recordings",
+      dependencies: ["StreamModel", "EventPattern", "TableChanges", "Locks", "CXXHash", "CZlib", "CZstd"],
       swiftSettings: strict),
     .target(
       name: "Replays",

@@ -3,8 +3,9 @@ public import StreamModel
 /// Records of one shard that follow one another, packed as ``RecordLayout`` says: what a ``RecordRunBuilder`` takes.
 @safe
 public final class PackedRecords {
-  /// In one place, so that whoever appends many takes hold of it once.
-  var content: PackedContent
+  /// In one place. Nobody holds on to it but who appends, for the time of that: so no access is checked for exclusivity,
+  /// which takes longer than most of the rest.
+  @safe @exclusivity(unchecked) var content: PackedContent
 
   /// So many bytes make it full; one record may be larger.
   public static let byteLimit = 256 << 10

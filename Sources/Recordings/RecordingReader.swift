@@ -65,6 +65,10 @@ public struct RecordingReader: ~Copyable {
   private var places: [ShardNumber: Int] = [:]
   /// The place of the last record's shard: most have the same as the one before.
   private var latest = 0
+  /// What takes the records of each shard in ``appendRecords(to:byteLimit:before:counting:)``, in the order of the shards.
+  private var takers: [PackedRecords?] = []
+  /// Nobody else has what it reads from: another thread can go on with it.
+  let ownsInput: Bool
 
   private struct Shard {
     let shard: RecordedShard
@@ -85,7 +89,19 @@ public struct RecordingReader: ~Copyable {
   public init(
     badLineLimit: Int = 0, _ read: @escaping (UnsafeMutableRawBufferPointer) throws(RecordingFileError) -> Int
   ) throws(RecordingError) {
-    var source = unsafe LineSource(read)
+    try self.init(unsafe LineSource(read), badLineLimit, ownsInput: false)
+  }
+
+  /// Reads the first line of a file, which nobody else reads from now on. A ``RecordingFeed`` reads ahead then.
+  public init(badLineLimit: Int = 0, owning input: sending RecordingInput) throws(RecordingError) {
+    let input = input
+    try self.init(
+      unsafe LineSource { memory throws(RecordingFileError) in unsafe try input.read(into: memory) }, badLineLimit,
+      ownsInput: true)
+  }
+
+  private init(_ lines: consuming LineSource, _ badLineLimit: Int, ownsInput: Bool) throws(RecordingError) {
+    var source = lines
     let found: LineSource.Line?
     do throws(RecordingFileError) { found = try source.next() } catch { throw .file(error) }
     guard let found else {
@@ -106,6 +122,7 @@ public struct RecordingReader: ~Copyable {
           reason: "this is not a recording: \(error.reason)"))
     }
     self.source = source
+    self.ownsInput = ownsInput
     self.badLineLimit = badLineLimit
     lineCount = 1
   }
@@ -145,31 +162,50 @@ public struct RecordingReader: ~Copyable {
     }
   }
 
-  /// Appends the record that was read last, which the records take, and then those that follow as long as the records
-  /// take them and they arrived before `end`. Gives the line behind them; `nil` behind the last.
+  /// What ``appendRecords(to:byteLimit:before:counting:)`` did.
+  public struct Appended {
+    public fileprivate(set) var recordCount = 0
+    /// Packed bytes.
+    public fileprivate(set) var byteCount = 0
+
+    public init() {}
+  }
+
+  /// Appends the record that was read last, which the records take, and then those that follow, each to what this was
+  /// called with last for a record of its shard: as long as that takes them, they arrived before `end`, and those that
+  /// `appended` counts have fewer than so many bytes. Gives the line behind them, which may be a record that nothing
+  /// takes yet; `nil` behind the last line, and where they have so many bytes.
   ///
   /// The same as ``next()`` and ``appendRecord(to:)`` in turns, for recordings without numbers of their own, and faster.
   public mutating func appendRecords(
-    to records: PackedRecords, before end: WallTime = .distantFuture
+    to records: PackedRecords, byteLimit: Int = .max, before end: WallTime = .distantFuture,
+    counting appended: inout Appended
   ) throws(RecordingError) -> RecordingLine? {
-    try append(to: &records.content, before: end)
-  }
-
-  private mutating func append(
-    to records: inout PackedContent, before end: WallTime
-  ) throws(RecordingError) -> RecordingLine? {
-    append(to: &records)
-    while true {
+    while takers.count < shards.count { takers.append(nil) }
+    takers[latest] = records
+    append(to: &records.content, counting: &appended)
+    while appended.byteCount < byteLimit {
       switch try step() {
       case .record:
-        guard line.shard == records.shard, records.takes(line.index, arrival: line.arrival), line.arrival < end else {
-          return .record
-        }
-        append(to: &records)
+        guard line.arrival < end, latest < takers.count,
+          takers[latest]?.appendNext(of: line.shard, from: self, counting: &appended) ?? false
+        else { return .record }
       case .line(let line): return line
       case .end: return nil
       }
     }
+    return nil
+  }
+
+  /// Nothing takes records any more until ``appendRecords(to:byteLimit:before:counting:)`` is called with it again.
+  public mutating func forgetTakers() { takers.removeAll(keepingCapacity: true) }
+
+  @inline(__always)
+  fileprivate func append(to records: inout PackedContent, counting appended: inout Appended) {
+    let former = records.used
+    append(to: &records)
+    appended.byteCount += records.used - former
+    appended.recordCount += 1
   }
 
   /// The bytes of the file so far.
@@ -186,6 +222,7 @@ public struct RecordingReader: ~Copyable {
     }
   }
 
+  @inline(__always)
   private mutating func step() throws(RecordingError) -> Step {
     while ending == nil {
       let found: LineSource.Line?
@@ -287,6 +324,7 @@ public struct RecordingReader: ~Copyable {
 
   // MARK: What lines say
 
+  @inline(__always)
   private mutating func takeRecord(_ bytes: UnsafeRawBufferPointer) throws(LineFault) {
     if latest >= shards.count || shards[latest].shard.shard != line.shard {
       latest = try place(of: line.shard, "\(line.shard) was not opened before its record")
@@ -314,6 +352,7 @@ public struct RecordingReader: ~Copyable {
     return place
   }
 
+  @inline(__always)
   private mutating func accept(_ bytes: UnsafeRawBufferPointer) throws(LineFault) {
     guard line.arrival >= shards[latest].lastArrival else {
       throw LineFault(
@@ -435,6 +474,19 @@ public struct RecordingReader: ~Copyable {
     do throws(RecordingFileError) { trailing = try source.next() } catch { throw LineFault("\(error)") }
     guard trailing == nil else { throw LineFault("something follows the end of the recording") }
     ending = .complete
+  }
+}
+
+extension PackedRecords {
+  /// Takes the record that was read last, if it belongs here.
+  @inline(__always)
+  fileprivate func appendNext(
+    of shard: ShardNumber, from reader: borrowing RecordingReader, counting appended: inout RecordingReader.Appended
+  ) -> Bool {
+    // It may have been used again meanwhile, for another shard.
+    guard content.shard == shard, content.takes(reader.index, arrival: reader.arrival) else { return false }
+    reader.append(to: &content, counting: &appended)
+    return true
   }
 }
 

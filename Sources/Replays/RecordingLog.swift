@@ -25,8 +25,10 @@ final class RecordingLog: RecordLog, @unchecked Sendable {
   /// So many bytes may wait before lanes are held, besides a piece of each shard; `nil`: none is.
   private let holdingByteLimit: Int?
 
-  /// Brings more records, if there are any: for lanes that find everything there from the beginning.
+  /// Brings more of the recording, if there is more: for lanes that find everything there from the beginning.
   var bringMore: (() -> Bool)?
+  /// Takes pieces whose records nobody uses any more, if they came in pieces.
+  var reuse: ((PackedRecords) -> Void)?
 
   fileprivate struct Shard {
     var pieces: [PackedRecords] = []
@@ -56,18 +58,10 @@ final class RecordingLog: RecordLog, @unchecked Sendable {
     byteCount += piece.byteCount - former
   }
 
-  /// Takes it and those that follow in its shard, up to a piece of them, and before `end`; counts them. Gives the line
-  /// behind them.
-  func appendMany(
-    from reader: inout RecordingReader, before end: WallTime, counting count: inout UInt64
-  ) throws(RecordingError) -> RecordingLine? {
-    let piece = piece(for: reader)
-    let former = (bytes: piece.byteCount, count: piece.count)
-    defer {
-      byteCount += piece.byteCount - former.bytes
-      count += UInt64(piece.count - former.count)
-    }
-    return try reader.appendRecords(to: piece, before: end)
+  /// Takes records that follow those before them in their shard. Nothing is appended to them any more.
+  func append(_ records: PackedRecords) {
+    shards[records.shard]?.pieces.append(records)
+    byteCount += records.byteCount
   }
 
   /// The piece that takes the record that the reader has just read.
@@ -94,7 +88,11 @@ final class RecordingLog: RecordLog, @unchecked Sendable {
       let piece = known.pieces[known.head]
       byteCount -= piece.byteCount
       // What lanes read is a copy: nobody looks into it any more.
-      if spare.count < Self.spareLimit, !piece.isLarge { spare.append(piece) }
+      if let reuse {
+        reuse(piece)
+      } else if spare.count < Self.spareLimit, !piece.isLarge {
+        spare.append(piece)
+      }
       known.head += 1
     }
     if known.head > 32, known.head * 2 > known.pieces.count {

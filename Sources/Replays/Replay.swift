@@ -48,7 +48,9 @@ public enum ReplayError: Error, Hashable, Sendable, CustomStringConvertible {
 
 /// Runs a recording through a handler, in virtual time and without a store.
 public final class Replay {
-  private var reader: RecordingReader
+  private let source: Source
+  /// Of the recording.
+  public let header: RecordingHeader
   private let options: ReplayOptions
   private let plan: MappingPlan
   private let handler: WatchedHandler
@@ -59,8 +61,6 @@ public final class Replay {
   private var poller: ReplayPoller?
   /// What `tell` threw first.
   private var telling: (any Error)?
-  /// The line that was read and whose time has not come.
-  private var pending: RecordingLine?
   /// Shards of the part that is replayed, until the first record of it: where their lanes will begin.
   private var waiting: [RecordedShard] = []
   private var nextOfShard: [ShardNumber: RecordIndex] = [:]
@@ -71,12 +71,22 @@ public final class Replay {
   /// Records of the part that is replayed, as far as they were read.
   public private(set) var recordCount: UInt64 = 0
 
+  private enum Source {
+    /// Records come when they came.
+    case paced(PacedReading)
+    /// All are there from the beginning.
+    case atOnce(RecordingFeed)
+  }
+
   public init(
     _ reader: consuming RecordingReader, through plan: MappingPlan, _ options: ReplayOptions,
     logger: Logger,
     tell: @escaping (ReplayEvent, InvocationNote?) throws -> Void
   ) {
-    self.reader = reader
+    header = reader.header
+    let part = RecordingPart(from: options.from, to: options.to, shards: options.shards)
+    source =
+      options.isAtOnce ? .atOnce(RecordingFeed(reader, part)) : .paced(PacedReading(reader, part))
     self.options = options
     self.logger = logger
     self.tell = tell
@@ -93,15 +103,17 @@ public final class Replay {
     log = RecordingLog(holdingByteLimit: mayHold ? options.holdingByteLimit : nil)
   }
 
-  public var header: RecordingHeader { reader.header }
-  public var ending: RecordingEnding? { reader.ending }
-  public var skipped: [RecordingProblem] { reader.skipped }
+  /// How far the recording was read.
+  public var status: RecordingStatus {
+    switch source {
+    case .paced(let reading): reading.status
+    case .atOnce(let feed): feed.status
+    }
+  }
   /// The most bytes of records that waited in memory.
   public var greatestWaitingByteCount: Int { log.greatestByteCount }
   /// What the virtual wall clock shows; `nil` before the first record.
   public var wall: WallTime? { poller?.wall }
-  /// The bytes of the recording that were read.
-  public var byteCount: UInt64 { reader.byteCount }
   /// Virtual time since the first record.
   public var elapsedMilliseconds: Int64 {
     poller.map { $0.wall.milliseconds - $0.beginning.milliseconds } ?? 0
@@ -111,31 +123,42 @@ public final class Replay {
 
   /// Runs to the end. `progress` is called from time to time.
   public func run(progress: @escaping () -> Void) async throws {
-    if options.isAtOnce { log.bringMore = { [unowned self] in bring() } }
-    while try next() {
-      let arrival = reader.arrival
-      let poller = start(at: arrival)
-      if options.isAtOnce {
-        takeRecord()
-        try await settle(poller, from: poller.wall, progress)
-      } else {
-        await poller.run(until: arrival.adding(milliseconds: -1))
-        poller.setClock(to: arrival)
-        // In one go what came in one moment: commits are what makes a lane look.
-        var changed: Set<ShardNumber> = []
-        repeat {
-          changed.insert(reader.shard)
-          takeRecord()
-        } while try next() && reader.arrival <= arrival
-        for shard in changed.sorted() { poller.changed(shard) }
-        await poller.run(until: arrival)
-        progress()
-      }
-      try look()
+    switch source {
+    case .paced(let reading): try await run(reading, progress)
+    case .atOnce(let feed): try await run(feed, progress)
     }
     guard let poller else { return }
     for shard in positions.keys.sorted() { poller.changed(shard) }
     try await settle(poller, from: poller.wall, progress)
+  }
+
+  private func run(_ reading: PacedReading, _ progress: () -> Void) async throws {
+    while try next(of: reading) {
+      let arrival = reading.arrival
+      let poller = start(at: arrival)
+      await poller.run(until: arrival.adding(milliseconds: -1))
+      poller.setClock(to: arrival)
+      // In one go what came in one moment: commits are what makes a lane look.
+      var changed: Set<ShardNumber> = []
+      repeat {
+        changed.insert(reading.shard)
+        take(reading)
+      } while try next(of: reading) && reading.arrival <= arrival
+      for shard in changed.sorted() { poller.changed(shard) }
+      await poller.run(until: arrival)
+      progress()
+      try look()
+    }
+  }
+
+  private func run(_ feed: RecordingFeed, _ progress: () -> Void) async throws {
+    log.bringMore = { [unowned self] in bring(from: feed) }
+    log.reuse = { feed.reuse($0) }
+    while bring(from: feed) {
+      if let poller { try await settle(poller, from: poller.wall, progress) }
+      try look()
+    }
+    try look()
   }
 
   private func look() throws {
@@ -164,70 +187,63 @@ public final class Replay {
   // MARK: The recording
 
   /// Comes to the next record of the part that is replayed. `false` at the end.
-  private func next() throws -> Bool {
+  private func next(of reading: PacedReading) throws -> Bool {
     do throws(RecordingError) {
-      return try nextRecord()
+      while let line = try reading.next() {
+        switch line {
+        case .shardOpened(let shard): opened(shard)
+        case .shardClosed(let closing): closed(closing)
+        case .record(let first):
+          if let first { nextOfShard[reading.shard] = first } else { return true }
+        }
+      }
+      return false
     } catch {
       throw ReplayError.recording(error)
     }
   }
 
-  private func nextRecord() throws(RecordingError) -> Bool {
-    while let line = try nextLine() {
-      switch line {
-      case .shardOpened(let shard):
-        guard options.shards?.contains(shard.shard) ?? true else { continue }
-        nextOfShard[shard.shard] = shard.first
-        if let poller { open(shard, poller) } else { waiting.append(shard) }
-      case .shardClosed(let closing):
-        guard nextOfShard[closing.shard] != nil else { continue }
-        if let poller { close(closing, poller) } else { closings.append(closing) }
-      // What became of them once is for who compares.
-      case .missing, .outcome, .checkpoint: continue
-      case .record:
-        guard nextOfShard[reader.shard] != nil else { continue }
-        if let to = options.to, reader.arrival >= to { continue }
-        if let from = options.from, reader.arrival < from {
-          nextOfShard[reader.shard] = reader.index.advanced(by: 1)
-          continue
-        }
-        pending = .record
-        return true
-      }
-    }
-    return false
-  }
-
-  private func nextLine() throws(RecordingError) -> RecordingLine? {
-    defer { pending = nil }
-    if let pending { return pending }
-    return try reader.next()
-  }
-
-  private func takeRecord() {
-    log.append(from: reader)
-    // The changes of a table have theirs in their data.
-    if let number = reader.importedSequenceNumber, reader.header.kind == .kinesis {
-      importedNumbers.add(number, of: reader.index, in: reader.shard)
-    }
+  private func take(_ reading: PacedReading) {
+    reading.take(into: log)
+    if let number = reading.importedSequenceNumber { note(number, of: reading.index, in: reading.shard) }
     recordCount += 1
-    pending = nil
   }
 
-  /// Brings some more records, where everything is there from the beginning.
-  private func bring() -> Bool {
+  private func note(_ number: String, of index: RecordIndex, in shard: ShardNumber) {
+    // The changes of a table have theirs in their data.
+    if header.kind == .kinesis { importedNumbers.add(number, of: index, in: shard) }
+  }
+
+  /// Brings some more, where everything is there from the beginning.
+  private func bring(from feed: RecordingFeed) -> Bool {
     do throws(RecordingError) {
-      guard try nextRecord() else { return false }
-      guard reader.header.imported == nil else {
-        takeRecord()
-        return true
+      guard let piece = try feed.next() else { return false }
+      switch piece {
+      case .beginning(let moment, let firsts):
+        nextOfShard.merge(firsts) { $1 }
+        _ = start(at: moment)
+      case .records(let records, let numbers):
+        log.append(records)
+        for number in numbers { note(number.text, of: number.index, in: records.shard) }
+        recordCount += UInt64(records.count)
+      case .shardOpened(let shard): opened(shard)
+      case .shardClosed(let closing): closed(closing)
       }
-      pending = try log.appendMany(from: &reader, before: options.to ?? .distantFuture, counting: &recordCount)
       return true
     } catch {
       problem = error
       return false
     }
+  }
+
+  private func opened(_ shard: RecordedShard) {
+    nextOfShard[shard.shard] = shard.first
+    if let poller { open(shard, poller) } else { waiting.append(shard) }
+  }
+
+  private func closed(_ closing: RecordedClosing) {
+    guard nextOfShard[closing.shard] != nil else { return }
+    if let poller { close(closing, poller) } else { closings.append(closing) }
   }
 
   // MARK: Lanes
@@ -239,7 +255,6 @@ public final class Replay {
     settings.seed = options.seed
     settings.deliveryMilliseconds = options.deliveryMilliseconds
     settings.concurrency = options.concurrency
-    let header = reader.header
     let stream = StreamInfo(
       number: StreamNumber(1), name: header.stream, kind: header.kind,
       createdAt: header.streamCreatedAt)

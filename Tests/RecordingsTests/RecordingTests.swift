@@ -40,7 +40,7 @@ struct RecordingTests {
     let headEnd = whole.lines[0].count
     for count in 0..<whole.bytes.count {
       let read = Read(Array(whole.bytes[..<count]))
-      #expect(Read(Array(whole.bytes[..<count]), inRuns: true) == read)
+      #expect(Read(Array(whole.bytes[..<count]), inRuns: true, byteLimit: count % 7 * 40).byShard == read.byShard)
       guard count >= headEnd else {
         let problem = try #require(read.problem, "\(count)")
         #expect(read.error != nil && problem.line == 1 && problem.record == 1)
@@ -69,7 +69,7 @@ struct RecordingTests {
         var bytes = whole.bytes
         bytes[place] ^= change
         let read = Read(bytes)
-        #expect(Read(bytes, inRuns: true) == read)
+        #expect(Read(bytes, inRuns: true).byShard == read.byShard)
         // Without its line feed the end is the end.
         if place == bytes.count - 1, read.ending == .complete { continue }
         let problem = try #require(read.problem, "byte \(place) changed by \(change) was not noticed")
@@ -240,7 +240,7 @@ struct RecordingTests {
       }
       let bytes = Sample.write(puts).bytes
       #expect(Read(bytes).puts == puts)
-      #expect(Read(bytes, inRuns: true) == Read(bytes))
+      #expect(Read(bytes, inRuns: true).byShard == Read(bytes).byShard)
       var damaged = bytes
       let place = Int.random(in: 0..<bytes.count - 1, using: &random)
       switch Int.random(in: 0...2, using: &random) {
@@ -252,7 +252,7 @@ struct RecordingTests {
       // However many lines may be left out, reading comes to an end.
       let read = Read(damaged, badLineLimit: .max)
       #expect(read.puts.count <= puts.count)
-      #expect(Read(damaged, badLineLimit: .max, inRuns: true) == read)
+      #expect(Read(damaged, badLineLimit: .max, inRuns: true).byShard == read.byShard)
     }
   }
 

@@ -84,9 +84,14 @@ struct Read: Hashable {
   var skipped: [RecordingProblem] = []
   var error: RecordingError?
 
-  /// Record by record, or as many of them in one go as follow in a shard.
-  init(_ bytes: [UInt8], badLineLimit: Int = 0, piece: Int = .max, inRuns: Bool = false) {
+  /// Record by record, or many in one go.
+  init(
+    _ bytes: [UInt8], badLineLimit: Int = 0, piece: Int = .max, inRuns: Bool = false, byteLimit: Int = .max
+  ) {
     var position = 0
+    var pieces: [PackedRecords] = []
+    var appended = RecordingReader.Appended()
+    defer { for piece in pieces { puts += Put.all(in: piece) } }
     do throws(RecordingError) {
       var reader = try RecordingReader(badLineLimit: badLineLimit) { memory throws(RecordingFileError) in
         let count = min(memory.count, bytes.count - position, piece)
@@ -103,11 +108,13 @@ struct Read: Hashable {
           continue
         }
         let packed = PackedRecords(shard: reader.shard, first: reader.index, firstArrival: reader.arrival)
-        defer { puts += Put.all(in: packed) }
         if inRuns {
-          next = try reader.appendRecords(to: packed)
+          pieces.append(packed)
+          next = try reader.appendRecords(to: packed, byteLimit: byteLimit, counting: &appended)
+          if next == nil { (next, appended) = (try reader.next(), .init()) }
         } else {
           reader.appendRecord(to: packed)
+          puts += Put.all(in: packed)
           next = try reader.next()
         }
       }
@@ -116,6 +123,13 @@ struct Read: Hashable {
     } catch {
       self.error = error
     }
+  }
+
+  /// The same with its records in the order of their shards.
+  var byShard: Read {
+    var read = self
+    read.puts.sort { ($0.shard, $0.index) < ($1.shard, $1.index) }
+    return read
   }
 
   var problem: RecordingProblem? {

@@ -1,3 +1,4 @@
+import Foundation
 import Locks
 import Logging
 import Recordings
@@ -129,6 +130,15 @@ struct ReplayTests {
     let outcome = try await replay(
       recording([([0, 0, 0, 5, 5, 100], [], false)]), through: handler)
     #expect(handler.batches.withLock { $0 } == [[0, 1, 2], [3, 4], [5]])
+    // What is written by hand is what the encoder writes.
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    let invocations = outcome.lines.filter { $0.contains(#""invocation":"#) }
+    #expect(invocations.count == 3)
+    for line in invocations {
+      let invocation = try JSONDecoder().decode(RunInvocation.self, from: Data(line.utf8))
+      #expect(try encoder.encode(invocation) == Data(line.utf8))
+    }
     #expect(
       outcome.end.records == 6 && outcome.end.invocations == 3 && outcome.end.unsettledLanes == [])
     #expect(outcome.end.milliseconds == 100)

@@ -21,7 +21,7 @@ struct RoomTests {
       "LambdaRuntime", "Destinations",
       "Locks",
     ],
-    "Recordings": ["StreamModel", "EventPattern", "TableChanges", "CXXHash", "CZlib", "CZstd"],
+    "Recordings": ["StreamModel", "EventPattern", "TableChanges", "Locks", "CXXHash", "CZlib", "CZstd"],
     "Replays": [
       "StreamModel", "ShardCore", "StreamStore", "StreamRuntime", "LambdaRuntime", "Recordings", "Locks",
     ],

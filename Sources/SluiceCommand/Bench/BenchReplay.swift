@@ -104,8 +104,7 @@ struct BenchReplay: AsyncParsableCommand {
     var options = ReplayOptions(timeoutMilliseconds: 60_000)
     options.isAtOnce = true
     let begun = ContinuousClock.now
-    let input = try RecordingInput(path: path)
-    let reader = try RecordingReader { memory throws(RecordingFileError) in try input.read(into: memory) }
+    let reader = try RecordingReader(owning: RecordingInput(path: path))
     // The run file is made and thrown away.
     let recorder = RecorderBox(
       try RunRecorder(
@@ -117,7 +116,7 @@ struct BenchReplay: AsyncParsableCommand {
     try await replay.run {}
     let end = try recorder.recorder.end(
       records: replay.recordCount, milliseconds: replay.elapsedMilliseconds, unsettled: replay.unsettled)
-    return Outcome(seconds: (ContinuousClock.now - begun).inSeconds, bytes: replay.byteCount, end: end)
+    return Outcome(seconds: (ContinuousClock.now - begun).inSeconds, bytes: replay.status.byteCount, end: end)
   }
 
   /// Writes the recording: the shards take turns, some hundred records each.

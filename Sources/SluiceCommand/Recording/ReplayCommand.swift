@@ -90,23 +90,22 @@ struct ReplayCommand: AsyncParsableCommand {
 
   func run() async throws {
     if let stream { return try await replayStream(stream) }
-    let input: RecordingInput
+    let byteCount: UInt64?
     let reader: RecordingReader
     do {
-      input = try RecordingInput(path: file)
+      let input = try RecordingInput(path: file)
       let beginning = try input.peek()
       if !beginning.isEmpty, imports.importFormat != nil || !RecordingImport.isRecording(beginning) {
         return try await replayImported(input)
       }
-      reader = try RecordingReader(badLineLimit: skipBad) { memory throws(RecordingFileError) in
-        try input.read(into: memory)
-      }
+      byteCount = input.byteCount
+      reader = try RecordingReader(badLineLimit: skipBad, owning: input)
     } catch let error as RecordingError {
       throw Problem(Exit.badInput, "\(file): \(error)")
     } catch let error as RecordingFileError {
       throw Problem(Exit.badInput, "\(error)")
     }
-    try await replay(reader, byteCount: input.byteCount)
+    try await replay(reader, byteCount: byteCount)
   }
 
   /// Records the stream as it is now, piece by piece, while it is replayed.
@@ -213,7 +212,7 @@ struct ReplayCommand: AsyncParsableCommand {
         if measure { memory.sample() }
         let seconds = max((ContinuousClock.now - begun).inSeconds, 0.001)
         let (count, failures) = (replay.recordCount, recorder.recorder.failures)
-        let read = replay.byteCount
+        let read = replay.status.byteCount
         progress.show(
           "\(Text.records(count)), \(Text.count(Int(Double(count) / seconds))) a second, \(Text.count(failures)) failures"
             + left(read, of: byteCount, seconds))
@@ -227,8 +226,8 @@ struct ReplayCommand: AsyncParsableCommand {
     }
     progress.clear()
     if measure { memory.sample(isForced: true) }
-    for problem in replay.skipped { warn("left out: \(problem)") }
-    if case .interrupted(let problem)? = replay.ending { warn("\(problem)") }
+    for problem in replay.status.skipped { warn("left out: \(problem)") }
+    if case .interrupted(let problem)? = replay.status.ending { warn("\(problem)") }
     return try recorder.recorder.end(
       records: replay.recordCount, milliseconds: replay.elapsedMilliseconds,
       unsettled: replay.unsettled, peakMemoryBytes: memory.peakBytes)
