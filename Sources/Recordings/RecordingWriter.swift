@@ -125,16 +125,16 @@ public struct RecordingWriter: ~Copyable {
   }
 
   /// An imported record of a shard that was opened.
-  mutating func record(_ record: ImportedRecord, index: RecordIndex, shard: ShardNumber) {
-    let text = self.text(of: shard)
+  mutating func record(_ record: GatheredRecord, arrival: WallTime, index: RecordIndex) {
+    let text = self.text(of: record.shard)
+    let number = unsafe Array(record.sequenceNumber)
     recordCount += 1
-    dataByteCount += UInt64(record.data.count)
-    if redaction != nil { unsafe redact(record.data.span.bytes) } else { payload = record.data }
-    unsafe record.key.withUnsafeBytes { key in
-      unsafe payload.withUnsafeBytes { data in
-        unsafe line(text, index, record.arrival, key, record.hashKey, data, record.sequenceNumber)
-      }
+    dataByteCount += UInt64(unsafe record.data.count)
+    guard redaction != nil else {
+      return unsafe line(text, index, arrival, record.key, nil, record.data, number)
     }
+    redact(unsafe RawSpan(_unsafeBytes: record.data))
+    unsafe payload.withUnsafeBytes { unsafe line(text, index, arrival, record.key, nil, $0, number) }
   }
 
   private mutating func text(of shard: ShardNumber) -> ShardText {

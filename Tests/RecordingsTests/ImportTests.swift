@@ -27,14 +27,12 @@ struct ImportTests {
   ) throws -> Outcome {
     var settings = ImportSettings()
     change(&settings)
-    var importing = RecordingImport(settings, format: format)
-    for (number, file) in files.enumerated() { try importing.take(Array(file.utf8), of: "file \(number)") }
-    var recording = importing.recording(of: "flights", madeAt: WallTime(milliseconds: 5))
+    var recording = try Imported.recording(of: files.map { Array($0.utf8) }, settings, format: format)
     recording.redact(redacted)
-    let text = recording.writing()
+    let text = try recording.writing()
     var outcome = Outcome(recording: recording)
     var reader = try RecordingReader { memory throws(RecordingFileError) in
-      text.read(into: UnsafeMutableRawBufferPointer(rebasing: memory.prefix(1_000)))
+      try text.read(into: UnsafeMutableRawBufferPointer(rebasing: memory.prefix(1_000)))
     }
     while let line = try reader.next() {
       guard line == .record else { continue }
@@ -58,7 +56,7 @@ struct ImportTests {
       _ = try imported([file], format: format, change)
       return nil
     } catch {
-      return (error as? ImportProblem)?.problem
+      return Imported.problem(error)
     }
   }
 
@@ -287,8 +285,9 @@ struct ImportTests {
       do {
         let outcome = try imported([part], format: .tableRecords)
         #expect(count == 0 && outcome.seen.isEmpty, "\(count)")
-      } catch let error as ImportProblem {
-        #expect(error.problem.byte <= UInt64(count) && error.problem.record == 1)
+      } catch {
+        let problem = try #require(Imported.problem(error))
+        #expect(problem.byte <= UInt64(count) && problem.record == 1)
       }
     }
   }

@@ -159,3 +159,37 @@ extension Put {
     }
   }
 }
+
+enum Imported {
+  /// The recording of files, which are read `piece` bytes at a time.
+  static func recording(
+    of files: [[UInt8]], _ settings: ImportSettings, format: ImportFormat? = nil, piece: Int = .max
+  ) throws -> ImportedRecording {
+    var importing = RecordingImport(settings, format: format)
+    for (number, bytes) in files.enumerated() {
+      var position = 0
+      try importing.take("file \(number)") { memory throws(RecordingFileError) in
+        let count = min(memory.count, bytes.count - position, piece)
+        memory.copyBytes(from: bytes[position..<position + count])
+        position += count
+        return count
+      }
+    }
+    return try importing.recording(of: "flights", madeAt: WallTime(milliseconds: 5))
+  }
+
+  static func problem(_ error: any Error) -> RecordingProblem? {
+    if case .problem(let found)? = error as? ImportError { found.problem } else { nil }
+  }
+
+  /// All of its text.
+  static func text(_ recording: ImportedRecording) throws -> [UInt8] {
+    let text = try recording.writing()
+    var bytes: [UInt8] = []
+    while true {
+      let piece = try text.nextPiece()
+      if piece.isEmpty { return bytes }
+      bytes += piece
+    }
+  }
+}

@@ -3,55 +3,98 @@ internal import StreamModel
 /// Comma-separated values (RFC 4180); the first row has the names. The data of a record is a JSON object of its row, whose
 /// values are texts as they stand there.
 struct CSVFormat: ImportFormatReading {
-  func read(_ file: ImportedFile, into sink: inout ImportSink) throws(ImportProblem) {
+  func read(_ source: ImportSource, into sink: inout ImportSink) throws(ImportError) {
     sink.kind = .kinesis
-    let fields = try FieldReading(sink.settings, file)
+    let fields = try FieldReading(sink.settings, source)
     // Some programs begin a text with the mark of its encoding.
-    var position = file.bytes.starts(with: [0xef, 0xbb, 0xbf]) ? 3 : 0
+    while source.byteCount < 3, !source.isAtEnd { try source.more() }
+    if source.bytes[source.start..<source.end].starts(with: [0xef, 0xbb, 0xbf]) { source.pass(3) }
+    guard let first = try Self.nextRow(of: source, into: &sink) else { return }
     let names: [String]
     do throws(LineFault) {
-      names = try Self.row(of: file.bytes, &position).map { String(decoding: $0, as: UTF8.self) }
+      names = try Self.row(of: first.bytes).map { String(decoding: $0, as: UTF8.self) }
       for name in [fields.key, fields.time] where !names.contains(name) {
         throw LineFault("the first row has no \(name); it has \(names.joined(separator: ", "))")
       }
     } catch {
-      throw ImportProblem(
-        file: file.name,
-        problem: RecordingProblem(
-          byte: UInt64(error.offset), line: file.line(at: error.offset), record: 1, reason: error.reason))
+      throw .problem(first.problem(error, record: 1))
     }
-    while position < file.bytes.count {
-      let start = position
-      try sink.take(file, at: start) { () throws(LineFault) in
-        let values = try Self.row(of: file.bytes, &position)
+    while let row = try Self.nextRow(of: source, into: &sink) {
+      try sink.take(row, at: 0) { () throws(LineFault) in
+        let values = try Self.row(of: row.bytes)
         guard values.count == names.count else {
-          throw LineFault("the row has \(values.count) values, and the first one \(names.count) names", at: start)
+          throw LineFault("the row has \(values.count) values, and the first one \(names.count) names")
         }
-        return try Self.record(names, values, fields, at: start)
+        return try Self.record(names, values, fields)
       }
     }
   }
 
+  /// The next row, which is passed; `nil` at the end.
+  private static func nextRow(
+    of source: ImportSource, into sink: inout ImportSink
+  ) throws(ImportError) -> ImportedFile? {
+    while true {
+      if let end = rowEnd(source) {
+        let row = source.piece(to: end)
+        source.pass(end - source.start)
+        return row
+      }
+      if source.isAtEnd, source.byteCount == 0 { return nil }
+      guard source.byteCount <= ImportSource.lineByteLimit else {
+        try sink.leaveOut(.tooLong("row"), of: source.piece(to: source.end))
+        return nil
+      }
+      try source.moreOfPiece()
+    }
+  }
+
+  /// Behind the line feed that ends the row; `nil` if it is not in memory.
+  private static func rowEnd(_ source: ImportSource) -> Int? {
+    let (bytes, end) = (source.bytes, source.end)
+    var position = source.start
+    guard position < end else { return nil }
+    let atEnd = source.isAtEnd ? end : nil
+    while true {
+      if position < end, bytes[position] == quote {
+        position += 1
+        while true {
+          guard position < end else { return atEnd }
+          position += 1
+          guard bytes[position - 1] == quote else { continue }
+          guard position < end, bytes[position] == quote else { break }
+          position += 1
+        }
+      }
+      while position < end, bytes[position] != UInt8(ascii: ","), bytes[position] != 10 { position += 1 }
+      guard position < end else { return atEnd }
+      position += 1
+      if bytes[position - 1] == 10 { return position }
+    }
+  }
+
+  private static let quote = UInt8(ascii: "\"")
+
   private static func record(
-    _ names: [String], _ values: [[UInt8]], _ fields: FieldReading, at place: Int
+    _ names: [String], _ values: [[UInt8]], _ fields: FieldReading
   ) throws(LineFault) -> ImportedRecord {
     var data: [UInt8] = []
     var (key, time): ([UInt8], [UInt8]) = ([], [])
     for (name, value) in zip(names, values) {
       if name == fields.key { key = value }
       if name == fields.time { time = value }
-      guard String(validating: value, as: UTF8.self) != nil else { throw LineFault("\(name) is not UTF-8", at: place) }
+      guard String(validating: value, as: UTF8.self) != nil else { throw LineFault("\(name) is not UTF-8") }
       ChangeReading.begin(name, &data)
       data += Array(JSONLine.quoted(String(decoding: value, as: UTF8.self)).utf8)
     }
     data.append(UInt8(ascii: "}"))
     return ImportedRecord(
-      arrival: try fields.moment(time[...], at: place), key: try fields.key(key, at: place), data: data)
+      arrival: try fields.moment(time[...], at: 0), key: try fields.key(key, at: 0), data: data)
   }
 
-  /// The values of the row that begins at `position`, which moves behind its end; also where the row is not one.
-  private static func row(of bytes: [UInt8], _ position: inout Int) throws(LineFault) -> [[UInt8]] {
-    let start = position
+  /// The values of a row.
+  private static func row(of bytes: [UInt8]) throws(LineFault) -> [[UInt8]] {
+    var position = 0
     var values: [[UInt8]] = []
     var fault: LineFault?
     while true {
@@ -60,7 +103,7 @@ struct CSVFormat: ImportFormatReading {
         position += 1
         while true {
           guard position < bytes.count else {
-            throw LineFault("a quoted value has no end", at: start)
+            throw LineFault("a quoted value has no end")
           }
           let byte = bytes[position]
           position += 1

@@ -26,18 +26,38 @@ public enum ImportFormat: String, CaseIterable, Sendable {
     }
   }
 
-  /// What the first value of a file shows it to be; `nil` if it could be anything.
-  static func recognized(in bytes: [UInt8], named name: String) -> ImportFormat? {
-    if name.hasSuffix(".csv") { return .csv }
-    let first: JSONNode
-    do throws(LineFault) { first = try JSONNode(bytes, from: 0, to: bytes.count) } catch { return nil }
-    guard first.members != nil else { return nil }
-    if first["Metadata"]?["WriteTimestampMicros"] != nil, first["Keys"] != nil { return .tableExport }
-    guard let records = first["Records"]?.elements else { return .lines }
-    // A page without records is one of Kinesis if it says how far behind it is, and says nothing otherwise.
-    guard let record = records.first else {
-      return first["MillisBehindLatest"] == nil ? .tableRecords : .kinesisRecords
+  /// Its records tell nothing but a time to put them in order by, and nothing that two copies of one have in common.
+  var isInOrderOfTime: Bool {
+    switch self {
+    case .kinesisRecords, .tableRecords, .lambdaEvent: false
+    case .tableExport, .lines, .csv: true
     }
+  }
+
+  /// What the first value of a file shows it to be; `nil` if it could be anything. Nothing of it is passed but white space.
+  static func recognized(in source: ImportSource) throws(ImportError) -> ImportFormat? {
+    if source.name.hasSuffix(".csv") { return .csv }
+    guard case .success(let end) = try source.valueEnd() else { return nil }
+    let bytes = source.piece(to: end).bytes
+    do throws(LineFault) { return try recognized(in: bytes) } catch { return nil }
+  }
+
+  private static func recognized(in bytes: [UInt8]) throws(LineFault) -> ImportFormat? {
+    guard let members = try JSONMembers(bytes) else { return nil }
+    func node(_ name: String) throws(LineFault) -> JSONNode? {
+      guard let range = members[name] else { return nil }
+      let node = try JSONNode(bytes, from: range.lowerBound, to: range.upperBound)
+      return node.isNull ? nil : node
+    }
+    if members["Keys"] != nil, try node("Metadata")?["WriteTimestampMicros"] != nil { return .tableExport }
+    guard let range = members["Records"], let records = try JSONMembers.elements(of: bytes, in: range) else {
+      return .lines
+    }
+    // A page without records is one of Kinesis if it says how far behind it is, and says nothing otherwise.
+    guard let first = records.first else {
+      return try node("MillisBehindLatest") == nil ? .tableRecords : .kinesisRecords
+    }
+    let record = try JSONNode(bytes, from: first.lowerBound, to: first.upperBound)
     if record["PartitionKey"] != nil { return .kinesisRecords }
     return record["eventSourceARN"] != nil || record["kinesis"] != nil ? .lambdaEvent : .tableRecords
   }
@@ -62,6 +82,10 @@ public struct ImportSettings: Sendable {
   public var shardCount = 1
   /// Records that may be left out.
   public var badRecordLimit = 0
+  /// So much memory holds records that are put in order; what is more goes to files without a name.
+  public var sortingByteLimit = 64 << 20
+  /// The folder on whose disk these are.
+  public var sortingFolder = "/var/tmp"
 
   public init() {}
 }
@@ -69,82 +93,96 @@ public struct ImportSettings: Sendable {
 /// Reads the records out of one kind of file.
 protocol ImportFormatReading {
   /// Gives each record of the file to the sink, or what is wrong with it.
-  func read(_ file: ImportedFile, into sink: inout ImportSink) throws(ImportProblem)
+  func read(_ source: ImportSource, into sink: inout ImportSink) throws(ImportError)
 }
 
 extension ImportFormatReading {
-  /// The JSON values of a file, one behind the other. What follows one that is not JSON is nothing that could be read.
-  func readValues(
-    of file: ImportedFile, into sink: inout ImportSink,
-    _ body: (JSONNode, inout ImportSink) throws(ImportProblem) -> Void
-  ) throws(ImportProblem) {
-    var position = file.passSpace(from: 0)
-    while position < file.bytes.count {
-      let node: JSONNode
-      do throws(LineFault) {
-        node = try JSONNode(file.bytes, from: position, to: file.bytes.count)
-      } catch {
-        return try sink.leaveOut(
-          LineFault("\(error.reason); nothing behind it can be read", at: error.offset), of: file)
-      }
-      try body(node, &sink)
-      position = file.passSpace(from: node.range.upperBound)
-    }
-  }
-
-  /// The records of each `{"Records":[…]}` of a file.
+  /// The records of each `{"Records":[…]}` of a file, one behind the other. What follows one that is not JSON is nothing
+  /// that could be read. `what` is what was expected, in words.
   func readRecords(
-    of file: ImportedFile, into sink: inout ImportSink,
-    _ make: (JSONNode, ImportedFile) throws(LineFault) -> ImportedRecord
-  ) throws(ImportProblem) {
-    try readValues(of: file, into: &sink) { (node, sink) throws(ImportProblem) in
-      guard let records = node["Records"]?.elements else {
+    of source: ImportSource, into sink: inout ImportSink, expected what: String,
+    _ body: (JSONNode, ImportedFile, inout ImportSink) throws(ImportError) -> Void
+  ) throws(ImportError) {
+    while try source.passSpace() {
+      let end: Int
+      switch try source.valueEnd() {
+      case .success(let found): end = found
+      case .failure(let fault):
+        let rest = source.piece(to: min(source.end, source.start + fault.offset))
         return try sink.leaveOut(
-          LineFault("a JSON object with a list Records was expected", at: node.range.lowerBound), of: file)
+          LineFault("\(fault.reason); nothing behind it can be read", at: fault.offset), of: rest)
       }
-      for record in records {
-        try sink.take(file, at: record.range.lowerBound) { () throws(LineFault) in try make(record, file) }
+      let page = source.piece(to: end)
+      source.pass(end - source.start)
+      let ranges: [Range<Int>]
+      do throws(LineFault) {
+        let range = try JSONMembers(page.bytes)?["Records"]
+        let records = try range.flatMap { (range) throws(LineFault) in
+          try JSONMembers.elements(of: page.bytes, in: range)
+        }
+        guard let records else { throw LineFault("\(what) was expected", at: 0) }
+        ranges = records
+      } catch {
+        try sink.leaveOut(error, of: page)
+        continue
+      }
+      for range in ranges {
+        let record: JSONNode
+        do throws(LineFault) {
+          record = try JSONNode(page.bytes, from: range.lowerBound, to: range.upperBound)
+        } catch {
+          try sink.leaveOut(error, of: page)
+          continue
+        }
+        try body(record, page, &sink)
       }
     }
   }
 
   /// The lines of a file that are not empty, each of which is one JSON object.
   func readLines(
-    of file: ImportedFile, into sink: inout ImportSink,
+    of source: ImportSource, into sink: inout ImportSink,
     _ make: (JSONNode, ImportedFile) throws(LineFault) -> ImportedRecord
-  ) throws(ImportProblem) {
-    var start = 0
-    while start < file.bytes.count {
-      let end = file.bytes[start...].firstIndex(of: 10) ?? file.bytes.count
-      let first = file.passSpace(from: start, to: end)
-      if first < end {
-        try sink.take(file, at: first) { () throws(LineFault) in
-          let node = try JSONNode(file.bytes, from: first, to: end)
-          guard node.members != nil else { throw LineFault("the line is not a JSON object", at: first) }
-          let rest = file.passSpace(from: node.range.upperBound, to: end)
-          guard rest == end else { throw LineFault("something follows the JSON object of the line", at: rest) }
-          return try make(node, file)
+  ) throws(ImportError) {
+    var looked = 0
+    while true {
+      if let end = source.bytes[(source.start + looked)..<source.end].firstIndex(of: 10) {
+        try readLine(source.piece(to: end), into: &sink, make)
+        source.pass(end + 1 - source.start)
+        looked = 0
+      } else if source.isAtEnd {
+        return try readLine(source.piece(to: source.end), into: &sink, make)
+      } else {
+        looked = source.byteCount
+        guard looked <= ImportSource.lineByteLimit else {
+          return try sink.leaveOut(.tooLong("line"), of: source.piece(to: source.end))
         }
+        try source.more()
       }
-      start = end + 1
+    }
+  }
+
+  private func readLine(
+    _ line: ImportedFile, into sink: inout ImportSink,
+    _ make: (JSONNode, ImportedFile) throws(LineFault) -> ImportedRecord
+  ) throws(ImportError) {
+    let (first, end) = (line.passSpace(from: 0), line.bytes.count)
+    guard first < end else { return }
+    try sink.take(line, at: first) { () throws(LineFault) in
+      let node = try JSONNode(line.bytes, from: first, to: end)
+      guard node.members != nil else { throw LineFault("the line is not a JSON object", at: first) }
+      let rest = line.passSpace(from: node.range.upperBound, to: end)
+      guard rest == end else { throw LineFault("something follows the JSON object of the line", at: rest) }
+      return try make(node, line)
     }
   }
 }
 
-/// A file that is imported.
-struct ImportedFile {
-  let name: String
-  let bytes: [UInt8]
-
-  func passSpace(from start: Int, to end: Int? = nil) -> Int {
-    let end = end ?? bytes.count
-    var position = start
-    while position < end, [0x20, 0x09, 0x0a, 0x0d].contains(bytes[position]) { position += 1 }
-    return position
+extension LineFault {
+  static func tooLong(_ what: String) -> LineFault {
+    LineFault(
+      "the \(what) has more than \(ImportSource.lineByteLimit >> 20) MiB; nothing behind it can be read")
   }
-
-  /// The line, counted from 1, in which a byte stands.
-  func line(at byte: Int) -> UInt64 { 1 + UInt64(bytes[..<min(byte, bytes.count)].count { $0 == 10 }) }
 }
 
 /// A record as a file has it.
@@ -158,14 +196,5 @@ struct ImportedRecord {
   var identity: [UInt8] = []
   var arrival: WallTime
   var key: [UInt8]
-  var hashKey: HashKey?
   var data: [UInt8]
-}
-
-/// What is wrong with a file that is imported, and where.
-public struct ImportProblem: Error, Hashable, Sendable, CustomStringConvertible {
-  public var file: String
-  public var problem: RecordingProblem
-
-  public var description: String { "\(file): \(problem)" }
 }

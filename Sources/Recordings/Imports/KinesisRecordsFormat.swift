@@ -3,19 +3,22 @@ internal import StreamModel
 /// `{"Records":[{"SequenceNumber":"496…","ApproximateArrivalTimestamp":…,"Data":"base64","PartitionKey":"…"}],…}`: pages of
 /// `aws kinesis get-records`, one or several behind one another. The shard stands in the sequence number.
 struct KinesisRecordsFormat: ImportFormatReading {
-  func read(_ file: ImportedFile, into sink: inout ImportSink) throws(ImportProblem) {
+  func read(_ source: ImportSource, into sink: inout ImportSink) throws(ImportError) {
     sink.kind = .kinesis
-    try readRecords(of: file, into: &sink) { (node, file) throws(LineFault) in
-      let number = try node.text("SequenceNumber")
-      let data = try node.member("Data")
-      let place = KinesisNumber(number)
-      return ImportedRecord(
-        shard: place?.shard, shardCreatedAtSeconds: place?.shardCreatedAtSeconds, sequenceNumber: number,
-        identity: number,
-        arrival: try MomentReading.moment(
-          try node.member("ApproximateArrivalTimestamp"), of: file.bytes, named: "ApproximateArrivalTimestamp",
-          unit: .seconds),
-        key: try node.text("PartitionKey"), data: try KinesisData.bytes(of: data, named: "Data"))
+    try readRecords(of: source, into: &sink, expected: "a JSON object with a list Records") {
+      (node, page, sink) throws(ImportError) in
+      try sink.take(page, at: node.range.lowerBound) { () throws(LineFault) in
+        let number = try node.text("SequenceNumber")
+        let data = try node.member("Data")
+        let place = KinesisNumber(number)
+        return ImportedRecord(
+          shard: place?.shard, shardCreatedAtSeconds: place?.shardCreatedAtSeconds, sequenceNumber: number,
+          identity: number,
+          arrival: try MomentReading.moment(
+            try node.member("ApproximateArrivalTimestamp"), of: page.bytes, named: "ApproximateArrivalTimestamp",
+            unit: .seconds),
+          key: try node.text("PartitionKey"), data: try KinesisData.bytes(of: data, named: "Data"))
+      }
     }
   }
 }

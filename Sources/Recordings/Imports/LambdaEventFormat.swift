@@ -3,27 +3,21 @@ internal import StreamModel
 /// Events of Lambda: `{"Records":[{"eventSource":"aws:kinesis","kinesis":{…},"eventID":"shardId-…:496…",…}]}`, or with the
 /// changes of a table. What was delivered several times is one record.
 struct LambdaEventFormat: ImportFormatReading {
-  func read(_ file: ImportedFile, into sink: inout ImportSink) throws(ImportProblem) {
-    try readValues(of: file, into: &sink) { (node, sink) throws(ImportProblem) in
-      guard let records = node["Records"]?.elements else {
+  func read(_ source: ImportSource, into sink: inout ImportSink) throws(ImportError) {
+    try readRecords(of: source, into: &sink, expected: "an event with a list Records") {
+      (record, event, sink) throws(ImportError) in
+      let kind: StreamKind = record["kinesis"] == nil ? .dynamodb : .kinesis
+      if let known = sink.kind, known != kind {
         return try sink.leaveOut(
-          LineFault("an event with a list Records was expected", at: node.range.lowerBound), of: file)
+          LineFault(
+            "the record is of kind \(kind.rawValue), and those before it are of kind \(known.rawValue)",
+            at: record.range.lowerBound), of: event)
       }
-      for record in records {
-        let kind: StreamKind = record["kinesis"] == nil ? .dynamodb : .kinesis
-        if let known = sink.kind, known != kind {
-          try sink.leaveOut(
-            LineFault(
-              "the record is of kind \(kind.rawValue), and those before it are of kind \(known.rawValue)",
-              at: record.range.lowerBound), of: file)
-          continue
-        }
-        sink.kind = kind
-        try sink.take(file, at: record.range.lowerBound) { () throws(LineFault) in
-          switch kind {
-          case .kinesis: try Self.record(record, file)
-          case .dynamodb: try ChangeReading.record(record, of: file.bytes)
-          }
+      sink.kind = kind
+      try sink.take(event, at: record.range.lowerBound) { () throws(LineFault) in
+        switch kind {
+        case .kinesis: try Self.record(record, event)
+        case .dynamodb: try ChangeReading.record(record, of: event.bytes)
         }
       }
     }

@@ -2,10 +2,10 @@ internal import StreamModel
 
 /// A JSON object on each line: it is the data; one of its fields is the partition key, another one the time.
 struct LinesFormat: ImportFormatReading {
-  func read(_ file: ImportedFile, into sink: inout ImportSink) throws(ImportProblem) {
+  func read(_ source: ImportSource, into sink: inout ImportSink) throws(ImportError) {
     sink.kind = .kinesis
-    let fields = try FieldReading(sink.settings, file)
-    try readLines(of: file, into: &sink) { (node, file) throws(LineFault) in
+    let fields = try FieldReading(sink.settings, source)
+    try readLines(of: source, into: &sink) { (node, file) throws(LineFault) in
       let time = try node.member(fields.time)
       let arrival: WallTime
       if case .text(let text) = time.value {
@@ -34,14 +34,12 @@ struct FieldReading {
   let unit: MomentReading.Unit
   private let missingKey: [UInt8]?
 
-  init(_ settings: ImportSettings, _ file: ImportedFile) throws(ImportProblem) {
+  init(_ settings: ImportSettings, _ source: ImportSource) throws(ImportError) {
     guard let key = settings.keyField, let time = settings.timeField else {
-      throw ImportProblem(
-        file: file.name,
-        problem: RecordingProblem(
-          byte: 0, line: 1, record: 1,
-          reason: "this is no recording: to import what it holds, name the fields with the partition key and the time "
-            + "of arrival, --key-field and --time-field"))
+      let fault = LineFault(
+        "this is no recording: to import what it holds, name the fields with the partition key and the time of arrival, "
+          + "--key-field and --time-field")
+      throw .problem(source.piece(to: source.start).problem(fault, record: 1))
     }
     self.key = key
     self.time = time

@@ -5,7 +5,8 @@ struct ImportSink {
   let settings: ImportSettings
   /// Of the records so far.
   var kind: StreamKind?
-  private(set) var records: [ImportedRecord] = []
+  /// Of the files, once it is known.
+  var gathering: RecordGathering?
   private(set) var skipped: [ImportProblem] = []
   /// Records that were looked at, the ones that were left out among them.
   private var seen: UInt64 = 0
@@ -15,9 +16,10 @@ struct ImportSink {
   /// Takes the record that `make` makes, or leaves it out.
   mutating func take(
     _ file: ImportedFile, at byte: Int, _ make: () throws(LineFault) -> ImportedRecord
-  ) throws(ImportProblem) {
+  ) throws(ImportError) {
+    let record: ImportedRecord
     do throws(LineFault) {
-      let record = try make()
+      record = try make()
       guard !record.key.isEmpty, record.key.count <= Int(UInt16.max) else {
         throw LineFault("the partition key has \(record.key.count) bytes: allowed are 1 to \(UInt16.max)", at: byte)
       }
@@ -29,42 +31,32 @@ struct ImportSink {
           "the sequence number has \(record.sequenceNumber.count) bytes: allowed are up to "
             + "\(RecordLine.sequenceNumberByteLimit)", at: byte)
       }
-      records.append(record)
-      seen += 1
     } catch {
-      try leaveOut(LineFault(error.reason, at: max(error.offset, byte)), of: file)
+      return try leaveOut(LineFault(error.reason, at: max(error.offset, byte)), of: file)
     }
+    seen += 1
+    do throws(RecordingFileError) { try gathering?.add(record) } catch { throw .sorting(error) }
   }
 
   /// Throws it when there is more of it than may be left out.
-  mutating func leaveOut(_ fault: LineFault, of file: ImportedFile) throws(ImportProblem) {
+  mutating func leaveOut(_ fault: LineFault, of file: ImportedFile) throws(ImportError) {
     seen += 1
-    let problem = ImportProblem(
-      file: file.name,
-      problem: RecordingProblem(
-        byte: UInt64(fault.offset), line: file.line(at: fault.offset), record: seen, reason: fault.reason))
-    guard skipped.count < settings.badRecordLimit else { throw problem }
+    let problem = file.problem(fault, record: seen)
+    guard skipped.count < settings.badRecordLimit else { throw .problem(problem) }
     skipped.append(problem)
-  }
-
-  mutating func takeRecords() -> [ImportedRecord] {
-    defer { records = [] }
-    return records
   }
 }
 
 /// Makes a recording of files that other programs have written.
 ///
-/// All records are held in memory: the files of several shards, or pages in any order, become one recording in the order
-/// of arrival.
+/// The files of several shards, or pages in any order, become one recording in the order of arrival. Files are read piece
+/// by piece, and records are put in order in the memory that the settings allow, and beyond it on disk. So the memory is
+/// about twice that and the largest line, page or event, however large the files are.
 public struct RecordingImport {
   private var sink: ImportSink
   private let format: ImportFormat?
   /// That of the first file; the others have the same.
   public private(set) var foundFormat: ImportFormat?
-
-  /// Bytes of files that are held in memory at most.
-  public static let byteLimit = 2 << 30
 
   /// `format`: `nil` if the files show it.
   public init(_ settings: ImportSettings, format: ImportFormat? = nil) {
@@ -78,11 +70,14 @@ public struct RecordingImport {
     return text.elementsEqual(Array(#"{"recording":"#.utf8))
   }
 
-  /// Reads a whole file.
-  public mutating func take(_ bytes: [UInt8], of name: String) throws(ImportProblem) {
-    let file = ImportedFile(name: name, bytes: bytes)
-    guard file.passSpace(from: 0) < bytes.count else { return }
-    guard let format = format ?? ImportFormat.recognized(in: bytes, named: name) else {
+  /// Reads a whole file: `read` fills the front of the memory and says how much of it; 0 at the end.
+  public mutating func take(
+    _ name: String, _ read: @escaping (UnsafeMutableRawBufferPointer) throws(RecordingFileError) -> Int
+  ) throws(ImportError) {
+    let source = unsafe ImportSource(name, read)
+    guard try source.passSpace() else { return }
+    let shown = format == nil ? try ImportFormat.recognized(in: source) : nil
+    guard let format = format ?? shown else {
       throw Self.problem(
         name, "this is neither a recording nor a file that can be imported: name its format with --import-format")
     }
@@ -90,19 +85,23 @@ public struct RecordingImport {
       throw Self.problem(name, "it is \(format.rawValue), and the files before it are \(known.rawValue)")
     }
     foundFormat = format
-    try format.reader.read(file, into: &sink)
+    if sink.gathering == nil { sink.gathering = RecordGathering(sink.settings, format) }
+    try format.reader.read(source, into: &sink)
   }
 
-  private static func problem(_ name: String, _ reason: String) -> ImportProblem {
-    ImportProblem(file: name, problem: RecordingProblem(byte: 0, line: 1, record: 1, reason: reason))
+  private static func problem(_ name: String, _ reason: String) -> ImportError {
+    .problem(
+      ImportProblem(file: name, problem: RecordingProblem(byte: 0, line: 1, record: 1, reason: reason)))
   }
 
   /// The recording of everything that was taken, as that of the stream.
-  public consuming func recording(of stream: String, madeAt: WallTime) -> ImportedRecording {
-    let kind = sink.kind ?? .kinesis
-    let records = sink.takeRecords()
-    return ImportedRecording(
-      records, stream: stream, kind: kind, format: foundFormat, shardCount: sink.settings.shardCount, madeAt: madeAt,
-      skipped: sink.skipped)
+  public consuming func recording(
+    of stream: String, madeAt: WallTime
+  ) throws(RecordingFileError) -> ImportedRecording {
+    let gathering = sink.gathering ?? RecordGathering(sink.settings, .lines)
+    var header = RecordingHeader(
+      stream: stream, kind: sink.kind ?? .kinesis, streamCreatedAt: gathering.firstArrival ?? madeAt, madeAt: madeAt)
+    header.imported = foundFormat?.rawValue
+    return ImportedRecording(try gathering.end(), header: header, skipped: sink.skipped)
   }
 }

@@ -5,9 +5,9 @@ internal import StreamModel
 struct TableExportFormat: ImportFormatReading {
   private static let time = "WriteTimestampMicros"
 
-  func read(_ file: ImportedFile, into sink: inout ImportSink) throws(ImportProblem) {
+  func read(_ source: ImportSource, into sink: inout ImportSink) throws(ImportError) {
     sink.kind = .dynamodb
-    try readLines(of: file, into: &sink) { (node, file) throws(LineFault) in try Self.record(node, file) }
+    try readLines(of: source, into: &sink) { (node, file) throws(LineFault) in try Self.record(node, file) }
   }
 
   private static func record(_ node: JSONNode, _ file: ImportedFile) throws(LineFault) -> ImportedRecord {

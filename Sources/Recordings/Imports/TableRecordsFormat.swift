@@ -4,10 +4,13 @@ internal import TableChanges
 /// `{"Records":[{"eventID":"…","eventName":"INSERT","dynamodb":{…}}],…}`: pages of `aws dynamodbstreams get-records`, one
 /// or several behind one another. Nothing in them says of which shard they are.
 struct TableRecordsFormat: ImportFormatReading {
-  func read(_ file: ImportedFile, into sink: inout ImportSink) throws(ImportProblem) {
+  func read(_ source: ImportSource, into sink: inout ImportSink) throws(ImportError) {
     sink.kind = .dynamodb
-    try readRecords(of: file, into: &sink) { (node, file) throws(LineFault) in
-      try ChangeReading.record(node, of: file.bytes)
+    try readRecords(of: source, into: &sink, expected: "a JSON object with a list Records") {
+      (node, page, sink) throws(ImportError) in
+      try sink.take(page, at: node.range.lowerBound) { () throws(LineFault) in
+        try ChangeReading.record(node, of: page.bytes)
+      }
     }
   }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import Recordings
 import StreamModel
 
@@ -44,9 +45,10 @@ struct ImportOptions: ParsableArguments {
     }
   }
 
-  /// Reads the files into the recording of a stream.
+  /// Reads the files into the recording of a stream. What is put in order on disk is in `TMPDIR`, or in `folder`.
   func recording(
-    of stream: String, from inputs: [RecordingInput], madeAt: WallTime, skipBad: Int
+    of stream: String, from inputs: [RecordingInput], madeAt: WallTime, skipBad: Int, sortingIn folder: String,
+    isQuiet: Bool
   ) throws -> ImportedRecording {
     var settings = ImportSettings()
     settings.keyField = keyField
@@ -55,18 +57,31 @@ struct ImportOptions: ParsableArguments {
     settings.missingKey = missingKey
     settings.shardCount = createShards
     settings.badRecordLimit = skipBad
+    settings.sortingFolder = Self.temporaryFolder ?? folder
+    let progress = ReadingProgress(inputs, isQuiet: isQuiet)
     var importing = RecordingImport(settings, format: importFormat)
-    var total = 0
-    for input in inputs {
-      let bytes = try Self.bytes(of: input, limit: RecordingImport.byteLimit - total)
-      total += bytes.count
-      do throws(ImportProblem) {
-        try importing.take(bytes, of: input.path == "-" ? "standard input" : input.path)
-      } catch {
-        throw Problem(Exit.badInput, "\(error)")
+    let recording: ImportedRecording
+    do {
+      for input in inputs {
+        try importing.take(input.path == "-" ? "standard input" : input.path) { memory throws(RecordingFileError) in
+          let count = try input.read(into: memory)
+          guard count > 0 || !input.endedEarly else {
+            throw RecordingFileError(path: input.path, reason: "what is compressed there is cut off")
+          }
+          progress.passed(count)
+          return count
+        }
       }
+      recording = try importing.recording(of: stream, madeAt: madeAt)
+    } catch let error as ImportError {
+      progress.clear()
+      if case .sorting = error { throw Problem(Exit.failed, "\(error)") }
+      throw Problem(Exit.badInput, "\(error)")
+    } catch {
+      progress.clear()
+      throw Problem(Exit.failed, "\(error)")
     }
-    let recording = importing.recording(of: stream, madeAt: madeAt)
+    progress.clear()
     for problem in recording.skipped { Warning.write("left out: \(problem)") }
     if recording.duplicates > 0 { Warning.write("\(Text.records(recording.duplicates)) were there several times") }
     if recording.liftedArrivals > 0 {
@@ -77,29 +92,29 @@ struct ImportOptions: ParsableArguments {
     return recording
   }
 
-  private static func bytes(of input: RecordingInput, limit: Int) throws -> [UInt8] {
-    var bytes: [UInt8] = []
-    do throws(RecordingFileError) {
-      if let count = input.byteCount { bytes.reserveCapacity(min(Int(count), limit)) }
-      let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 16)
-      defer { piece.deallocate() }
-      while true {
-        let count = try input.read(into: piece)
-        if count == 0 {
-          guard !input.endedEarly else {
-            throw RecordingFileError(path: input.path, reason: "what is compressed there is cut off")
-          }
-          return bytes
-        }
-        bytes.append(contentsOf: piece[..<count])
-        guard bytes.count <= limit else { break }
-      }
-    } catch {
-      throw Problem(Exit.badInput, "\(error)")
-    }
-    throw Problem(
-      Exit.badInput,
-      "\(input.path): files of more than \(RecordingImport.byteLimit >> 30) GiB cannot be imported at once, because their records "
-        + "are put in order in memory: import parts of them")
+  private static var temporaryFolder: String? {
+    guard let folder = ProcessInfo.processInfo.environment["TMPDIR"], !folder.isEmpty else { return nil }
+    return folder
   }
+}
+
+/// How much of the files was read.
+private final class ReadingProgress {
+  private var line: ProgressLine
+  private var byteCount: UInt64 = 0
+  /// `nil` if nobody knows it of all files.
+  private let total: UInt64?
+
+  init(_ inputs: [RecordingInput], isQuiet: Bool) {
+    line = ProgressLine(isQuiet: isQuiet)
+    let counts = inputs.map(\.byteCount)
+    total = counts.contains(nil) ? nil : counts.reduce(0) { $0 + ($1 ?? 0) }
+  }
+
+  func passed(_ count: Int) {
+    byteCount += UInt64(count)
+    line.show("\(byteCount >> 20) MiB\(total.map { " of \($0 >> 20)" } ?? "") read")
+  }
+
+  func clear() { line.clear() }
 }

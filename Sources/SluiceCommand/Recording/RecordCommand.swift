@@ -131,22 +131,32 @@ struct RecordCommand: AsyncParsableCommand {
   }
 
   private func importRecords() throws {
+    guard output == "-" || overwrite || !FileManager.default.fileExists(atPath: output) else {
+      throw Problem(Exit.failed, "\(output): File exists (--overwrite replaces a file)")
+    }
+    let folder = output == "-" ? "/var/tmp" : URL(filePath: output).deletingLastPathComponent().path
     var recording = try imports.recording(
-      of: stream, from: try ImportOptions.inputs(importFiles), madeAt: WallTime.current(), skipBad: skipBad)
+      of: stream, from: try ImportOptions.inputs(importFiles), madeAt: WallTime.current(), skipBad: skipBad,
+      sortingIn: folder, isQuiet: store.output.isJSON)
     recording.redact(redact)
-    let text = recording.writing()
+    var progress = ProgressLine(isQuiet: store.output.isJSON)
+    let text: ImportedRecordingText
     do {
+      text = try recording.writing()
       var file = try RecordingOutput(path: output, isReplacing: overwrite)
       while true {
-        let piece = text.nextPiece()
+        let piece = try text.nextPiece()
         if piece.isEmpty { break }
         try file.write(piece)
+        progress.show("\(Text.count(Int(text.recordCount))) of \(Text.records(recording.recordCount)) recorded")
       }
     } catch {
+      progress.clear()
       throw Problem(Exit.failed, "\(error)\(overwrite || output == "-" ? "" : " (--overwrite replaces a file)")")
     }
+    progress.clear()
     var report = RecordingReport()
-    report.records = UInt64(recording.recordCount)
+    report.records = recording.recordCount
     report.shards = recording.shards.count
     report.dataBytes = text.dataByteCount
     report.redactedWhole = text.redactedWhole

@@ -131,7 +131,7 @@ struct ReplayCommand: AsyncParsableCommand {
     }
   }
 
-  /// Makes a recording of the file in memory. Its stream is the one of the mapping.
+  /// Makes a recording of the file, which is read as it is made. Its stream is the one of the mapping.
   private func replayImported(_ input: RecordingInput) async throws {
     let mappings = try readConfiguration().mappings
     let candidates = mappings.filter { known in mapping.map { known.name == $0 } ?? true }
@@ -141,11 +141,13 @@ struct ReplayCommand: AsyncParsableCommand {
         "\(file) is no recording and does not tell its stream: name a mapping of \(config) with --mapping "
           + "(\(mappings.map(\.name).joined(separator: ", ")))")
     }
-    let recording = try imports.recording(of: first.stream, from: [input], madeAt: .zero, skipBad: skipBad)
-    let text = recording.writing()
+    let recording = try imports.recording(
+      of: first.stream, from: [input], madeAt: .zero, skipBad: skipBad, sortingIn: "/var/tmp",
+      isQuiet: format.isJSON)
     let reader: RecordingReader
-    do throws(RecordingError) {
-      reader = try RecordingReader { memory throws(RecordingFileError) in text.read(into: memory) }
+    do {
+      let text = try recording.writing()
+      reader = try RecordingReader { memory throws(RecordingFileError) in try text.read(into: memory) }
     } catch {
       throw Problem(Exit.badInput, "\(file): \(error)")
     }
