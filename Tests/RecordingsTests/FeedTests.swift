@@ -35,6 +35,12 @@ struct FeedTests {
     return given + [.ended(feed.status)]
   }
 
+  private func puts(of given: [Given]) -> [Put] {
+    given.flatMap { piece -> [Put] in
+      if case .records(let puts, _) = piece { puts } else { [] }
+    }
+  }
+
   private func inline(_ bytes: [UInt8], _ part: RecordingPart) throws -> [Given] {
     var position = 0
     return all(
@@ -76,7 +82,7 @@ struct FeedTests {
     for part in [RecordingPart(), RecordingPart(from: WallTime(milliseconds: 1_700_000_000_300))] {
       let given = try inline(Self.large, part)
       #expect(try ahead(Self.large, part) == given)
-      let puts = given.flatMap { if case .records(let puts, _) = $0 { puts } else { [] } }
+      let puts = puts(of: given)
       for shard: UInt32 in 0...2 {
         let wanted = read.puts.filter { $0.shard == shard && $0.arrival >= part.from?.milliseconds ?? 0 }
         #expect(puts.filter { $0.shard == shard } == wanted)
@@ -96,7 +102,7 @@ struct FeedTests {
     let wanted = Read(Self.large).puts.filter {
       $0.shard != 1 && (1_700_000_000_100..<1_700_000_000_900).contains($0.arrival)
     }
-    let puts = given.flatMap { if case .records(let puts, _) = $0 { puts } else { [] } }
+    let puts = puts(of: given)
     #expect(Set(puts) == Set(wanted) && puts.count == wanted.count)
     #expect(!given.contains(.opened(ShardNumber(1))))
     guard
@@ -114,7 +120,7 @@ struct FeedTests {
     bytes[bytes.count / 2] ^= 1
     let given = try inline(bytes, RecordingPart())
     #expect(try ahead(bytes, RecordingPart()) == given)
-    let puts = given.flatMap { if case .records(let puts, _) = $0 { puts } else { [] } }
+    let puts = puts(of: given)
     let read = Read(bytes)
     #expect(Set(puts) == Set(read.puts) && !puts.isEmpty)
     #expect(read.error.map { given.contains(.failed($0)) } == true)
