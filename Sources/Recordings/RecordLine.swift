@@ -14,7 +14,8 @@ struct RecordLine {
   var isBase64 = false
   /// The key, where it does not stand in the line as it is.
   var decodedKey: [UInt8] = []
-  /// The sequence number of a line that is read with care; those that the writer made are what its check says.
+  /// The sequence number, where it may be another one than shard and index make; those that the writer made of them are
+  /// what the check of their line says.
   var sequenceNumber: [UInt8] = []
 
   /// Of a sequence number that was imported, as AWS limits it.
@@ -25,12 +26,19 @@ struct RecordLine {
   /// Reads a line as ``RecordingWriter`` writes it, whose check is right. `false` if it is another one: then it is read
   /// with care.
   @inline(__always)
-  mutating func read(_ bytes: UnsafeRawBufferPointer) -> Bool {
+  mutating func read(_ bytes: UnsafeRawBufferPointer, hasOwnNumber: Bool) -> Bool {
     var scanner = unsafe LineScanner(bytes)
     guard scanner.pass(#"{"shard":"#), let shard = scanner.number(), shard <= UInt64(UInt32.max),
       scanner.pass(#","index":"#), let index = scanner.number(), index <= SequenceNumber.greatestIndex,
-      scanner.pass(#","sequenceNumber":""#), scanner.skip(SequenceNumber.digitCount), scanner.pass(#"","arrival":"#)
+      scanner.pass(#","sequenceNumber":""#)
     else { return false }
+    var number: Range<Int>?
+    if hasOwnNumber {
+      number = scanner.plainText()
+      guard number != nil, scanner.pass(#","arrival":"#) else { return false }
+    } else {
+      guard scanner.skip(SequenceNumber.digitCount), scanner.pass(#"","arrival":"#) else { return false }
+    }
     let isNegative = scanner.pass("-")
     guard let arrival = scanner.number(), arrival <= UInt64(Int64.max), scanner.pass(#","key":""#),
       let key = scanner.plainText()
@@ -65,6 +73,7 @@ struct RecordLine {
     self.key = key
     if !decodedKey.isEmpty { decodedKey.removeAll(keepingCapacity: true) }
     if !sequenceNumber.isEmpty { sequenceNumber.removeAll(keepingCapacity: true) }
+    if let number { unsafe sequenceNumber.append(contentsOf: bytes[number]) }
     return true
   }
 

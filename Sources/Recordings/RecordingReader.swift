@@ -264,7 +264,7 @@ public struct RecordingReader: ~Copyable {
       throw LineFault(
         "the line has \(check == nil ? "no check, and the header has one" : "a check, and the header has none")")
     }
-    if check != nil, !hasOwnNumbers, unsafe line.read(bytes) {
+    if check != nil, unsafe line.read(bytes, hasOwnNumber: hasOwnNumbers) {
       lineStart = found.start
       unsafe try takeRecord(bytes)
       digest = digest &* LineCheck.factor &+ UInt64(check ?? 0)
@@ -360,8 +360,11 @@ public struct RecordingReader: ~Copyable {
           + "before it in \(line.shard)")
     }
     if !line.sequenceNumber.isEmpty {
-      let own = shards[latest].shard.sequenceNumber(of: line.index).description
-      let isOwn = line.sequenceNumber == Array(own.utf8)
+      let own = shards[latest].shard.sequenceNumber(of: line.index)
+      let isOwn = unsafe withUnsafeTemporaryAllocation(byteCount: SequenceNumber.digitCount, alignment: 1) { digits in
+        unsafe own.write(to: digits)
+        return unsafe line.sequenceNumber.elementsEqual(digits)
+      }
       guard isOwn || hasOwnNumbers else {
         throw LineFault("sequenceNumber is not that of record \(line.index.rawValue) of \(line.shard), which is \(own)")
       }
