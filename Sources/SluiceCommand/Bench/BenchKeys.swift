@@ -12,8 +12,7 @@ struct BenchKeys: AsyncParsableCommand {
       as a failure entry and the next one of its key fails.
 
       The clock stops when the records of all other keys are processed. A drain of the calm pair is asked for the same
-      records. Measured twice: with a handler that does nothing else, and with one that waits for each batch. With
-      --handler-parses it also goes through the JSON of each record that it processes.
+      records. Measured twice: with a handler that does nothing else, and with one that waits for each batch.
 
       Examples:
         sluice bench keys
@@ -28,8 +27,6 @@ struct BenchKeys: AsyncParsableCommand {
   @Option(help: "MaximumRetryAttempts.") var retryAttempts = 10
   @Option(help: "How long the handler waits for each batch; several are measured one after the other.")
   var handlerMilliseconds: MillisecondList = [0, 1]
-  @Flag(help: "The handler goes through the JSON of each record, as one that looks into its data does.")
-  var handlerParses = false
   @Option(help: "names or throws: how the handler says that a record fails.") var answer: FailureAnswer = .names
   @Option(help: "Counted pairs.") var pairs = 5
   @OptionGroup var bench: BenchOptions
@@ -75,8 +72,7 @@ struct BenchKeys: AsyncParsableCommand {
     _ milliseconds: Int, _ backlog: KeyBacklog, _ otherRecords: Int, on place: BenchStore
   ) async throws -> KeysReport {
     let run = KeyDrainRun(
-      batchSize: batchSize, handlerMilliseconds: milliseconds, handlerParses: handlerParses,
-      retryAttempts: retryAttempts, answer: answer,
+      batchSize: batchSize, handlerMilliseconds: milliseconds, retryAttempts: retryAttempts, answer: answer,
       backlog: backlog, otherRecords: otherRecords)
     var report = KeysReport(run, bench)
     for pair in 0...pairs {
