@@ -44,8 +44,9 @@ struct RecordingPieces: ~Copyable {
   private var open: [ShardNumber: Open] = [:]
   /// Bytes of records in them.
   private var openByteCount = 0
-  /// Those that are ready, the first one last.
+  /// Those that are ready; before `head` they were given.
   private var ready: [RecordingPiece] = []
+  private var head = 0
   /// The line that was read and not looked at.
   private var pending: RecordingLine?
   private var isAtEnd = false
@@ -74,7 +75,12 @@ struct RecordingPieces: ~Copyable {
   /// `nil` at the end.
   mutating func next() throws(RecordingError) -> RecordingPiece? {
     while true {
-      if let piece = ready.popLast() { return piece }
+      if head < ready.count {
+        head += 1
+        return ready[head - 1]
+      }
+      ready.removeAll(keepingCapacity: true)
+      head = 0
       if let failure { throw failure }
       if isAtEnd { return nil }
       do throws(RecordingError) { try advance() } catch {
@@ -94,11 +100,11 @@ struct RecordingPieces: ~Copyable {
     case .shardOpened(let shard):
       guard isWanted(shard.shard) else { return }
       closeAll()
-      ready.insert(.shardOpened(shard), at: 0)
+      ready.append(.shardOpened(shard))
     case .shardClosed(let closing):
       guard isWanted(closing.shard) else { return }
       closeAll()
-      ready.insert(.shardClosed(closing), at: 0)
+      ready.append(.shardClosed(closing))
     // What became of them once is for who compares.
     case .missing, .outcome, .checkpoint: return
     case nil:
@@ -118,7 +124,7 @@ struct RecordingPieces: ~Copyable {
     }
     if !hasBegun {
       hasBegun = true
-      ready.insert(.beginning(reader.arrival, firsts), at: 0)
+      ready.append(.beginning(reader.arrival, firsts))
     }
     let records = taker(of: shard)
     if reader.header.imported == nil {
@@ -156,7 +162,7 @@ struct RecordingPieces: ~Copyable {
 
   private mutating func close(_ piece: Open) {
     openByteCount -= piece.records.byteCount
-    ready.insert(.records(piece.records, numbers: piece.numbers), at: 0)
+    ready.append(.records(piece.records, numbers: piece.numbers))
   }
 
   private mutating func closeAll() {
