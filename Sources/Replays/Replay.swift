@@ -6,7 +6,7 @@ public import StreamRuntime
 import StreamStore
 
 /// Which part of a recording is replayed, and how.
-public struct ReplayOptions: Hashable, Sendable {
+public struct ReplayOptions: Sendable {
   /// Records that arrived at this moment or later, and before the other.
   public var from: WallTime?
   public var to: WallTime?
@@ -15,7 +15,10 @@ public struct ReplayOptions: Hashable, Sendable {
   public var seed: UInt64 = 1
   /// Everything is there from the beginning, instead of coming when it came.
   public var isAtOnce = false
-  /// How long a delivery takes in virtual time, in milliseconds.
+  /// Records come when they came, while virtual time follows real time. Not with ``isAtOnce``. Where more than ``byteLimit``
+  /// waits for the lanes, records behind it come later than they came, and with the age that they have.
+  public var pace: ReplayPace?
+  /// How long a delivery takes in virtual time, in milliseconds. With a pace it takes what it really takes.
   public var deliveryMilliseconds: Int64 = 0
   /// How long the handler may really take.
   public var timeoutMilliseconds: Int64
@@ -68,6 +71,10 @@ public final class Replay {
   private var problem: RecordingError?
   /// By shard: where each of its lanes stands.
   private var positions: [ShardNumber: [RecordIndex]] = [:]
+  /// How old the newest record of a batch was when it was delivered for the first time, in virtual milliseconds: of the
+  /// batch that was delivered last, and the most of all.
+  public private(set) var lagMilliseconds: Int64 = 0
+  public private(set) var greatestLagMilliseconds: Int64 = 0
   /// Records of the part that is replayed, as far as they were read.
   public private(set) var recordCount: UInt64 = 0
 
@@ -123,7 +130,18 @@ public final class Replay {
 
   /// Runs to the end. `progress` is called from time to time.
   public func run(progress: @escaping () -> Void) async throws {
+    do {
+      try await runToEnd(progress)
+    } catch {
+      await poller?.stop()
+      throw error
+    }
+    await poller?.stop()
+  }
+
+  private func runToEnd(_ progress: @escaping () -> Void) async throws {
     switch source {
+    case .paced(let reading) where options.pace != nil: try await follow(reading, progress)
     case .paced(let reading): try await run(reading, progress)
     case .atOnce(let feed): try await run(feed, progress)
     }
@@ -151,6 +169,35 @@ public final class Replay {
     }
   }
 
+  /// Waits for the moment of each record.
+  private func follow(_ reading: PacedReading, _ progress: () -> Void) async throws {
+    while try next(of: reading) {
+      let poller = start(at: reading.arrival)
+      while await poller.goOn(until: reading.arrival) {
+        progress()
+        try lookAtTelling()
+      }
+      try await makeRoom(poller, progress)
+      var changed: Set<ShardNumber> = []
+      repeat {
+        changed.insert(reading.shard)
+        take(reading)
+      } while try log.byteCount <= options.byteLimit && next(of: reading) && reading.arrival <= poller.wall
+      for shard in changed.sorted() { poller.changed(shard) }
+      progress()
+    }
+  }
+
+  /// Waits until the lanes have passed some of what waits in memory. They may take as long as at the end.
+  private func makeRoom(_ poller: ReplayPoller, _ progress: () -> Void) async throws {
+    let end = poller.wall.adding(milliseconds: options.settlingMilliseconds)
+    while log.byteCount > options.byteLimit {
+      guard plan.policy.parking == nil, poller.isExpecting, await poller.goOn(until: end) else { return try look() }
+      progress()
+      try lookAtTelling()
+    }
+  }
+
   private func run(_ feed: RecordingFeed, _ progress: () -> Void) async throws {
     log.bringMore = { [unowned self] in bring(from: feed) }
     log.reuse = { feed.reuse($0) }
@@ -161,8 +208,10 @@ public final class Replay {
     try look()
   }
 
+  private func lookAtTelling() throws { if let telling { throw telling } }
+
   private func look() throws {
-    if let telling { throw telling }
+    try lookAtTelling()
     if let problem { throw ReplayError.recording(problem) }
     guard log.byteCount <= options.byteLimit else {
       throw ReplayError.tooMuchWaits(bytes: log.byteCount)
@@ -176,12 +225,19 @@ public final class Replay {
     let end = moment.adding(milliseconds: options.settlingMilliseconds)
     await poller.work()
     // Timers of what is over need not be waited for.
-    while log.isHolding || !poller.unsettled.isEmpty, await poller.goOn(until: end) {
+    while log.isHolding || !poller.unsettled.isEmpty, options.pace == nil || poller.isExpecting,
+      await poller.goOn(until: end)
+    {
       await poller.work()
-      try look()
+      try lookOn()
       progress()
     }
-    try look()
+    try lookOn()
+  }
+
+  /// With a pace nobody reads while more waits than may.
+  private func lookOn() throws {
+    if options.pace == nil { try look() } else { try lookAtTelling() }
   }
 
   // MARK: The recording
@@ -255,6 +311,7 @@ public final class Replay {
     settings.seed = options.seed
     settings.deliveryMilliseconds = options.deliveryMilliseconds
     settings.concurrency = options.concurrency
+    settings.pace = options.pace
     let stream = StreamInfo(
       number: StreamNumber(1), name: header.stream, kind: header.kind,
       createdAt: header.streamCreatedAt)
@@ -292,6 +349,10 @@ public final class Replay {
       switch event {
       case .delivered(let delivery):
         let extent = delivery.delivery.extent
+        if delivery.delivery.attempt == 1, !extent.isEmpty {
+          lagMilliseconds = extent.lastArrival.age(at: delivery.begunAt)
+          greatestLagMilliseconds = max(greatestLagMilliseconds, lagMilliseconds)
+        }
         try tell(
           event, handler.takeNote(delivery.place.shard.shard, extent.isEmpty ? nil : extent.first))
       case .left, .lost:

@@ -9,7 +9,8 @@ public struct RunHeader: Codable, Hashable, Sendable {
   /// Settings of the mapping, by name.
   public var settings: [String: String]
   public var seed: UInt64
-  /// `1`: as recorded; `max`: everything was there from the beginning.
+  /// `virtual`: as recorded, and no real time was waited for; `max`: everything was there from the beginning; a number such
+  /// as `10`: so many times as fast as it was recorded, in real time.
   public var speed: String
   public var from: Int64?
   public var to: Int64?
@@ -88,6 +89,9 @@ public struct RunEnd: Codable, Hashable, Sendable {
   public var milliseconds: Int64
   /// Lanes that had not come to their end: something in them fails again and again.
   public var unsettledLanes: [String]
+  /// Of a run in real time: how old the newest record of a batch was at most when it was delivered for the first time, in
+  /// virtual milliseconds.
+  public var greatestLagMilliseconds: Int64?
   /// The largest resident memory of a process of the handler that was seen, if that was asked for.
   public var peakMemoryBytes: Int64?
 }

@@ -35,7 +35,8 @@ public struct RunRecorder {
 
   /// Writes the last line and gives it.
   public mutating func end(
-    records: UInt64, milliseconds: Int64, unsettled: [LanePlace], peakMemoryBytes: Int64? = nil
+    records: UInt64, milliseconds: Int64, unsettled: [LanePlace], greatestLagMilliseconds: Int64? = nil,
+    peakMemoryBytes: Int64? = nil
   ) throws -> RunEnd {
     var end = RunEnd(
       ended: true, invocations: invocations, records: records, departures: departures,
@@ -44,6 +45,7 @@ public struct RunRecorder {
       unsettledLanes: unsettled.map {
         $0.sharing.factor == 1 ? "\($0.shard.shard)" : "\($0.shard.shard) lane \($0.slot)"
       })
+    end.greatestLagMilliseconds = greatestLagMilliseconds
     end.peakMemoryBytes = isMeasured ? peakMemoryBytes : nil
     try file.append(end)
     try file.flush()

@@ -79,6 +79,13 @@ struct ReplayTests {
       ])
       #expect(command == new)
       #expect(!FileManager.default.fileExists(atPath: place.data.path))
+      // In real time, which does not decide what becomes of the records: a minute and a half of waits.
+      let real = try await end(["real.run", "--speed", "50"])
+      #expect(real.records == old.records && real.leftRecords == old.leftRecords, "\(real)")
+      #expect(real.milliseconds > 30_000 && real.greatestLagMilliseconds != nil, "\(real)")
+      let compared = try await place.sluice("diff", "old.run", "real.run", "--format", "json")
+      let reality = try JSONDecoder().decode(RunDifference.self, from: Data(compared.output.utf8))
+      #expect(reality.newlyFailing.isEmpty && reality.newlySucceeding.isEmpty && reality.failingOtherwise.isEmpty)
 
       // Exactly the cancelled flights are what the new handler makes better.
       let same = try await place.sluice("diff", "old.run", "again.run")
@@ -197,7 +204,12 @@ struct ReplayTests {
         (["newer"], 65, "it is of format 9, and this program reads formats 1 to 2"),
         (["other"], 65, "other: byte 0, line 1, record 1: this is neither a recording nor a file"),
         (["missing"], 65, "missing: No such file"),
-        (["other", "--speed", "2"], 64, "--speed is 2"),
+        (
+          ["other", "--speed", "0.01"], 64,
+          "--speed is 0.01: allowed are virtual, max, and how many times as fast as it was, from 0.1 to 1000"
+        ),
+        (["other", "--speed", "nan"], 64, "--speed is nan"), (["other", "--speed", "2x"], 64, "--speed is 2x"),
+        (["other", "--speed", "2", "--takes", "1s"], 64, "a delivery takes as long as it really does"),
         ([], 64, "either a recording or --stream"), (["other", "--stream", "s"], 64, "either a recording or --stream"),
         (["--stream", "s", "--skip-bad", "1"], 64, "go with a file"),
         (["--stream", "s", "--data", "nowhere"], 65, "there is no store at nowhere"),

@@ -18,6 +18,10 @@ struct ReplayCommand: AsyncParsableCommand {
       moment at which something happens to the next. The result is a run file: each invocation with its records, its \
       result and its answer. The same recording, handler answers and seed give the same bytes. See docs/recordings.md.
 
+      With --speed 10 the time of the recording goes by ten times as fast as real time instead, also while the handler \
+      works: a load test with the traffic of that day. Records come a tenth of their gaps apart, waits, windows and ages are \
+      those of the recording's time, and the handler takes the time that it really takes: one that is too slow falls behind.
+
       The mapping and its function are those of a configuration. Its function can be replaced: by another one of the \
       configuration with --function, by a command with --command.
 
@@ -29,6 +33,8 @@ struct ReplayCommand: AsyncParsableCommand {
       Examples:
         sluice replay flights.recording --config sluice.yaml -o old.run
         sluice replay flights.recording --config sluice.yaml --command 'python3 delays_fixed.py' -o new.run
+        sluice replay flights.recording --config sluice.yaml --speed 10        # ten times as fast as it was, in real time
+        sluice replay flights.recording --config sluice.yaml --speed 0.5       # half as fast
         sluice replay flights.recording --config sluice.yaml --mapping flights-delays --from 2026-11-21T08:00:00Z
         sluice replay --stream flights --config sluice.yaml --function delays-v2 -o new.run
         aws kinesis get-records --shard-iterator … | sluice replay - --config sluice.yaml --command 'python3 delays.py'
@@ -53,11 +59,13 @@ struct ReplayCommand: AsyncParsableCommand {
   @Option(help: "Shards, by comma, such as 0,3.") var shards: String?
   @Option(
     help:
-      "1: records come when they came. max: all are there from the beginning, and batches are full."
-  )
-  var speed = "1"
+      "virtual: records come when they came, and nobody waits for them. 0.1 to 1000: so many times as fast as it was, in real time. max: all are there from the beginning, and batches are full. Default: virtual.",
+    transform: ReplaySpeed.init)
+  var speed = ReplaySpeed.virtual
   @Option(help: "Decides the jitter of waits.") var seed: UInt64 = 1
-  @Option(help: "How long a delivery takes in virtual time.") var takes = "0ms"
+  @Option(
+    help: "How long a delivery takes in virtual time. Not with a number as --speed: it takes what it really takes.")
+  var takes = "0ms"
   @Option(help: "Leave out up to so many lines of the recording that cannot be used.") var skipBad =
     0
   @Flag(help: "Put into the run file how long invocations really took, and their memory. No two runs are alike then.")
@@ -77,8 +85,9 @@ struct ReplayCommand: AsyncParsableCommand {
       throw ValidationError("--skip-bad, --import-format and --key-field go with a file.")
     }
     if stream == nil, data != nil { throw ValidationError("--data goes with --stream.") }
-    guard speed == "1" || speed == "max" else {
-      throw ValidationError("--speed is \(speed): allowed are 1 and max.")
+    guard speed.pace == nil || takes == "0ms" else {
+      throw ValidationError(
+        "--takes is \(takes): with --speed \(speed.text) a delivery takes as long as it really does.")
     }
     guard skipBad >= 0 else {
       throw ValidationError("--skip-bad is \(skipBad): allowed is 0 or more.")
@@ -183,7 +192,7 @@ struct ReplayCommand: AsyncParsableCommand {
         RunHeader(
           stream: header.stream, mapping: wanted.name, handler: command ?? handler.name,
           settings: replayed.settings,
-          seed: seed, speed: speed), logger)
+          seed: seed, speed: speed.text), logger)
       await replayed.shutdown()
       try tell(end)
     } catch {
@@ -217,7 +226,7 @@ struct ReplayCommand: AsyncParsableCommand {
         let read = replay.status.byteCount
         progress.show(
           "\(Text.records(count)), \(Text.count(Int(Double(count) / seconds))) a second, \(Text.count(failures)) failures"
-            + left(read, of: byteCount, seconds))
+            + standing(of: replay) + left(read, of: byteCount, seconds))
       }
     } catch let error as ReplayError {
       progress.clear()
@@ -232,7 +241,16 @@ struct ReplayCommand: AsyncParsableCommand {
     if case .interrupted(let problem)? = replay.status.ending { warn("\(problem)") }
     return try recorder.recorder.end(
       records: replay.recordCount, milliseconds: replay.elapsedMilliseconds,
-      unsettled: replay.unsettled, peakMemoryBytes: memory.peakBytes)
+      unsettled: replay.unsettled, greatestLagMilliseconds: options.pace.map { _ in replay.greatestLagMilliseconds },
+      peakMemoryBytes: memory.peakBytes)
+  }
+
+  /// Where in the recording's time it is, and how far behind that.
+  private func standing(of replay: Replay) -> String {
+    guard speed != .max, let wall = replay.wall else { return "" }
+    let moment = Text.moment(wall.milliseconds, now: SystemClock.wall().milliseconds)
+    let lag = speed.pace == nil ? "" : ", \(Text.duration(replay.lagMilliseconds)) behind"
+    return ", at \(moment) of its time\(lag)"
   }
 
   private func left(_ read: UInt64, of size: UInt64?, _ seconds: Double) -> String {
@@ -257,6 +275,11 @@ struct ReplayCommand: AsyncParsableCommand {
             ? "every record succeeded"
             : "\(Text.records(end.leftRecords)) left in \(Text.count(end.departures)) failure entries"
         )
+        if let lag = end.greatestLagMilliseconds {
+          print(
+            "at most \(Text.duration(lag)) of its time behind: so old was the newest record of a batch when it was delivered"
+          )
+        }
       }
     }
     guard end.unsettledLanes.isEmpty else {
@@ -313,7 +336,8 @@ struct ReplayCommand: AsyncParsableCommand {
         })
     }
     options.seed = seed
-    options.isAtOnce = speed == "max"
+    options.isAtOnce = speed == .max
+    options.pace = speed.pace
     options.deliveryMilliseconds = try PlanRequest.milliseconds(takes, "--takes")
     options.concurrency = handler.concurrency
     return options

@@ -5,7 +5,7 @@ public import StreamModel
 public import StreamStore
 
 /// How a replay is carried out.
-public struct ReplaySettings: Hashable, Sendable {
+public struct ReplaySettings: Sendable {
   /// What the wall clock shows at the beginning.
   public var beginning: WallTime
   /// Decides the jitter of waits.
@@ -16,6 +16,9 @@ public struct ReplaySettings: Hashable, Sendable {
   public var timeoutMilliseconds: Int64
   /// Deliveries that are carried out at once where several begin in one moment.
   public var concurrency = 1
+  /// Virtual time follows real time, also while handlers work: a delivery takes as long as it really does, and as many are
+  /// carried out at once as in a worker. `nil`: the clock goes from one moment at which something happens to the next.
+  public var pace: ReplayPace?
 
   public init(beginning: WallTime, timeoutMilliseconds: Int64) {
     self.beginning = beginning
@@ -48,7 +51,8 @@ public struct ReplayDelivery: Sendable {
 /// moment at which something happens to the next, and nothing is stored.
 ///
 /// The same records, handler answers and seed give the same deliveries at the same times. Deliveries that begin in one
-/// moment may be carried out at once; their ends are told in the order of their lanes.
+/// moment may be carried out at once; their ends are told in the order of their lanes. Not so with a pace: how long
+/// handlers really take decides with it.
 ///
 /// Not for several tasks at once.
 public final class ReplayPoller {
@@ -69,6 +73,9 @@ public final class ReplayPoller {
   private var effects: [PollerEffect] = []
   private var starting: [(lane: LaneID, delivery: Delivery)] = []
   private var answers: [Answer] = []
+  /// With a pace: the deliveries under way, and what the real clock showed at the beginning.
+  private let underWay = DeliveriesUnderWay()
+  private let realBeginning: Int64
   private var armed: Int64?
   /// Asked when nothing more happens in this moment, before the clock goes on: which shards have more after all.
   public var haveMore: (() -> [ShardNumber])?
@@ -92,10 +99,16 @@ public final class ReplayPoller {
     self.observe = observe
     clock = VirtualClock(beginning: settings.beginning)
     watch = DeadlineWatch(limitMilliseconds: settings.timeoutMilliseconds)
-    policy = plan.policy
+    realBeginning = settings.pace?.time.nanoseconds ?? 0
+    var policy = plan.policy
+    if let pace = settings.pace {
+      // A handler has what real time it has, and meanwhile so much of the virtual.
+      policy.handlerTimeoutMilliseconds = pace.virtualMilliseconds(policy.handlerTimeoutMilliseconds)
+    }
+    self.policy = policy
     factor = plan.parallelizationFactor
     random = SplitMix64(seed: settings.seed)
-    mapping = poller.addMapping(plan.policy)
+    mapping = poller.addMapping(policy)
     let readAhead = ReadAheadBudget()
     readAhead.addLane()
     let reader = LaneReader(
@@ -119,7 +132,7 @@ public final class ReplayPoller {
 
   /// Lanes that have not come to the end of what there is, or to the end of their tumbling window.
   public var unsettled: [LanePlace] {
-    let lanesInWork = Set(starting.map(\.lane) + answers.map(\.lane))
+    let lanesInWork = Set(starting.map(\.lane) + answers.map(\.lane) + underWay.lanes)
     return lanesOfShard.values.joined().sorted().filter { id in
       let lane = poller.lane(id)
       switch lane.state {
@@ -164,6 +177,12 @@ public final class ReplayPoller {
     for lane in lanesOfShard[shard] ?? [] { events.append(.shardChanged(lane)) }
   }
 
+  /// Whether something goes on or is waited for, besides more records.
+  public var isExpecting: Bool { armed != nil || !answers.isEmpty || underWay.count > 0 }
+
+  /// Tells handlers under way to end and waits until they have. What they answer counts no more.
+  public func stop() async { await underWay.stop() }
+
   /// Does everything that happens up to this moment, and sets the clock to it. The clock never goes back.
   public func run(until moment: WallTime) async {
     while await goOn(until: moment) {}
@@ -177,7 +196,11 @@ public final class ReplayPoller {
 
   /// Does what is to be done now and goes on to the next moment at which something happens; `false` if there is none up to
   /// this one.
+  ///
+  /// With a pace it does something or waits for the next moment, though never long: a quarter of a second goes by at most, so
+  /// that what is shown goes on. `false` if this moment has come.
   public func goOn(until moment: WallTime) async -> Bool {
+    if let pace = settings.pace { return await goOn(until: clock.nanoseconds(at: moment), pace) }
     await work()
     return passTime(until: clock.nanoseconds(at: moment))
   }
@@ -222,6 +245,42 @@ public final class ReplayPoller {
       return false
     }
     return true
+  }
+
+  private static let longestWaitNanoseconds: Int64 = 250_000_000
+
+  private func goOn(until end: Int64, _ pace: ReplayPace) async -> Bool {
+    follow(pace)
+    for ended in underWay.takeEnded() {
+      tell(
+        Answer(
+          at: clock.nanoseconds, lane: ended.lane, delivery: ended.delivery, begunAt: ended.begunAt,
+          answer: ended.answer))
+    }
+    if let due = armed, due <= clock.nanoseconds {
+      armed = nil
+      events.append(.timerFired)
+    }
+    guard events.isEmpty else {
+      await work()
+      // Whoever is late leaves room for the handlers on a machine with one core.
+      await Task.yield()
+      return clock.nanoseconds < end
+    }
+    let next = min(end, armed ?? .max)
+    if next > clock.nanoseconds {
+      let (due, overflow) = realBeginning.addingReportingOverflow(pace.real(next))
+      await pace.time.wait(
+        until: min(overflow ? .max : due, pace.time.nanoseconds + Self.longestWaitNanoseconds), or: underWay.bell,
+        underWay: underWay.count)
+      follow(pace)
+    }
+    return clock.nanoseconds < end
+  }
+
+  /// Sets the clock to what it is now.
+  private func follow(_ pace: ReplayPace) {
+    clock.nanoseconds = max(clock.nanoseconds, pace.virtual(pace.time.nanoseconds - realBeginning))
   }
 
   private func tell(_ answer: Answer) {
@@ -281,6 +340,7 @@ public final class ReplayPoller {
 
   /// The delivery's time is over: it answers now, and as one that timed out.
   private func cancel(_ delivery: DeliveryID, of lane: LaneID) {
+    if settings.pace != nil { return underWay.cancel(delivery, of: lane) }
     guard let place = answers.firstIndex(where: { $0.lane == lane && $0.delivery.id == delivery })
     else { return }
     var answer = answers.remove(at: place)
@@ -291,10 +351,14 @@ public final class ReplayPoller {
 
   // MARK: Deliveries
 
-  /// Carries out what begins in this moment. Handlers take what time they take; the clock stands still.
+  /// Carries out what begins in this moment. Handlers take what time they take; without a pace the clock stands still.
   private func deliver() async {
     let wanted = starting
     starting.removeAll(keepingCapacity: true)
+    guard settings.pace == nil else {
+      for (id, delivery) in wanted { underWay.start(delivery, of: lanes[id.rawValue], clock) }
+      return
+    }
     if wanted.count == 1 || settings.concurrency == 1 {
       for (id, delivery) in wanted {
         let answer = await Self.deliver(
