@@ -39,6 +39,9 @@ struct MappedStream {
     return RecordSizing(overhead: writer.recordOverhead, takesDataAsItIs: kind == .dynamodb)
   }
 
+  /// How the changes of a table are written into events.
+  var changeEvents: ChangeEvents { ChangeEvents(region: identity.region, streamARN: arn) }
+
   /// Makes what tries a filter on its records.
   func selection(_ filter: EventFilter) -> @Sendable () -> any RecordSelecting {
     switch kind {
@@ -46,7 +49,7 @@ struct MappedStream {
       let constants = KinesisConstants(eventSourceARN: arn, region: identity.region, roleARN: identity.roleARN)
       return { FilterSelection(EventMatcher(filter, constants: constants)) }
     case .dynamodb:
-      let events = ChangeEvents(region: identity.region, streamARN: arn)
+      let events = changeEvents
       return { ChangeSelection(EventMatcher(filter), events) }
     }
   }

@@ -121,6 +121,51 @@ struct TableChangeTests {
     return try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any]
   }
 
+  @Test("a change that failed is redriven with another image: what it is stays, and the audit keeps what it was")
+  func mended() async throws {
+    let setup = Setup {
+      $0.kind = .dynamodb
+      $0.command = #"["python3", "changes.py"]"#
+      $0.retries = 0
+    }
+    try await Workplace.with(setup) { place in
+      try place.write(Self.handler, to: "changes.py")
+      try place.write("", to: "bad")
+      _ = try await place.start()
+      try place.write(Self.change("MODIFY", "bad") + "\n", to: "changes")
+      _ = try await place.ask(PutReport.self, "put", "numbers", "changes")
+      try await place.isDrained()
+      // From now on it succeeds.
+      try FileManager.default.removeItem(at: place.folder.appending(path: "bad"))
+      let former = Self.change("MODIFY", "bad")
+      for (change, code, text) in [
+        (
+          former.replacing(#"{"N":"1"}"#, with: #"{"N":"one"}"#), Int32(65),
+          "change.json cannot stand in place of this change: dynamodb.NewImage.n.N is one: it is the text of a number"
+        ),
+        (former.replacing(#""S":"bad""#, with: #""S":"good""#), 65, "dynamodb.Keys is"),
+        (former.replacing("MODIFY", with: "INSERT"), 65, "dynamodb.OldImage is there: INSERT with"),
+        (former, 65, "is the one that entry 1 has"),
+        (former.replacing(#"{"N":"1"}"#, with: #"{ "N": "77" }"#), 0, "becomes  "),
+      ] {
+        try place.write(change + "\n", to: "change.json")
+        let ended = try await place.sluice("failures", "redrive", "1", "--payload", "change.json")
+        #expect(ended.code == code && (ended.output + ended.errors).contains(text), "\(ended)")
+      }
+      let done = try await place.sluice("failures", "redrive", "1", "--payload", "change.json", "--yes")
+      #expect(done.code == 0, "\(done)")
+      _ = try await eventually("the entry has left the list") {
+        try await place.ask([FailureReport].self, "failures", "list").isEmpty ? true : nil
+      }
+      let events = try Self.events(at: place)
+      let (first, last) = (try #require(events.first?.Records.first), try #require(events.last?.Records.first))
+      #expect(last.dynamodb.NewImage?["n"] == ["N": "77"] && first.dynamodb.NewImage?["n"] == ["N": "1"])
+      #expect(last.eventID == first.eventID && last.dynamodb.SequenceNumber == first.dynamodb.SequenceNumber)
+      let audit = try await place.ask([AuditReport].self, "audit")
+      #expect(audit.contains { $0.action == "edit" && $0.detail.hasSuffix("its payload was \(former)") }, "\(audit)")
+    }
+  }
+
   @Test("what is no change is refused with its line, its field and the rule, by the command and by the port")
   func refused() async throws {
     try await Workplace.with(Self.setup) { place in

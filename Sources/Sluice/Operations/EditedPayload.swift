@@ -1,17 +1,24 @@
 public import Foundation
 import StreamModel
 import StreamStore
+import TableChanges
 
-/// Other data for one record of a failure entry.
+/// Other data for one record of a failure entry. In place of a change of a table: the change with other images, or its part
+/// `dynamodb` alone.
 public struct EditedPayload: Codable, Hashable, Sendable {
   /// The sequence number of the record; not needed where the entry has one record.
   public var record: String?
   public var data: Data
+  /// The file that it is from, as messages name it.
+  public var file: String?
 
-  public init(record: String? = nil, data: Data) {
+  public init(record: String? = nil, data: Data, file: String? = nil) {
     self.record = record
     self.data = data
+    self.file = file
   }
+
+  fileprivate var name: String { file.map { "The payload \($0)" } ?? "The payload" }
 
   /// The former data is kept in the audit, up to so many bytes.
   public static let formerByteLimit = 256 << 10
@@ -62,10 +69,6 @@ extension StoreOperator {
     guard let stream = try store.catalog().streams[summary.address.stream] else {
       throw OperatorRefusal(.badInput, "The stream of entry \(summary.number) was deleted.")
     }
-    guard stream.kind == .kinesis else {
-      throw OperatorRefusal(
-        .badInput, "Entry \(summary.number) holds changes of a table, which say what happened: they are not edited.")
-    }
     if let delivery = summary.delivery, delivery.state == .pending {
       throw OperatorRefusal(
         .tryAgain, "Entry \(summary.number) is on its way to its destination as it is: edit it when it is there.")
@@ -90,16 +93,16 @@ extension StoreOperator {
       position = 0
     }
     let former = Array(batch[position].dataBytes)
-    let data = [UInt8](payload.data)
+    let data = try data(of: payload, inPlaceOf: batch, at: position, stream)
     let size = data.count + batch[position].partitionKey.utf8.count
     guard size <= stream.recordByteLimit else {
       throw OperatorRefusal(
         .badInput,
-        "The payload makes a record of \(size) bytes, key included: stream \(stream.name) takes at most "
+        "\(payload.name) makes a record of \(size) bytes, key included: stream \(stream.name) takes at most "
           + "\(stream.recordByteLimit).")
     }
     guard former != data else {
-      throw OperatorRefusal(.badInput, "The payload is the one that entry \(summary.number) has.")
+      throw OperatorRefusal(.badInput, "\(payload.name) is the one that entry \(summary.number) has.")
     }
     guard former.count <= EditedPayload.formerByteLimit else {
       throw OperatorRefusal(
@@ -110,6 +113,21 @@ extension StoreOperator {
     return PayloadEdit(
       entry: summary, records: entry.records, position: position, sequenceNumber: numbers[position], former: former,
       data: data)
+  }
+
+  /// What will stand there: of a change of a table, one of the same item.
+  private func data(
+    of payload: EditedPayload, inPlaceOf batch: RecordBatch, at position: Int, _ stream: StreamInfo
+  ) throws -> [UInt8] {
+    let given = [UInt8](payload.data)
+    guard stream.kind == .dynamodb else { return given }
+    do throws(ChangeProblem) {
+      return try ChangeRecord.edited(
+        given.span.bytes, inPlaceOf: batch[position].data, batch.sequenceNumber(at: position),
+        arrival: batch.arrival(at: position), of: MappedStream(stream, name: stream.name).changeEvents)
+    } catch {
+      throw OperatorRefusal(.badInput, "\(payload.name) cannot stand in place of this change: \(error)")
+    }
   }
 
   /// Keeps in the audit what the payload was, and then changes it.

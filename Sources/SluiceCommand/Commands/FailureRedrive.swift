@@ -14,7 +14,9 @@ extension Failures {
         same stream delivers them, such as one with a fixed handler.
 
         With --payload one record of one entry is delivered with other data, byte for byte that of the file. The preview \
-        shows what changes; the audit keeps what it was. Fails it again, the entry stays with the new data.
+        shows what changes; the audit keeps what it was. Fails it again, the entry stays with the new data. Of a change of a \
+        table the file has the change with other images, as `failures show` or the handler has it, or its part dynamodb \
+        alone: it is checked, and keys and what identifies the change stay.
 
         Examples:
           sluice failures redrive --mapping flights-delays
@@ -65,7 +67,8 @@ extension Failures {
         let data =
           payload == "-"
           ? try FileHandle.standardInput.readToEnd() ?? Data() : try Data(contentsOf: URL(filePath: payload))
-        return EditedPayload(record: record, data: data)
+        return EditedPayload(
+          record: record, data: data, file: payload == "-" ? "of standard input" : payload)
       } catch {
         throw Problem(Exit.badInput, "--payload is \(payload): it cannot be read: \(error.localizedDescription)")
       }
