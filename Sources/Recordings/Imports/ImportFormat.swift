@@ -33,34 +33,6 @@ public enum ImportFormat: String, CaseIterable, Sendable {
     case .tableExport, .lines, .csv: true
     }
   }
-
-  /// What the first value of a file shows it to be; `nil` if it could be anything. Nothing of it is passed but white space.
-  static func recognized(in source: ImportSource) throws(ImportError) -> ImportFormat? {
-    if source.name.hasSuffix(".csv") { return .csv }
-    guard case .success(let end) = try source.valueEnd() else { return nil }
-    let bytes = source.piece(to: end).bytes
-    do throws(LineFault) { return try recognized(in: bytes) } catch { return nil }
-  }
-
-  private static func recognized(in bytes: [UInt8]) throws(LineFault) -> ImportFormat? {
-    guard let members = try JSONMembers(bytes) else { return nil }
-    func node(_ name: String) throws(LineFault) -> JSONNode? {
-      guard let range = members[name] else { return nil }
-      let node = try JSONNode(bytes, from: range.lowerBound, to: range.upperBound)
-      return node.isNull ? nil : node
-    }
-    if members["Keys"] != nil, try node("Metadata")?["WriteTimestampMicros"] != nil { return .tableExport }
-    guard let range = members["Records"], let records = try JSONMembers.elements(of: bytes, in: range) else {
-      return .lines
-    }
-    // A page without records is one of Kinesis if it says how far behind it is, and says nothing otherwise.
-    guard let first = records.first else {
-      return try node("MillisBehindLatest") == nil ? .tableRecords : .kinesisRecords
-    }
-    let record = try JSONNode(bytes, from: first.lowerBound, to: first.upperBound)
-    if record["PartitionKey"] != nil { return .kinesisRecords }
-    return record["eventSourceARN"] != nil || record["kinesis"] != nil ? .lambdaEvent : .tableRecords
-  }
 }
 
 /// How records are made out of what is imported, where the file does not say it itself.
@@ -97,48 +69,6 @@ protocol ImportFormatReading {
 }
 
 extension ImportFormatReading {
-  /// The records of each `{"Records":[…]}` of a file, one behind the other. What follows one that is not JSON is nothing
-  /// that could be read. `what` is what was expected, in words.
-  func readRecords(
-    of source: ImportSource, into sink: inout ImportSink, expected what: String,
-    _ body: (JSONNode, ImportedFile, inout ImportSink) throws(ImportError) -> Void
-  ) throws(ImportError) {
-    while try source.passSpace() {
-      let end: Int
-      switch try source.valueEnd() {
-      case .success(let found): end = found
-      case .failure(let fault):
-        let rest = source.piece(to: min(source.end, source.start + fault.offset))
-        return try sink.leaveOut(
-          LineFault("\(fault.reason); nothing behind it can be read", at: fault.offset), of: rest)
-      }
-      let page = source.piece(to: end)
-      source.pass(end - source.start)
-      let ranges: [Range<Int>]
-      do throws(LineFault) {
-        let range = try JSONMembers(page.bytes)?["Records"]
-        let records = try range.flatMap { (range) throws(LineFault) in
-          try JSONMembers.elements(of: page.bytes, in: range)
-        }
-        guard let records else { throw LineFault("\(what) was expected", at: 0) }
-        ranges = records
-      } catch {
-        try sink.leaveOut(error, of: page)
-        continue
-      }
-      for range in ranges {
-        let record: JSONNode
-        do throws(LineFault) {
-          record = try JSONNode(page.bytes, from: range.lowerBound, to: range.upperBound)
-        } catch {
-          try sink.leaveOut(error, of: page)
-          continue
-        }
-        try body(record, page, &sink)
-      }
-    }
-  }
-
   /// The lines of a file that are not empty, each of which is one JSON object.
   func readLines(
     of source: ImportSource, into sink: inout ImportSink,

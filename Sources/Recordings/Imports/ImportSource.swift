@@ -1,4 +1,4 @@
-/// A file that is imported, of which as much is in memory as the piece that is read: a line, a row, a page.
+/// A file that is imported, of which as much is in memory as the piece that is read: a line, a row, a record of a page.
 @safe
 final class ImportSource {
   let name: String
@@ -15,8 +15,8 @@ final class ImportSource {
 
   /// Longer lines and rows are none of ours: a payload has 10 MiB at most.
   static let lineByteLimit = 64 << 20
-  /// Of a page or an event.
-  static let valueByteLimit = 2 << 30
+  /// Of a record of a page or an event, and of each of its other members.
+  static let valueByteLimit = 64 << 20
   private static let firstByteCount = 256 << 10
 
   /// `read` fills the front of the memory and says how much of it; 0 at the end.

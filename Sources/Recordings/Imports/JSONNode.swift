@@ -31,6 +31,10 @@ struct JSONNode {
     }
   }
 
+  /// Passes the value at the cursor, whose first byte stands at `base`.
+  @_lifetime(cursor: copy cursor)
+  init(_ cursor: inout JSONCursor, at base: Int) throws(JSONFault) { self = try Self.value(&cursor, base) }
+
   @_lifetime(cursor: copy cursor)
   private static func value(_ cursor: inout JSONCursor, _ base: Int) throws(JSONFault) -> JSONNode {
     let byte = try cursor.peek()

@@ -7,19 +7,21 @@ struct KinesisRecordsFormat: ImportFormatReading {
     sink.kind = .kinesis
     try readRecords(of: source, into: &sink, expected: "a JSON object with a list Records") {
       (node, page, sink) throws(ImportError) in
-      try sink.take(page, at: node.range.lowerBound) { () throws(LineFault) in
-        let number = try node.text("SequenceNumber")
-        let data = try node.member("Data")
-        let place = KinesisNumber(number)
-        return ImportedRecord(
-          shard: place?.shard, shardCreatedAtSeconds: place?.shardCreatedAtSeconds, sequenceNumber: number,
-          identity: number,
-          arrival: try MomentReading.moment(
-            try node.member("ApproximateArrivalTimestamp"), of: page.bytes, named: "ApproximateArrivalTimestamp",
-            unit: .seconds),
-          key: try node.text("PartitionKey"), data: try KinesisData.bytes(of: data, named: "Data"))
-      }
+      try sink.take(page, at: node.range.lowerBound) { () throws(LineFault) in try Self.record(node, page) }
     }
+  }
+
+  static func record(_ node: JSONNode, _ page: ImportedFile) throws(LineFault) -> ImportedRecord {
+    let number = try node.text("SequenceNumber")
+    let data = try node.member("Data")
+    let place = KinesisNumber(number)
+    return ImportedRecord(
+      shard: place?.shard, shardCreatedAtSeconds: place?.shardCreatedAtSeconds, sequenceNumber: number,
+      identity: number,
+      arrival: try MomentReading.moment(
+        try node.member("ApproximateArrivalTimestamp"), of: page.bytes, named: "ApproximateArrivalTimestamp",
+        unit: .seconds),
+      key: try node.text("PartitionKey"), data: try KinesisData.bytes(of: data, named: "Data"))
   }
 }
 

@@ -51,7 +51,7 @@ struct ImportSink {
 ///
 /// The files of several shards, or pages in any order, become one recording in the order of arrival. Files are read piece
 /// by piece, and records are put in order in the memory that the settings allow, and beyond it on disk. So the memory is
-/// about twice that and the largest line, page or event, however large the files are.
+/// about twice that and the largest line or record, however large the files are.
 public struct RecordingImport {
   private var sink: ImportSink
   private let format: ImportFormat?
