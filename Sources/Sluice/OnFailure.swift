@@ -2,7 +2,7 @@ import Destinations
 import LambdaRuntime
 public import ShardCore
 import StreamModel
-import StreamRuntime
+public import StreamRuntime
 import StreamStore
 
 /// `DestinationConfig.OnFailure`: where a batch goes that leaves without success, and how.
@@ -29,6 +29,9 @@ public struct OnFailure: Hashable, Sendable {
   public var timeout: Duration = .seconds(30)
   /// Whether an entry stays in the store once it is delivered, until it is purged.
   public var keepsDelivered = true
+  /// How long an entry stays in the store, from when it was made: 1 minute ... 3,650 days, or as the store says for all
+  /// mappings. One that waits for its delivery, or whose redrive is under way, stays until that has ended.
+  public var keepFor = FailureRetention.ofStore
 
   public enum Destination: Hashable, Sendable {
     /// The entry stays where it is.
@@ -54,9 +57,17 @@ public struct OnFailure: Hashable, Sendable {
     if !(Duration.milliseconds(1) ... .seconds(900)).contains(timeout) {
       problems.append("onFailure.timeout is \(timeout): allowed are 1 ms to 15 minutes")
     }
+    if case .milliseconds(let milliseconds) = keepFor, !FailureRetention.allowed.contains(.milliseconds(milliseconds)) {
+      problems.append("onFailure.keepFor is \(milliseconds) ms: allowed are 1 minute to 3,650 days")
+    }
     problems += destination.problems(of: "onFailure") + deadLetter.problems(of: "onFailure.deadLetter")
     return problems
   }
+}
+
+extension FailureRetention {
+  /// What may be set.
+  package static let allowed: ClosedRange<Duration> = .seconds(60)...(.seconds(3_650 * 86_400))
 }
 
 extension OnFailure.Destination {

@@ -88,11 +88,15 @@ public struct StreamProcessor: Service {
       await poller.drain(isStopping: true)
       throw error
     }
+    // Before anybody can ask for a redrive: what was asked for earlier is over.
+    let failures = FailureKeeper(store: store, logger: logger)
     started.set(poller)
     lanesAreOpen()
     let retention = RetentionKeeper(store: store, logger: logger)
     let keeping = Task { await retention.run() }
     defer { keeping.cancel() }
+    let keepingFailures = Task { await failures.run() }
+    defer { keepingFailures.cancel() }
     let noting = Task {
       while !Task.isCancelled {
         do { try await Task.sleep(for: Self.resultInterval) } catch { return }
@@ -189,6 +193,7 @@ extension EventSourceMapping {
       recordOverhead: source.sizing, retryRules: retry.rules, destination: destinationPlan(source.identity))
     plan.parallelizationFactor = parallelizationFactor
     plan.countsEvents = countsEvents
+    plan.failureRetention = onFailure.keepFor
     plan.idempotency = idempotency
     plan.marksRedeliveries = marksRedeliveries ?? (idempotency != nil)
     if plan.marksRedeliveries { plan.recordOverhead.overhead += EventWriter.markByteCount }

@@ -32,6 +32,7 @@ extension StreamProcessor {
     let policy = mapping.policy(for: MappedStream(stream, name: stream.name))
     var settings = MappingSettings(stream: stream.number, policy: policy)
     settings.retryRules = mapping.retry.rules
+    settings.failureRetention = mapping.onFailure.keepFor
     settings.parameters = mapping.parameters
     settings.isConfigured = isConfigured
     if let former { settings.inherit(from: former) }

@@ -26,6 +26,8 @@ public struct MappingPlan: Sendable {
   public var idempotency: Idempotency?
   /// Where failure entries go from the store. `nil`: they stay there.
   public var destination: DestinationPlan?
+  /// How long failure entries are kept.
+  public var failureRetention = FailureRetention.ofStore
   /// Whether the counters of records are shown among the metrics.
   public var countsEvents = true
   /// The settings in words, as ``MappingSettings/parameters`` keeps them.

@@ -11,6 +11,8 @@ public struct MappingSettings: Hashable, Sendable {
   }
   /// The settings in words, by the name that they have in a configuration. Empty for a mapping of a library.
   public var parameters: [String: String] = [:]
+  /// How long its failure entries are kept.
+  public var failureRetention = FailureRetention.ofStore
   /// Whether the configuration that ran last had the mapping.
   public var isConfigured = true
   /// How the last delivery ended, as of the last second.
@@ -42,7 +44,8 @@ public struct MappingSettings: Hashable, Sendable {
     static let filterExamples: UInt8 = 4
     static let retryRules: UInt8 = 8
     static let shadow: UInt8 = 16
-    static let all = parking | window | filterExamples | retryRules | shadow
+    static let failureRetention: UInt8 = 32
+    static let all = parking | window | filterExamples | retryRules | shadow | failureRetention
   }
   /// Stands for `nil`: neither setting can be negative.
   private static let none: Int64 = -1
@@ -76,7 +79,7 @@ public struct MappingSettings: Hashable, Sendable {
     let more =
       (policy.parking == nil ? 0 : More.parking) | (policy.tumblingWindowMilliseconds > 0 ? More.window : 0)
       | (filterExamples.isEmpty ? 0 : More.filterExamples) | (retryRules.isEmpty ? 0 : More.retryRules)
-      | (policy.isShadow ? More.shadow : 0)
+      | (policy.isShadow ? More.shadow : 0) | (failureRetention == .ofStore ? 0 : More.failureRetention)
     if more != 0 { writer.write(more) }
     if let parking = policy.parking {
       writer.write(Int64(parking.keyLimit))
@@ -86,6 +89,11 @@ public struct MappingSettings: Hashable, Sendable {
     if policy.tumblingWindowMilliseconds > 0 { writer.write(policy.tumblingWindowMilliseconds) }
     if !filterExamples.isEmpty { writer.write(filterExamples) }
     if !retryRules.isEmpty { writer.write(retryRules) }
+    switch failureRetention {
+    case .ofStore: break
+    case .forever: writer.write(Self.none)
+    case .milliseconds(let milliseconds): writer.write(milliseconds)
+    }
     return writer.bytes
   }
 
@@ -129,6 +137,11 @@ public struct MappingSettings: Hashable, Sendable {
         let rules = try reader.readRetryRules()
         policy.retryRules = RetryRuleMatcher(rules)?.forCore
         retryRules = rules
+      }
+      if more & More.failureRetention != 0 {
+        let milliseconds: Int64 = try reader.read()
+        guard milliseconds > 0 || milliseconds == Self.none else { return nil }
+        failureRetention = milliseconds == Self.none ? .forever : .milliseconds(milliseconds)
       }
       guard reader.isAtEnd else { return nil }
     } catch {

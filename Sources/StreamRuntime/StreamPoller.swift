@@ -160,6 +160,7 @@ public final class StreamPoller: Sendable {
     var settings = known.settings
     settings.policy = plan.policy
     settings.retryRules = plan.retryRules?.rules ?? []
+    settings.failureRetention = plan.failureRetention
     settings.parameters = plan.parameters
     settings.lastResult = known.runner.lastResult.result
     settings.filterExamples = known.runner.filterExamples.examples
@@ -382,6 +383,7 @@ public final class StreamPoller: Sendable {
   private func register(_ plan: MappingPlan, _ stream: StreamInfo) async throws -> (MappingInfo, MappingSettings) {
     var settings = MappingSettings(stream: stream.number, policy: plan.policy)
     settings.retryRules = plan.retryRules?.rules ?? []
+    settings.failureRetention = plan.failureRetention
     settings.parameters = plan.parameters
     let known = try store.catalog().mapping(named: plan.name)
     if let known, let old = MappingSettings(decoding: known.settings) {

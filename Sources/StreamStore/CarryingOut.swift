@@ -25,6 +25,9 @@ extension StoreWriter {
     case .updateFailure(let summary): try update(summary, in: &transaction)
     case .noteDelivery(let note): try self.note(note, in: &transaction)
     case .deleteFailure(let number): try deleteFailure(number, in: &transaction)
+    case .setFailureRetention(let milliseconds): try setFailureRetention(milliseconds, on: &draft, in: &transaction)
+    case .expireFailures(let expiry): try expire(expiry, on: &draft, in: &transaction)
+    case .fillFailureTimes: try fillFailureTimes(in: &transaction)
     case .appendAudit(let entry): try append(entry, on: &draft, in: &transaction)
     case .trim(let order): try trim(order, on: &draft, in: &transaction)
     }
@@ -129,7 +132,12 @@ extension StoreWriter {
     let number: UInt64
     switch try failureNumber(key, in: transaction) {
     case .failure(let damage): return .failure(damage)
-    case .success(let known?): number = known
+    case .success(let known?):
+      number = known
+      switch try self.summary(known, in: transaction) {
+      case .success(let former): try removeTime(of: former, in: &transaction)
+      case .failure: try findAndRemoveTime(of: known, in: &transaction)
+      }
     case .success(nil):
       number = draft.counters.nextFailure
       draft.counters.nextFailure += 1
@@ -140,6 +148,7 @@ extension StoreWriter {
     try transaction.put(Key(number), summary.encoded(), in: layout.failures)
     try transaction.put(Key(number), failure.payload.bytes, in: layout.failurePayloads)
     try putOutbox(summary.delivery, of: summary.mapping, number, in: &transaction)
+    try putTime(number, of: summary.mapping, summary.createdAt, in: &transaction)
     return .success(.number(number))
   }
 
@@ -154,7 +163,7 @@ extension StoreWriter {
     }
   }
 
-  private func summary(
+  func summary(
     _ number: UInt64, in transaction: borrowing WriteTransaction
   ) throws(LMDBError) -> Result<FailureSummary, StoreError> {
     do throws(LMDBError) {
@@ -192,6 +201,10 @@ extension StoreWriter {
     var changed = changed
     // Whoever read the entry to change it does not know what its delivery came to meanwhile.
     changed.delivery = known.delivery
+    if changed.createdAt != known.createdAt {
+      try removeTime(of: known, in: &transaction)
+      try putTime(changed.number, of: changed.mapping, changed.createdAt, in: &transaction)
+    }
     try transaction.put(Key(changed.number), changed.encoded(), in: layout.failures)
     return .success(.done)
   }
@@ -216,24 +229,37 @@ extension StoreWriter {
   }
 
   @_lifetime(transaction: copy transaction)
-  private func deleteFailure(
+  func deleteFailure(
     _ number: UInt64, in transaction: inout WriteTransaction
   ) throws(LMDBError) -> Result<CommandAnswer, StoreError> {
     switch try summary(number, in: transaction) {
-    case .success(let known):
-      try transaction.delete(
-        Key(failure: known.mapping, known.address, first: known.firstIndex, last: known.lastIndex),
-        in: layout.failureKeys)
-      try putOutbox(nil, of: known.mapping, number, in: &transaction)
+    case .success(let known): try delete(known, in: &transaction)
     case .failure(.corrupted):
       // It cannot say which records it was made for; the table of keys can, and somebody wants to be rid of it.
       try deleteFailureKey(of: number, in: &transaction)
+      try findAndRemoveTime(of: number, in: &transaction)
+      try deleteContents(of: number, in: &transaction)
     case .failure(let error):
       return .failure(error)
     }
+    return .success(.done)
+  }
+
+  /// An entry as it stands in the store.
+  @_lifetime(transaction: copy transaction)
+  func delete(_ known: FailureSummary, in transaction: inout WriteTransaction) throws(LMDBError) {
+    try transaction.delete(
+      Key(failure: known.mapping, known.address, first: known.firstIndex, last: known.lastIndex),
+      in: layout.failureKeys)
+    try putOutbox(nil, of: known.mapping, known.number, in: &transaction)
+    try removeTime(of: known, in: &transaction)
+    try deleteContents(of: known.number, in: &transaction)
+  }
+
+  @_lifetime(transaction: copy transaction)
+  private func deleteContents(of number: UInt64, in transaction: inout WriteTransaction) throws(LMDBError) {
     try transaction.delete(Key(number), in: layout.failures)
     try transaction.delete(Key(number), in: layout.failurePayloads)
-    return .success(.done)
   }
 
   @_lifetime(transaction: copy transaction)
@@ -248,8 +274,9 @@ extension StoreWriter {
     }
   }
 
+  @discardableResult
   @_lifetime(transaction: copy transaction)
-  private func append(
+  func append(
     _ entry: AuditEntry, on draft: inout WriterDraft, in transaction: inout WriteTransaction
   ) throws(LMDBError) -> Result<CommandAnswer, StoreError> {
     let number = draft.counters.nextAudit

@@ -102,6 +102,9 @@ public struct MappingInfo: Hashable, Sendable {
 public struct Catalog: Sendable {
   public private(set) var streams: [StreamNumber: StreamInfo] = [:]
   public private(set) var mappings: [MappingNumber: MappingInfo] = [:]
+  /// How long failure entries are kept whose mapping says nothing else, in milliseconds; `nil`: until somebody deletes
+  /// them.
+  public internal(set) var failureRetentionMilliseconds: Int64?
   private var numbers: [String: StreamNumber] = [:]
   private var mappingNumbers: [String: MappingNumber] = [:]
   private var shardsByStream: [StreamNumber: [ShardInfo]] = [:]

@@ -116,5 +116,6 @@ extension Catalog {
         try MappingInfo(
           number: MappingNumber(mappings.key.number(at: 0)), decoding: try mappings.reader(in: layout.mappings)))
     }
+    failureRetentionMilliseconds = try transaction.number(MetaName.failureRetention, layout).map(Int64.init(clamping:))
   }
 }

@@ -25,6 +25,7 @@ struct SmallTable: Hashable, Sendable {
     case outbox
     case parked
     case parkedLog
+    case failureTimes
   }
 
   fileprivate func checksum(of value: UnsafeRawBufferPointer, at key: Key) -> UInt64 {
@@ -46,6 +47,7 @@ extension SmallTable.Kind {
     case .mappings: [("mapping", 4)]
     case .failures, .failurePayloads: [("failure entry", 8)]
     case .failureKeys: [("mapping", 4), ("stream", 4), ("shard", 4), ("first record", 8), ("last record", 8)]
+    case .failureTimes: [("mapping", 4), ("time", 8), ("failure entry", 8)]
     case .outbox: [("mapping", 4), ("failure entry", 8)]
     case .audit: [("audit entry", 8)]
     case .parked:

@@ -118,6 +118,8 @@ extension ReadTransaction {
         report.problems.append(StoreProblem(what: "failure entry \(number) waits for its delivery and is not there"))
       }
     }
+    // Rows that are missing or too many are written anew when they are needed.
+    if let times = layout.failureTimes { try check(times, &report) { _, _ in } }
     // An entry that cannot be read is there all the same.
     for number in unseen.sorted() where try value(Key(number), in: layout.failurePayloads.database) == nil {
       report.problems.append(StoreProblem(what: "failure entry \(number): its records are missing"))

@@ -31,6 +31,14 @@ public enum StoreCommand: Sendable {
   /// Replaces what is known of an entry's delivery. An entry that is gone, or was replaced since, is left as it is.
   case noteDelivery(DeliveryNote)
   case deleteFailure(UInt64)
+  /// How long failure entries are kept, in milliseconds from their making, unless their mapping says something else;
+  /// `nil`: until somebody deletes them.
+  case setFailureRetention(milliseconds: Int64?)
+  /// Removes what is too old, oldest first, and writes one audit entry about it. Answers `.expired`.
+  case expireFailures(FailureExpiry)
+  /// Writes the times of entries that were stored by a program which kept none: see
+  /// ``StreamStore/lacksFailureTimes()``.
+  case fillFailureTimes
   /// Answers `.number`.
   case appendAudit(AuditEntry)
   /// Answers `.trimmed`.
@@ -132,6 +140,7 @@ public enum CommandAnswer: Sendable {
   case mapping(MappingInfo)
   case number(UInt64)
   case trimmed(TrimAnswer)
+  case expired(ExpiryAnswer)
 }
 
 /// Shards that have something new, as observers of commits hear it.

@@ -17,6 +17,7 @@ internal import StreamModel
 /// | failures | number u64 | ``FailureSummary`` |
 /// | failurePayloads | number u64 | ``FailurePayload`` |
 /// | failureKeys | mapping u32, stream u32, shard u32, first u64, last u64 | number u64 |
+/// | failureTimes | mapping u32, time u64, number u64 | empty: when each failure entry was made; see `FailureTimes.swift` |
 /// | outbox | mapping u32, number u64 | of a failure entry that has a destination and is not there: ``FailureDelivery`` |
 /// | audit | number u64 | ``AuditEntry`` |
 /// | parked | mapping u32, stream u32, shard u32, slot u8, key u64; for its records, then first u64 | what the runtime knows of a parked key; ranges of its records |
@@ -38,6 +39,8 @@ struct StoreLayout: Sendable {
   var failures: SmallTable
   var failurePayloads: SmallTable
   var failureKeys: SmallTable
+  /// `nil` for a looker at a store that no writer has opened since failure entries expire.
+  var failureTimes: SmallTable?
   /// `nil` in a store that is only looked at and was last written before there were destinations.
   var outbox: SmallTable?
   var audit: SmallTable
@@ -71,6 +74,7 @@ struct StoreLayout: Sendable {
     self.failures = failures
     self.failurePayloads = failurePayloads
     self.failureKeys = failureKeys
+    self.failureTimes = small[.failureTimes]
     self.outbox = small[.outbox]
     self.audit = audit
     self.parked = small[.parked]
@@ -86,6 +90,7 @@ enum MetaName {
   static let nextMapping = Key("nextMapping")
   static let nextFailure = Key("nextFailure")
   static let nextAudit = Key("nextAudit")
+  static let failureRetention = Key("failureRetention")
 }
 
 extension Key {

@@ -73,6 +73,14 @@ extension StreamStore {
     }
     return answer
   }
+
+  /// Removes failure entries that are too old.
+  public func expireFailures(_ expiry: FailureExpiry) async throws(StoreError) -> ExpiryAnswer {
+    guard case .expired(let answer) = try await perform(.expireFailures(expiry)) else {
+      preconditionFailure("an expiry answers with what it did")
+    }
+    return answer
+  }
 }
 
 /// An answer that a thread blocks for.

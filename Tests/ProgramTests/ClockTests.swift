@@ -52,7 +52,7 @@ struct ClockTests {
 }
 
 /// A wall clock of programs that a test sets, see `Tests/Shims`.
-private struct SteppingClock {
+struct SteppingClock {
   private let file: URL
   let environment: [String: String]
 

@@ -48,6 +48,8 @@ final class ModelConformingStore: ConformingStore {
 
   var now = WallTime(milliseconds: 1_700_000_000_000)
   private var streams: [Stream] = []
+  /// Failure entries that are on their way somewhere.
+  private var travelling: Set<UInt64> = []
 
   /// A model has one stream, as a simulated world does.
   private struct Stream {
@@ -143,7 +145,7 @@ final class ModelConformingStore: ConformingStore {
     let place = place(address.stream)
     let lane = streams[place].model.lane(of: Int(address.shard.rawValue), mapping)
     streams[place].model.storeFailure(order, ticket: 1, lane)
-    let number = streams[place].model.commitFailure(lane)
+    let number = streams[place].model.commitFailure(lane, at: now)
     streams[place].model.endFailure(lane)
     return UInt64(place) << 32 | number
   }
@@ -162,6 +164,22 @@ final class ModelConformingStore: ConformingStore {
 
   func deleteFailure(_ number: UInt64) throws {
     streams[Int(number >> 32)].model.deleteFailure(number & 0xffff_ffff)
+  }
+
+  func expireFailures(mapping: Int, createdBefore moment: WallTime, limit: Int) throws -> Int {
+    var removed = 0
+    for place in streams.indices {
+      let kept = Set(travelling.filter { Int($0 >> 32) == place }.map { $0 & 0xffff_ffff })
+      removed +=
+        streams[place].model.expireFailures(
+          ofPlace: mapping, createdBefore: moment, kept: kept, limit: limit - removed
+        ).count
+    }
+    return removed
+  }
+
+  func setOnItsWay(_ number: UInt64, _ way: ConformingWay, _ isOnIt: Bool) throws {
+    if isOnIt { travelling.insert(number) } else { travelling.remove(number) }
   }
 
   /// A crash finds writes of every lane on their way; none of them may be there afterwards.

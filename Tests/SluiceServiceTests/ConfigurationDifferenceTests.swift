@@ -58,6 +58,22 @@ struct ConfigurationDifferenceTests {
     #expect(difference.steps.isEmpty)
   }
 
+  @Test("how long failure entries are kept changes at once, for all mappings and for one")
+  func keepingFailures() throws {
+    let former = try configuration()
+    var all = former
+    all.failures.keepFor = .seconds(14 * 86_400)
+    let forAll = ConfigurationDifference(of: all, from: try status(of: former), process: former)
+    let expected = SettingDifference(path: "failures.keepFor", runs: "forever", file: "14d", moment: .atOnce)
+    #expect(forAll.settings == [expected])
+    #expect(forAll.steps.isEmpty)
+    let one = try configuration(", onFailure: { keepFor: 2h }")
+    let forOne = ConfigurationDifference(of: one, from: try status(of: former), process: former)
+    #expect(forOne.settings.map(\.path) == ["mappings.s-f.onFailure.keepFor"])
+    #expect(forOne.settings.map(\.file) == ["2h"])
+    #expect(forOne.steps.map(\.step) == [.change])
+  }
+
   @Test("blocking by key comes with its limits, after draining; the limits alone change at once, but for the tracks")
   func blocking() throws {
     let (shard, key) = (try configuration(), try configuration(", blocking: key"))

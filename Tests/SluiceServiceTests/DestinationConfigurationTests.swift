@@ -1,6 +1,7 @@
 import ShardCore
 import Sluice
 import SluiceService
+import StreamRuntime
 import Testing
 
 @Suite("Configuration: destinations")
@@ -41,7 +42,7 @@ struct DestinationConfigurationTests {
     let settings = try read(
       """
       DestinationConfig: { OnFailure: { Destination: /var/failures } }
-          onFailure: { payload: false, attempts: 3, firstWait: 20ms, longestWait: 1s, timeout: 5s, keepDelivered: false }
+          onFailure: { payload: false, attempts: 3, firstWait: 20ms, longestWait: 1s, timeout: 5s, keepDelivered: false, keepFor: 90d }
       """)
     var expected = OnFailure.directory("/var/failures")
     expected.includesPayload = false
@@ -50,6 +51,7 @@ struct DestinationConfigurationTests {
     expected.backoff.capMilliseconds = 1_000
     expected.timeout = .seconds(5)
     expected.keepsDelivered = false
+    expected.keepFor = .milliseconds(90 * 86_400_000)
     #expect(settings == expected)
   }
 
@@ -93,6 +95,10 @@ struct DestinationConfigurationTests {
       (
         "onFailure: { attempts: 0 }",
         #"onFailure.attempts: "0": must be a whole number of attempts from 1 to 1000"#
+      ),
+      (
+        "onFailure: { keepFor: 59s }",
+        #"onFailure.keepFor: "59s": must be forever, or a duration with a unit (ms, s, m, h, d) from 1m to 3650d"#
       ),
       (
         "onFailure: { firstWait: 10s, longestWait: 1s }",

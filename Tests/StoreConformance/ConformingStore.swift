@@ -30,6 +30,11 @@ public protocol ConformingStore: AnyObject {
   func storeFailure(_ order: FailureOrder, mapping: Int, _ address: ShardAddress) throws -> UInt64
   func failures() throws -> [ConformingFailure]
   func deleteFailure(_ number: UInt64) throws
+  /// Removes failure entries of the mapping that were made before the moment, oldest first: one step, which looks at so
+  /// many at most. How many it removed.
+  func expireFailures(mapping: Int, createdBefore moment: WallTime, limit: Int) throws -> Int
+  /// A failure entry goes somewhere, or the way is over and it is still there.
+  func setOnItsWay(_ number: UInt64, _ way: ConformingWay, _ isOnIt: Bool) throws
 
   /// Ends without closing anything and opens again. What was acknowledged must be there.
   func crashAndReopen() throws
@@ -40,6 +45,14 @@ public enum StoreCapability: Hashable, Sendable, CaseIterable {
   /// It keeps the bytes of records. A store without gives a read the records that were put at the indexes it names, so
   /// that checks of extents and places say something all the same.
   case recordBytes
+}
+
+/// Where a failure entry may be on its way to.
+public enum ConformingWay: Hashable, Sendable, CaseIterable {
+  /// To the destination of its mapping.
+  case delivery
+  /// To its lane once more.
+  case redrive
 }
 
 /// A record as it was put.

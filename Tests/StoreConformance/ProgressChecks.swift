@@ -62,7 +62,7 @@ let progressChecks: [StoreCheck] = [
 ]
 
 /// An order for `count` records from `first` on, which arrived at the store's first moment.
-private func order(_ first: UInt64, _ count: Int) -> FailureOrder {
+func order(_ first: UInt64, _ count: Int) -> FailureOrder {
   FailureOrder(
     extent: BatchExtent(
       first: RecordIndex(first), count: count, firstArrival: .zero, lastArrival: .zero, payloadBytes: 0),

@@ -20,7 +20,7 @@ public struct StoreCheck: Sendable, CustomStringConvertible {
   /// All of them.
   public static let all: [StoreCheck] =
     recordChecks + readingChecks + interleavingChecks + reshardingChecks + retentionChecks + progressChecks
-    + crashChecks
+    + expiryChecks + crashChecks
 }
 
 /// What a store did wrong.

@@ -166,6 +166,33 @@ final class LMDBConformingStore: ConformingStore {
 
   func deleteFailure(_ number: UInt64) throws { try store.performBlocking(.deleteFailure(number)) }
 
+  func expireFailures(mapping: Int, createdBefore moment: WallTime, limit: Int) throws -> Int {
+    let expiry = FailureExpiry(
+      mapping: mappings[mapping].number, createdBefore: moment, redrivesSince: .zero, entryLimit: limit,
+      actor: "check", rule: "too old")
+    guard case .expired(let answer) = try store.performBlocking(.expireFailures(expiry)) else {
+      preconditionFailure("an expiry answers with what it did")
+    }
+    return answer.removedEntries
+  }
+
+  func setOnItsWay(_ number: UInt64, _ way: ConformingWay, _ isOnIt: Bool) throws {
+    var summary = try #require(try store.failureSummary(number))
+    switch way {
+    case .delivery:
+      let delivery = FailureDelivery(state: isOnIt ? .pending : .undeliverable, attempts: 0, at: now, detail: "")
+      try store.performBlocking(
+        .noteDelivery(DeliveryNote(number: number, createdAt: summary.createdAt, delivery: delivery)))
+    case .redrive:
+      if isOnIt {
+        summary.add(RecordEvent(.redriven, at: now, actor: "check"))
+      } else {
+        summary.lastRedrive = RedriveOutcome(endedAt: now.adding(milliseconds: 1), succeeded: false, message: "")
+      }
+      try store.performBlocking(.updateFailure(summary))
+    }
+  }
+
   /// The process lives on, and so this is no more than closing and opening: the other checks of crashes kill a process.
   func crashAndReopen() throws {
     store.close()

@@ -55,6 +55,7 @@ struct SmallTableTests {
     .lanes: "table lanes, mapping 1, stream 1, shard 0", .mappings: "table mappings, mapping 1",
     .failures: "table failures, failure entry 1", .failurePayloads: "table failurePayloads, failure entry 1",
     .failureKeys: "table failureKeys, mapping 1, stream 1, shard 0, first record 0, last record 1",
+    .failureTimes: "table failureTimes, mapping 1, time 1700000000000, failure entry 1",
     .audit: "table audit, audit entry 1", .outbox: "table outbox, mapping 1, failure entry 1",
     .parked: "table parked, mapping 1, stream 1, shard 0, lane 0, key 7",
     .parkedLog: "table parkedLog, mapping 1, stream 1, shard 0, lane 0, row 0",
@@ -75,6 +76,7 @@ struct SmallTableTests {
       let address = ShardAddress(stream: StreamNumber(1), shard: ShardNumber(0))
       _ = try folder.open(role: .looker).parkedKeys(of: LaneKey(mapping: MappingNumber(1), address: address))
     case .outbox: _ = try folder.open(role: .looker).pendingDeliveries(of: MappingNumber(1), limit: 1)
+    case .failureTimes: _ = try folder.open(role: .looker).oldestFailureTimes()
     case .failureKeys:
       let store = try folder.open()
       _ = try store.performBlocking(.storeFailure(try failure(in: store)))

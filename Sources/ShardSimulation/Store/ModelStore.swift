@@ -126,7 +126,7 @@ struct ModelStore {
   /// Puts the entry on the list, or in the place of one for the same records: a process that ended before it heard of
   /// the commit stores its entry again. The number of the entry.
   @discardableResult
-  mutating func commitFailure(_ lane: Int) -> UInt64 {
+  mutating func commitFailure(_ lane: Int, at now: WallTime = .zero) -> UInt64 {
     lanes[lane].commitFailure()
     let order = lanes[lane].failure
     // A lane goes forward, so the place is at the end or close to it.
@@ -136,12 +136,13 @@ struct ModelStore {
       let former = entries[lane][place].order.extent
       if former.first == order.extent.first, former.count == order.extent.count {
         entries[lane][place].order = order
+        entries[lane][place].createdAt = now
         return entries[lane][place].number
       }
     }
     let number = nextFailure
     nextFailure += 1
-    entries[lane].insert(ModelFailure(number: number, lane: lane, order: order), at: place)
+    entries[lane].insert(ModelFailure(number: number, lane: lane, order: order, createdAt: now), at: place)
     return number
   }
 
@@ -155,6 +156,19 @@ struct ModelStore {
 
   mutating func deleteFailure(_ number: UInt64) {
     for lane in entries.indices { entries[lane].removeAll { $0.number == number } }
+  }
+
+  /// Removes the entries of the mapping whose lanes have this place in their shards, oldest first and at most so many,
+  /// that were made before the moment; `kept` are on their way somewhere and stay. The numbers of those removed.
+  mutating func expireFailures(
+    ofPlace place: Int, createdBefore moment: WallTime, kept: Set<UInt64>, limit: Int
+  ) -> [UInt64] {
+    let old = entries.joined().filter {
+      $0.lane % lanesPerShard == place && $0.createdAt < moment && !kept.contains($0.number)
+    }
+    let removed = old.sorted { ($0.createdAt, $0.number) < ($1.createdAt, $1.number) }.prefix(limit).map(\.number)
+    for number in removed { deleteFailure(number) }
+    return removed
   }
 
   // MARK: Crashes
@@ -174,4 +188,5 @@ struct ModelFailure: Hashable {
   var number: UInt64
   var lane: Int
   var order: FailureOrder
+  var createdAt: WallTime
 }

@@ -20,7 +20,7 @@ extension OperatorRefusal {
 }
 
 extension FailureReport {
-  init(_ summary: FailureSummary) {
+  init(_ summary: FailureSummary, _ retentions: FailureRetentions) {
     let numbers = ShardNumbers(createdAtSeconds: summary.shardCreatedAtSeconds, shard: summary.address.shard)
     self.init(
       entry: summary.number, mapping: summary.mappingName, stream: summary.streamName,
@@ -37,7 +37,7 @@ extension FailureReport {
           start: window.bounds.start.milliseconds, end: window.bounds.end.milliseconds,
           isFinalInvokeForWindow: window.isFinal, isWindowTerminatedEarly: window.isTerminatedEarly,
           state: window.isFinal ? String(validating: window.state, as: UTF8.self) : nil)
-      })
+      }, expiresAt: retentions.expiry(of: summary.mapping, madeAt: summary.createdAt)?.milliseconds)
   }
 }
 

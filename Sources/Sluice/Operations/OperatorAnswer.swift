@@ -61,6 +61,9 @@ public struct StatusReport: Codable, Hashable, Sendable {
   public var worker: WorkerReport?
   public var streams: [StreamReport]
   public var mappings: [MappingReport]
+  /// How long failure entries are kept whose mapping says nothing else, in milliseconds; `nil`: until somebody deletes
+  /// them.
+  public var failureRetentionMilliseconds: Int64?
   /// Milliseconds since 1970.
   public var generatedAt: Int64
 }
@@ -114,6 +117,8 @@ public struct MappingReport: Codable, Hashable, Sendable {
   public var failureEntries: Int
   /// When the oldest of them was made, in milliseconds since 1970; `nil` without any.
   public var oldestFailureAt: Int64?
+  /// When that one expires, in milliseconds since 1970; `nil` if it does not.
+  public var oldestFailureExpiresAt: Int64?
   /// Where failure entries go from the store; `nil` if they stay there, or no worker runs the mapping.
   public var destination: String?
   /// Entries on their way to the destination.
@@ -152,6 +157,9 @@ public struct FailureReport: Codable, Hashable, Sendable {
   public var delivery: DeliveryReport?
   /// The tumbling window that the records were in.
   public var window: FailedWindowReport?
+  /// When it expires, in milliseconds since 1970; `nil` if it stays until somebody deletes it. While its delivery is
+  /// pending or its redrive is under way it stays all the same.
+  public var expiresAt: Int64?
 }
 
 /// How far a failure entry has come to the destination of its mapping.

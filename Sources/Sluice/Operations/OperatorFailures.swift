@@ -5,6 +5,11 @@ import StreamStore
 
 /// Failure entries: showing them, delivering them again, deleting them.
 extension StoreOperator {
+  func listFailures(_ query: FailureQuery) throws -> OperatorAnswer {
+    let retentions = FailureRetentions(try store.catalog())
+    return .failures(try failures(query).map { FailureReport($0, retentions) })
+  }
+
   func showFailure(_ number: UInt64) throws -> OperatorAnswer {
     guard let entry = try store.failure(number) else { throw StoreError.noSuchFailure(number) }
     let origin = BatchOrigin(
@@ -15,7 +20,7 @@ extension StoreOperator {
       let batch = RecordBatch(origin: origin, run: entry.records, range: 0..<entry.records.count)
       for position in 0..<batch.count { records.append(FailedRecord(batch[position])) }
     }
-    return .failure(FailureReport(entry.summary), records: records)
+    return .failure(FailureReport(entry.summary, FailureRetentions(try store.catalog())), records: records)
   }
 
   /// The lane that delivers an entry again: that of its first record. Since the factor may have changed, the keys of its

@@ -7,7 +7,9 @@ import StreamStore
 extension StoreOperator {
   /// Everything at a glance.
   public func status() throws -> StatusReport {
-    let mappings = try store.catalog().mappings.values.sorted { $0.name < $1.name }
+    let catalog = try store.catalog()
+    let retentions = FailureRetentions(catalog)
+    let mappings = catalog.mappings.values.sorted { $0.name < $1.name }
     let failures = try store.failureCounts()
     let deliveries = try store.deliveryCounts()
     let oldest = try store.oldestFailures()
@@ -19,9 +21,12 @@ extension StoreOperator {
           mapping, stream, failureEntries: failures[mapping.number] ?? 0,
           deliveries: deliveries[mapping.number] ?? DeliveryCounts())
         report.oldestFailureAt = oldest[mapping.number]?.milliseconds
+        report.oldestFailureExpiresAt = oldest[mapping.number].flatMap {
+          retentions.expiry(of: mapping.number, madeAt: $0)?.milliseconds
+        }
         return report
       },
-      generatedAt: clock().wall.milliseconds)
+      failureRetentionMilliseconds: retentions.standard, generatedAt: clock().wall.milliseconds)
   }
 
   func report(_ mapping: MappingInfo, _ stream: StreamInfo, failureEntries: Int, deliveries: DeliveryCounts)

@@ -51,6 +51,7 @@ extension StoreOperator {
     to report: inout RecordReport, _ index: RecordIndex, _ mapping: MappingInfo, _ shard: ShardInfo,
     _ hash: inout UInt64?
   ) throws {
+    let retentions = FailureRetentions(try store.catalog())
     for summary in try store.failures(limit: .max)
     where summary.mapping == mapping.number && summary.address == shard.address && summary.count > 0
       && summary.firstIndex <= index && index <= summary.lastIndex
@@ -60,6 +61,9 @@ extension StoreOperator {
       guard place < entry.records.count, entry.records.index(at: place) == index else { continue }
       if report.partitionKey == nil { hash = report.describe(entry.records, at: place, shard) }
       report.entries.append(summary.number)
+      if let expiry = retentions.expiry(of: summary.mapping, madeAt: summary.createdAt)?.milliseconds {
+        report.entriesExpireAt = min(report.entriesExpireAt ?? expiry, expiry)
+      }
       report.situation = .failed
       report.summary =
         "It left the shard as failure entry \(summary.number) (\(summary.condition.name)); it is kept there."

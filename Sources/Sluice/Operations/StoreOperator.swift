@@ -47,7 +47,7 @@ public struct StoreOperator: Writing {
     case .act(let action, let mapping, let shard, let lane, let consent):
       .action(try await act(action, mapping: mapping, shard: shard, lane: lane, consent))
     case .duplicates(let mapping, let shard, let limit): .duplicates(try duplicates(mapping, shard, limit))
-    case .listFailures(let query): .failures(try failures(query).map(FailureReport.init))
+    case .listFailures(let query): try listFailures(query)
     case .showFailure(let entry): try showFailure(entry)
     case .redrive(let query, let name, let payload, let consent):
       .action(try await redrive(query, to: name, payload, consent))

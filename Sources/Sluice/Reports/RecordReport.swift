@@ -23,6 +23,8 @@ public struct RecordReport: Codable, Hashable, Sendable {
   public var events: [RecordEventReport]
   /// The failure entries that hold it.
   public var entries: [UInt64]
+  /// When the first of them expires that does, in milliseconds since 1970.
+  public var entriesExpireAt: Int64?
 }
 
 /// Where a record is with a mapping.

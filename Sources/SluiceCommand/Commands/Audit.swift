@@ -4,7 +4,7 @@ import Sluice
 
 struct Audit: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "What operators did, newest first.", discussion: "Example: sluice audit --limit 20")
+    abstract: "What operators did, and what expired, newest first.", discussion: "Example: sluice audit --limit 20")
 
   @Option(help: "At most so many entries.") var limit = 50
   @OptionGroup var store: DataOptions

@@ -97,7 +97,9 @@ enum FailureText {
     guard !entries.isEmpty else { return "no failures" }
     let isDelivered = entries.contains { $0.delivery != nil }
     let columns = ["entry", "mapping", "shard", "records", "condition", "attempts", "when"]
-    var table = TextTable(columns + (isDelivered ? ["delivery"] : []) + ["error"])
+    let expires = entries.contains { $0.expiresAt != nil }
+    var table = TextTable(
+      columns + (expires ? ["expires"] : []) + (isDelivered ? ["delivery"] : []) + ["error"])
     for entry in entries {
       // Why they were given up is what failed before, not that somebody stopped the last attempt.
       let attempt = entry.attempts.last { $0.type != HandlerFailure.stoppedType } ?? entry.attempts.last
@@ -106,7 +108,8 @@ enum FailureText {
         "\(entry.entry)", entry.mapping, entry.shard, Text.count(entry.records), entry.condition,
         "\(entry.attemptsMade)", Text.relative(entry.createdAt, now: now),
       ]
-      table.add(row + (isDelivered ? [delivery(entry, now: now)] : []) + [error])
+      let expiry = expires ? [entry.expiresAt.map { Text.expiry($0, now: now) } ?? "-"] : []
+      table.add(row + expiry + (isDelivered ? [delivery(entry, now: now)] : []) + [error])
     }
     return table.text
   }
@@ -135,6 +138,10 @@ enum FailureText {
       "  left the shard \(Text.relative(entry.createdAt, now: now)), \(attempts(of: entry))",
       "  first \(entry.firstSequenceNumber)", "  last  \(entry.lastSequenceNumber)",
     ]
+    if let expiry = entry.expiresAt {
+      let moment = expiry > now ? ", at \(Text.moment(expiry, now: now))" : ""
+      lines.append("  expires \(Text.expiry(expiry, now: now))\(moment)")
+    }
     if let window = entry.window {
       let part = window.isFinalInvokeForWindow ? "the final invocation" : "a batch"
       lines.append(

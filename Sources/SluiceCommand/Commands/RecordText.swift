@@ -63,6 +63,7 @@ enum RecordText {
     if story.isEmpty { lines.append("  no failed attempt of it is known") }
     lines += story
     if !record.entries.isEmpty {
+      if let expiry = record.entriesExpireAt { lines.append("  the entry expires \(Text.expiry(expiry, now: now))") }
       lines.append("")
       for entry in record.entries { lines.append("  $ sluice failures show \(entry)") }
     }

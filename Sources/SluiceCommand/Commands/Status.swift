@@ -53,6 +53,9 @@ enum StatusText {
       var failures = mapping.failureEntries == 0 ? "" : " · \(Text.count(mapping.failureEntries)) in failures"
       if let oldest = mapping.oldestFailureAt {
         failures += ", the oldest \(Text.relative(oldest, now: report.generatedAt))"
+        if let expiry = mapping.oldestFailureExpiresAt {
+          failures += ", expires \(Text.expiry(expiry, now: report.generatedAt))"
+        }
       }
       if mapping.pendingDeliveries > 0 { failures += " · \(Text.count(mapping.pendingDeliveries)) to deliver" }
       if mapping.undeliverableEntries > 0 {

@@ -20,6 +20,11 @@ enum Text {
     return distance > 0 ? "in \(duration(distance))" : "\(duration(-distance)) ago"
   }
 
+  /// `in 3 d`; `now` once the worker removes it with its next look.
+  static func expiry(_ milliseconds: Int64, now: Int64) -> String {
+    milliseconds <= now ? "now" : relative(milliseconds, now: now)
+  }
+
   /// Two significant units at most: `850 ms`, `3.2 s`, `4 min 10 s`, `23 h 5 min`, `6 d 4 h`.
   static func duration(_ milliseconds: Int64) -> String {
     switch milliseconds {

@@ -7,6 +7,7 @@ public struct Configuration: Hashable, Sendable {
   public var store = StoreConfiguration()
   public var listen = ListenConfiguration()
   public var log = LogConfiguration()
+  public var failures = FailuresConfiguration()
   public var streams: [StreamConfiguration] = []
   public var functions: [FunctionConfiguration] = []
   public var mappings: [MappingConfiguration] = []
@@ -58,6 +59,14 @@ public struct ListenConfiguration: Hashable, Sendable {
 public struct LogConfiguration: Hashable, Sendable {
   public var level = LogLevel.info
   public var format = LogFormat.text
+
+  public init() {}
+}
+
+/// What is done with failure entries, unless their mapping says something else.
+public struct FailuresConfiguration: Hashable, Sendable {
+  /// How long an entry stays in the store, from when it was made: 1 minute ... 3,650 days. `nil`: until somebody deletes it.
+  public var keepFor: Duration?
 
   public init() {}
 }

@@ -1,4 +1,5 @@
 import Sluice
+import StreamRuntime
 
 /// How a configuration differs from what runs, or from what the store remembers of what ran last.
 struct ConfigurationDifference {
@@ -29,6 +30,7 @@ struct ConfigurationDifference {
   init(of configuration: Configuration, from status: StatusReport, process: Configuration?) {
     if let process { compareProcess(process, configuration) }
     compareStreams(configuration, status)
+    compareFailures(configuration, status)
     for mapping in configuration.mappings {
       guard let function = configuration.function(named: mapping.function) else { continue }
       compare(mapping, function, with: status.mappings.first { $0.name == mapping.name })
@@ -120,6 +122,16 @@ struct ConfigurationDifference {
       }
     }
   }
+
+  private mutating func compareFailures(_ configuration: Configuration, _ status: StatusReport) {
+    let runs = FailureRetention(status.failureRetentionMilliseconds.map { .milliseconds($0) })
+    let file = FailureRetention(configuration.failures.keepFor)
+    guard runs != file else { return }
+    settings.append(
+      SettingDifference(path: Self.failureRetentionPath, runs: runs.text, file: file.text, moment: .atOnce))
+  }
+
+  static let failureRetentionPath = "failures.keepFor"
 
   private mutating func compareProcess(_ runs: Configuration, _ file: Configuration) {
     func compare(_ path: String, _ runs: String, _ file: String) {

@@ -3,6 +3,7 @@ import Foundation
 import LambdaRuntime
 import Sluice
 import StreamModel
+import StreamRuntime
 import Yams
 
 /// Reads a configuration and remembers where each value comes from.
@@ -84,6 +85,11 @@ public struct ConfigurationReader {
     configuration.log.level = log.choice("level", default: configuration.log.level)
     configuration.log.format = log.choice("format", default: configuration.log.format)
     log.finish()
+    var failures = root.section("failures")
+    if case .milliseconds(let milliseconds) = failures.keepFor(default: .forever) {
+      configuration.failures.keepFor = .milliseconds(milliseconds)
+    }
+    failures.finish()
     for item in root.items("streams") {
       readStream(ConfigurationSection(item.node, path: item.path, findings: findings))
     }

@@ -1,5 +1,6 @@
 import ShardCore
 import Sluice
+import StreamRuntime
 import Yams
 
 /// Reads `DestinationConfig`, which is AWS's, and `onFailure`, which is ours, of a mapping.
@@ -107,6 +108,7 @@ struct DestinationReader {
     settings.backoff.capMilliseconds = max(first, longest).wholeMilliseconds
     settings.timeout = section.duration("timeout", default: settings.timeout, in: .milliseconds(1)...(.seconds(900)))
     settings.keepsDelivered = section.boolean("keepDelivered", default: settings.keepsDelivered)
+    settings.keepFor = section.keepFor(default: settings.keepFor)
     section.finish()
   }
 }

@@ -75,6 +75,7 @@ extension OnFailure {
     ]
     // Left out where there is none, as in what was stored before there were any.
     if deadLetter != .store { texts["deadLetter"] = "\(deadLetter)" }
+    if keepFor != .ofStore { texts["keepFor"] = keepFor.text }
     return texts
   }
 }
@@ -136,6 +137,7 @@ extension FunctionConfiguration {
 /// When a changed setting of a mapping takes effect, by its name in ``MappingConfiguration/texts(with:)``.
 func changeMoment(ofSetting name: String) -> ChangeMoment {
   if let parameter = MappingParameter(rawValue: name) { return parameter.rule.change }
+  if name == "onFailure.keepFor" { return .atOnce }
   // Who takes failures out of the store is made with the lanes.
   // What is done is remembered by what is made with the lanes.
   if name.hasPrefix("onFailure.") || name == "idempotency" || name == "markRedeliveries" || name == "shadow" {

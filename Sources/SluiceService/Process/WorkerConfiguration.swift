@@ -45,6 +45,7 @@ actor WorkerConfiguration {
     let store = processor.store
     let status = try StoreOperator(store: store).status()
     try await createStreams(configuration, in: store)
+    try await setFailureRetention(configuration, in: store)
     for function in configuration.functions {
       pools[function.name] = makePool(try function.unpacked(inStore: configuration.store.path))
     }
@@ -155,6 +156,10 @@ actor WorkerConfiguration {
       }
     }
     try await createStreams(wanted, in: store)
+    if let retention = difference.settings.first(where: { $0.path == ConfigurationDifference.failureRetentionPath }) {
+      try await setFailureRetention(wanted, in: store)
+      try await audit([retention], of: retention.path, consent, store)
+    }
     let replaced = replacePools(with: wanted, unpacked)
     let names = difference.steps.map(\.mapping)
     for (place, (name, step)) in difference.steps.enumerated() where report.failure == nil {
@@ -332,6 +337,16 @@ actor WorkerConfiguration {
   /// Calls that run end first.
   private func retire(_ replaced: [FunctionProcesses], after processor: StreamProcessor) {
     for pool in replaced { retiring.append(Task { await pool.retire() }) }
+  }
+
+  /// How long failure entries are kept of which the mapping does not say it.
+  private func setFailureRetention(_ configuration: Configuration, in store: StreamStore) async throws {
+    let wanted = configuration.failures.keepFor?.wholeMilliseconds
+    guard try store.catalog().failureRetentionMilliseconds != wanted else { return }
+    try await store.perform(.setFailureRetention(milliseconds: wanted))
+    logger.notice(
+      "failure entries are kept for another time",
+      metadata: ["failures.keepFor": "\(FailureRetention(configuration.failures.keepFor).text)"])
   }
 
   private func createStreams(_ configuration: Configuration, in store: StreamStore) async throws {

@@ -18,6 +18,8 @@ struct Setup {
   /// `MaximumRetryAttempts`.
   var retries = -1
   var responseTypes = "[ReportBatchItemFailures]"
+  /// `failures.keepFor`.
+  var keepFailuresFor = "forever"
   /// More settings of the mapping, a line each.
   var rules: [String] = []
 
@@ -27,6 +29,7 @@ struct Setup {
     """
     store: { mapSize: \(mapSize), durability: \(durability) }
     listen: { readyBlockedAfter: \(readyBlockedAfter), readyFailureEntries: \(readyFailureEntries) }
+    failures: { keepFor: \(keepFailuresFor) }
     streams:
       - { name: numbers, kind: \(kind.rawValue), shards: \(shards), recordLimit: \(recordLimit) }
     functions:
