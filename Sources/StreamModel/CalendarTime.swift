@@ -33,8 +33,19 @@ public struct CalendarTime: Hashable, Sendable {
     [hour, minute, second].map { Self.digits($0) }.joined(separator: separator)
   }
 
-  /// `2026-09-17T12:50:01.123Z`
-  public var withMilliseconds: String { "\(date)T\(time(separator: ":")).\(Self.digits(millisecond, 3))Z" }
+  /// `2026-09-17T12:50:01.123Z`. Every line of a log begins with it: the digits are put in their places.
+  public var withMilliseconds: String {
+    guard (0...9_999).contains(year) else { return "\(date)T\(time(separator: ":")).\(Self.digits(millisecond, 3))Z" }
+    var text = Array("0000-00-00T00:00:00.000Z".utf8)
+    Self.put(year, before: 4, in: &text)
+    Self.put(month, before: 7, in: &text)
+    Self.put(day, before: 10, in: &text)
+    Self.put(hour, before: 13, in: &text)
+    Self.put(minute, before: 16, in: &text)
+    Self.put(second, before: 19, in: &text)
+    Self.put(millisecond, before: 23, in: &text)
+    return String(decoding: text, as: UTF8.self)
+  }
 
   /// `2026-09-17T12:50:01Z`
   public var withSeconds: String { "\(date)T\(time(separator: ":"))Z" }
@@ -45,6 +56,16 @@ public struct CalendarTime: Hashable, Sendable {
   private static func digits(_ value: Int, _ count: Int = 2) -> String {
     let text = String(value)
     return String(repeating: "0", count: max(0, count - text.utf8.count)) + text
+  }
+
+  /// Puts the digits of `value` over the zeros that end before `end`.
+  private static func put(_ value: Int, before end: Int, in text: inout [UInt8]) {
+    var (rest, place) = (value, end)
+    while rest > 0 {
+      place -= 1
+      text[place] += UInt8(rest % 10)
+      rest /= 10
+    }
   }
 
   private static func floored(_ value: Int64, by divisor: Int64) -> (Int64, Int64) {

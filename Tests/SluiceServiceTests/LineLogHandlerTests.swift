@@ -38,6 +38,12 @@ struct LineLogHandlerTests {
     #expect(lines.first?.hasSuffix(#"one\ntwo trace="a\n\"b\"""#) == true)
   }
 
+  @Test("control characters are escaped wherever they stand, and what stands between them stays")
+  func controls() {
+    let lines = lines(.text) { $0.info("\tREPORT é\t\u{1F}", metadata: ["a": "\\ \r\u{0}ö"]) }
+    #expect(lines.first?.hasSuffix(#"\tREPORT é\t\u001f a="\\ \r\u0000ö""#) == true, "\(lines)")
+  }
+
   @Test("a line for machines is one object, and no value takes the place of a member")
   func json() throws {
     let lines = lines(.json) { $0.error("it \"broke\"\u{1}", metadata: ["level": "7", "key": "é\n"]) }

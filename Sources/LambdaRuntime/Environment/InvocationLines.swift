@@ -1,4 +1,4 @@
-import Foundation
+import StreamModel
 
 /// The lines that Lambda writes about an invocation, as text or as JSON.
 struct InvocationLines {
@@ -125,6 +125,6 @@ struct InvocationLines {
   private static func megabytes(_ bytes: Int64) -> Int64 { (bytes + (1 << 20) - 1) >> 20 }
 
   private static func time() -> String {
-    Date().formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+    CalendarTime(WallTime(milliseconds: SystemCall.wallMilliseconds())).withMilliseconds
   }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Locks
+import StreamModel
 
 #if canImport(Glibc)
   import Glibc
@@ -17,9 +18,6 @@ public final class FunctionLogFile: Sendable {
   private struct State {
     var handle: Int32 = -1
     var byteCount = 0
-    /// The second that `prefix` is for, and the time up to its milliseconds.
-    var second: Int64 = .min
-    var prefix = ""
   }
 
   /// The bytes of each of the two files, about.
@@ -47,18 +45,11 @@ public final class FunctionLogFile: Sendable {
 
   /// Appends a line. What cannot be written is lost: a full disk must not stop a function.
   public func append(_ text: String, requestID: String) {
-    let now = SystemCall.wallMilliseconds()
+    let time = CalendarTime(WallTime(milliseconds: SystemCall.wallMilliseconds())).withMilliseconds
+    var line = "\(time)\t\(requestID.isEmpty ? "-" : requestID)\t\(text)\n"
     state.withLock { state in
-      if now / 1_000 != state.second {
-        state.second = now / 1_000
-        state.prefix = String(
-          Date(timeIntervalSince1970: Double(state.second)).formatted(.iso8601).dropLast())
-      }
-      let fraction = String(1_000 + now % 1_000).dropFirst()
-      let line = "\(state.prefix).\(fraction)Z\t\(requestID.isEmpty ? "-" : requestID)\t\(text)\n"
       guard open(&state) else { return }
-      var bytes = Array(line.utf8)
-      let written = unsafe write(state.handle, &bytes, bytes.count)
+      let written = line.withUTF8 { bytes in unsafe write(state.handle, bytes.baseAddress, bytes.count) }
       state.byteCount += max(0, written)
       if state.byteCount >= byteLimit { turn(&state) }
     }

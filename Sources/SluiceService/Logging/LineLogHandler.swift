@@ -1,5 +1,7 @@
-import Foundation
+import Glibc
 public import Logging
+import StreamModel
+import StreamStore
 
 /// Writes each log event as one line: for people, or one JSON object for machines.
 ///
@@ -31,25 +33,43 @@ public struct LineLogHandler: LogHandler {
     var values = metadata
     if let own = event.metadata { values.merge(own) { $1 } }
     if let error = event.error { values["error"] = "\(error)" }
-    let time = Date.now.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+    let time = CalendarTime(WallTime.current()).withMilliseconds
     let sorted = values.sorted { $0.key < $1.key }
+    var line = ""
     switch format {
     case .text:
-      let level = event.level.rawValue.padding(toLength: 8, withPad: " ", startingAt: 0)
-      let pairs = sorted.map { " \($0.key)=\(Self.quoted($0.value.description))" }.joined()
-      write("\(time) \(level) \(Self.escaped(event.message.description))\(pairs)")
+      let level = event.level.rawValue
+      line += time
+      line += " "
+      line += level
+      line += String(repeating: " ", count: max(1, 9 - level.utf8.count))
+      line += Self.escaped(event.message.description)
+      for (key, value) in sorted { line += " \(key)=\(Self.quoted(value.description))" }
     case .json:
-      let head: [(String, String)] = [
-        ("time", time), ("level", event.level.rawValue), ("logger", label), ("message", event.message.description),
-      ]
-      let members = head + sorted.map { (Self.memberName($0.key), $0.value.description) }
-      write("{" + members.map { "\(Self.json($0.0)):\(Self.json($0.1))" }.joined(separator: ",") + "}")
+      line += #"{"time":"\#(time)","level":"\#(event.level.rawValue)","logger":\#(Self.json(label)),"message":"#
+      line += Self.json(event.message.description)
+      for (key, value) in sorted { line += ",\(Self.json(Self.memberName(key))):\(Self.json(value.description))" }
+      line += "}"
     }
+    write(line)
   }
 
   /// One write per line, so that lines of several threads do not mix.
   public static let writeToStandardError: @Sendable (String) -> Void = { line in
-    FileHandle.standardError.write(Data((line + "\n").utf8))
+    var line = line
+    line += "\n"
+    line.withUTF8 { bytes in
+      // What cannot be written is lost: a closed pipe or a full disk must not stop the worker.
+      var rest = unsafe bytes[...]
+      while !rest.isEmpty {
+        let written = unsafe Glibc.write(STDERR_FILENO, UnsafeBufferPointer(rebasing: rest).baseAddress, rest.count)
+        if written > 0 {
+          unsafe rest = rest.dropFirst(written)
+        } else if written == 0 || errno != EINTR {
+          return
+        }
+      }
+    }
   }
 
   /// A value must not pass for a member that every line has.
@@ -64,30 +84,40 @@ public struct LineLogHandler: LogHandler {
   }
 
   /// Control characters as in JSON, everything else as it is.
-  private static func escaped(_ text: String) -> String {
-    guard text.utf8.contains(where: { $0 < 0x20 }) else { return text }
-    return String(text.unicodeScalars.map { $0.value < 0x20 ? escape($0) : String($0) }.joined())
-  }
+  private static func escaped(_ text: String) -> String { escaping(text) { $0 < 0x20 } }
 
   private static func json(_ text: String) -> String {
-    var result = "\""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "\"", "\\": result += "\\\(scalar)"
-      case _ where scalar.value < 0x20: result += escape(scalar)
-      default: result.unicodeScalars.append(scalar)
-      }
-    }
-    return result + "\""
+    "\"\(escaping(text) { $0 < 0x20 || $0 == 0x22 || $0 == 0x5c })\""
   }
 
-  private static func escape(_ scalar: Unicode.Scalar) -> String {
-    switch scalar {
-    case "\n": return "\\n"
-    case "\r": return "\\r"
-    case "\t": return "\\t"
+  /// The text with an escape for each of these bytes, all of them ASCII. What stands between them is taken as a whole: the
+  /// lines of an invocation have tabs.
+  private static func escaping(_ text: String, _ isSpecial: (UInt8) -> Bool) -> String {
+    let bytes = text.utf8
+    guard var next = bytes.firstIndex(where: isSpecial) else { return text }
+    var result = ""
+    result.reserveCapacity(bytes.count + 16)
+    var start = bytes.startIndex
+    while true {
+      result += text[start..<next]
+      result += escape(bytes[next])
+      start = bytes.index(after: next)
+      guard let following = bytes[start...].firstIndex(where: isSpecial) else { break }
+      next = following
+    }
+    result += text[start...]
+    return result
+  }
+
+  private static func escape(_ byte: UInt8) -> String {
+    switch byte {
+    case 0x22: return "\\\""
+    case 0x5c: return "\\\\"
+    case 0x0a: return "\\n"
+    case 0x0d: return "\\r"
+    case 0x09: return "\\t"
     default:
-      let digits = String(scalar.value, radix: 16)
+      let digits = String(byte, radix: 16)
       return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
     }
   }
