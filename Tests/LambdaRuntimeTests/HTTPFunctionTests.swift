@@ -221,7 +221,8 @@ struct HTTPFunctionTests {
   }
 }
 
-/// A program of Python that says its port on its first line. Nothing here blocks a thread.
+/// A program of Python that says its port on its first line. What it says is read on a thread of its own: a
+/// `readabilityHandler` that ends itself, or whose pipe goes, can bring the whole process down.
 private struct Service {
   let port: Int
   private let process = Process()
@@ -233,16 +234,16 @@ private struct Service {
     let output = Pipe()
     process.standardOutput = output
     let (bytes, said) = AsyncStream<Data>.makeStream()
-    output.fileHandleForReading.readabilityHandler = { handle in
-      let data = handle.availableData
-      if data.isEmpty { handle.readabilityHandler = nil }
-      said.yield(data)
+    let handle = output.fileHandleForReading
+    Thread.detachNewThread {
+      while true {
+        let data = handle.availableData
+        guard !data.isEmpty else { return said.finish() }
+        said.yield(data)
+      }
     }
     let ended = ended.continuation
-    process.terminationHandler = { _ in
-      said.finish()
-      ended.finish()
-    }
+    process.terminationHandler = { _ in ended.finish() }
     try process.run()
     var text = ""
     for await data in bytes {

@@ -12,11 +12,15 @@ final class OutputLines: Sendable {
 
   private let state = Mutex(State())
 
+  /// Reads on a thread of its own: a `readabilityHandler` that ends itself can bring the whole process down.
   init(reading pipe: Pipe) {
-    pipe.fileHandleForReading.readabilityHandler = { [weak self] handle in
-      let data = handle.availableData
-      if data.isEmpty { handle.readabilityHandler = nil }
-      self?.take(data)
+    let handle = pipe.fileHandleForReading
+    Thread.detachNewThread { [weak self] in
+      while true {
+        let data = handle.availableData
+        guard !data.isEmpty else { return }
+        self?.take(data)
+      }
     }
   }
 
