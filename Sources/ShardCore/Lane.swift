@@ -6,8 +6,6 @@ import StreamModel
 /// its poller can be seen on it: a turn (`phase` is `ready`), a permit (`phase.holdsPermit`), a timer (`due`).
 struct Lane: Hashable {
   let id: LaneID
-  /// Where the lane ends; `nil`: it goes on.
-  let bound: LaneBound?
   var phase: LanePhase
   /// When the lane entered its phase.
   var since: MonotonicTime
@@ -59,7 +57,7 @@ struct Lane: Hashable {
   mutating func standing() -> LaneStanding {
     LaneStanding(
       isBusy: isBusy, isReady: phase.isReady, holdsPermit: phase.holdsPermit, isFinishDurable: isFinishDurable,
-      due: due, trackCount: tracks.count, isUnderWayToBound: isUnderWayToBound)
+      due: due, trackCount: tracks.count)
   }
 
   var isFinishDurable: Bool {
@@ -204,7 +202,6 @@ struct Lane: Hashable {
     if isPaused { return enter(.paused, step) }
     if isFinished { return enter(redrives.isEmpty ? .finished : .ready, step) }
     if canRedrive { return enter(.ready, step) }
-    if restAtBound(step) { return }
     if writer.unstoredBatches >= step.policy.unstoredBatchLimit {
       parked?.isFull = false
       return enter(.holding, step)

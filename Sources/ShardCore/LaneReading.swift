@@ -50,10 +50,7 @@ extension Lane {
     var request = ReadRequest(
       from: from, through: through, countLimit: count, payloadByteLimit: bytes, expiredBefore: expiredBefore,
       cut: cut, purpose: keepsRecords ? .deliver : .measure, parking: parkingOfRead(step))
-    if purpose != .skip {
-      request.lineageLimit = step.policy.recursiveLoopLimit
-      request.bound = bound?.end
-    }
+    if purpose != .skip { request.lineageLimit = step.policy.recursiveLoopLimit }
     effects.append(.read(id, request))
   }
 
@@ -153,7 +150,7 @@ extension Lane {
     if let windowEnd = windowEnd(ofArrival: seen.firstArrival, step) {
       end = min(end, step.now.monotonic(at: windowEnd))
     }
-    if isFull || reachesBound(scannedEnd) || seen.count >= step.policy.batchSize || end <= step.now.monotonic {
+    if isFull || seen.count >= step.policy.batchSize || end <= step.now.monotonic {
       enter(.ready, step)
     } else if reading.isDirty {
       measureMore(behind: seen, from: scannedEnd, step, &effects)

@@ -73,8 +73,6 @@ extension Lane {
   /// When the open window is over for a lane that has nothing to deliver. Records whose commit takes long are waited for.
   func windowDue(_ step: LaneStep) -> MonotonicTime? {
     guard let window else { return nil }
-    // Behind the bound of a run there may be records of it.
-    if let bound, window.bounds.end > bound.moment { return nil }
     return step.now.monotonic(
       at: window.bounds.end.adding(milliseconds: step.limits.windowCloseDelayMilliseconds))
   }

@@ -39,8 +39,6 @@ public struct LaneOpening: Hashable, Sendable {
   public var parents: [LaneID]
   /// What was stored when the lane last ran; for a new lane, where to start.
   public var progress: LaneProgress
-  /// Where the lane ends in a bounded run; `nil`: it goes on.
-  public var bound: LaneBound?
 
   public init(mapping: MappingID, parents: [LaneID], progress: LaneProgress) {
     self.mapping = mapping

@@ -62,7 +62,7 @@ struct LaneHarness {
 
   init(
     _ policy: LanePolicy, limits: PollerLimits = PollerLimits(), progress: LaneProgress = LaneProgress(),
-    records: Int = 0, payload: Int = 1, bound: LaneBound? = nil
+    records: Int = 0, payload: Int = 1
   ) {
     poller = Poller(limits: limits)
     mapping = poller.addMapping(policy)
@@ -70,9 +70,7 @@ struct LaneHarness {
       arrivals.append(wall)
       payloads.append(payload)
     }
-    var opening = LaneOpening(mapping: mapping, parents: [], progress: progress)
-    opening.bound = bound
-    send(.laneOpened(opening))
+    send(.laneOpened(LaneOpening(mapping: mapping, parents: [], progress: progress)))
   }
 
   var wall: Int64 { milliseconds + wallShift }
@@ -224,7 +222,7 @@ struct LaneHarness {
     var count = 0
     var bytes = 0
     let damage = damaged.map { first < $0.lowerBound ? $0.lowerBound : arrivals.count } ?? arrivals.count
-    let end = min(damage, request.last.map { Int($0.rawValue) + 1 } ?? .max)
+    let end = min(damage, request.through.map { Int($0.rawValue) + 1 } ?? .max)
     guard first < end else {
       return .nothingSelected(begin: RecordIndex(UInt64(first)), end: RecordIndex(UInt64(first)))
     }

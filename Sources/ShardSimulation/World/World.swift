@@ -64,8 +64,6 @@ struct World {
   /// The wall clock stepped back in this episode.
   var wallSteppedBack = false
 
-  /// Of each shard that was there when the process started, where its bounded run ends; `nil`: it goes on.
-  var bounds: [RecordIndex]?
   var steps: UInt64 = 0
   var digest: UInt64 = 0xcbf2_9ce4_8422_2325
   var violations: [Violation] = []
@@ -197,7 +195,6 @@ struct World {
     }
     isStarting = true
     store.crash()
-    setBounds()
     for shard in 0..<store.shardCount {
       violate(.durability, durability.check(shard, store.shards[shard], lost: sabotage == .losesPuts ? 1 : 0), 0)
     }
@@ -237,14 +234,10 @@ struct World {
     for parent in [first, second] where parent >= 0 { parents += lanesOf(shard: parent, lanes[index].mapping) }
     if sabotage == .forgetsParents { parents.removeAll() }
     openTracker(of: index)
-    var opening = LaneOpening(
-      mapping: MappingID(lanes[index].mapping), parents: parents, progress: store.lanes[index].opening)
-    if sabotage != .forgetsBounds {
-      opening.bound = bound(ofShard: lanes[index].shard).map {
-        LaneBound(end: $0, moment: WallTime(milliseconds: wall))
-      }
-    }
-    send(.laneOpened(opening))
+    send(
+      .laneOpened(
+        LaneOpening(
+          mapping: MappingID(lanes[index].mapping), parents: parents, progress: store.lanes[index].opening)))
   }
 
   /// The process ends at once. What is not durable never was.
@@ -272,9 +265,7 @@ struct World {
       let (now, steps) = (now, steps)
       trace?.add(event, at: now, step: steps)
     }
-    let wasUnderWay = poller.lanesUnderWayToBound > 0
     poller.step(event, at: now, random: &pollerRandom, effects: &effects)
-    if wasUnderWay, poller.lanesUnderWayToBound == 0 { checkEndOfBoundedRun() }
     if steps & 7 == 0 { sampleState() }
     if lastLane < poller.laneCount, lanes[lastLane].blocksByKey { checkParkedKeys(main(of: lastLane)) }
   }

@@ -317,8 +317,6 @@ extension World {
     isFaulty = false
     tell("faults end")
     for shard in 0..<store.shardCount { store.shards[shard].heal() }
-    // The end waits for everything.
-    if bounds != nil { startPoller() }
     for mapping in doors.indices where doors[mapping] != .open && !isDraining { openMapping(mapping) }
     for lane in lanes.indices {
       if lanes[lane].hangs, lanes[lane].isDelivering { delivering |= bit(lane) }

@@ -16,8 +16,7 @@ extension World {
     case .floods:
       let all = effects
       for _ in 0..<100 { effects += all }
-    case .forgetsBounds, .losesFailureEntries, .storesWritesApart, .forgetsHindmostLane, .forgetsForemostLane,
-      .forgetsParents,
+    case .losesFailureEntries, .storesWritesApart, .forgetsHindmostLane, .forgetsForemostLane, .forgetsParents,
       .losesTimers, .losesChanges, .loosensStoreBound, .sendsToTheBack, .ignoresClosing, .keepsFormerLimits,
       .forgetsRetryRules, .forgetsShadows, .deliversParkedKeys, .loosensParking, .forgetsSettledKeys,
       .inventsSettledKeys,
