@@ -48,6 +48,8 @@ public struct ReadRequest: Hashable, Sendable {
   public var from: RecordIndex
   /// Read no further than this record; `nil`: as far as there are records.
   public var through: RecordIndex?
+  /// The run ends before this record: it is not read, nor is any behind it. `nil`: it goes on.
+  public var bound: RecordIndex?
   /// At most so many records of the lane, 1 or more.
   public var countLimit: Int
   /// Stop before the record that would take the payload above this, but give one record in any case.
@@ -79,6 +81,13 @@ public struct ReadRequest: Hashable, Sendable {
       self.keys = keys
       self.limit = limit
     }
+  }
+
+  /// The last record that may be read; `nil`: there is none. With a bound, `from` stands before it.
+  public var last: RecordIndex? {
+    guard let bound, bound > .zero else { return through }
+    let beforeBound = RecordIndex(bound.rawValue - 1)
+    return through.map { min($0, beforeBound) } ?? beforeBound
   }
 
   public enum Purpose: Hashable, Sendable {

@@ -6,6 +6,8 @@ import StreamModel
 /// its poller can be seen on it: a turn (`phase` is `ready`), a permit (`phase.holdsPermit`), a timer (`due`).
 struct Lane: Hashable {
   let id: LaneID
+  /// The first record that the lane does not come to in a bounded run; `nil`: it goes on.
+  let bound: RecordIndex?
   var phase: LanePhase
   /// When the lane entered its phase.
   var since: MonotonicTime
@@ -57,7 +59,7 @@ struct Lane: Hashable {
   mutating func standing() -> LaneStanding {
     LaneStanding(
       isBusy: isBusy, isReady: phase.isReady, holdsPermit: phase.holdsPermit, isFinishDurable: isFinishDurable,
-      due: due, trackCount: tracks.count)
+      due: due, trackCount: tracks.count, isUnderWayToBound: isUnderWayToBound)
   }
 
   var isFinishDurable: Bool {
@@ -79,7 +81,7 @@ struct Lane: Hashable {
 
     case .shardChanged:
       switch phase {
-      case .idle: goOn(step, &effects)
+      case .idle: if !isAtBound { goOn(step, &effects) }
       case .windowing(let seen, let scannedEnd): measureMore(behind: seen, from: scannedEnd, step, &effects)
       case .reading(var reading):
         reading.isDirty = true
@@ -202,6 +204,7 @@ struct Lane: Hashable {
     if isPaused { return enter(.paused, step) }
     if isFinished { return enter(redrives.isEmpty ? .finished : .ready, step) }
     if canRedrive { return enter(.ready, step) }
+    if restAtBound(step, &effects) { return }
     if writer.unstoredBatches >= step.policy.unstoredBatchLimit {
       parked?.isFull = false
       return enter(.holding, step)

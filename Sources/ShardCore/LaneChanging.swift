@@ -11,11 +11,7 @@ extension Lane {
     switch phase {
     case .idle:
       if endsWindow { goOn(step, &effects) }
-    case .backingOff:
-      // Fewer attempts than it has had: nothing is left to wait for.
-      if let limit = step.policy.maximumRetryAttempts, head.attempts > limit { retryDue = step.now.monotonic }
-      goOn(step, &effects)
-    case .ready, .windowing, .holding:
+    case .backingOff, .ready, .windowing, .holding:
       goOn(step, &effects)
     case .waitingForParents, .reading, .delivering, .cancelling, .storingFailure, .failureRefused, .unavailable,
       .paused, .stopped, .finished, .resting:

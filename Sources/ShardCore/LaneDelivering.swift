@@ -32,6 +32,10 @@ extension Lane {
       // Restored with all attempts used: the lane ended between the last failure and the failure entry.
       return leave(extent, because: .retryAttemptsExhausted, rest: 0, step, &effects)
     }
+    if let failing = head.failing, dueTime(ofRetry: failing, step) > step.now.monotonic {
+      // It was read to leave, and stays after all: settings changed back, or the wall clock stepped back.
+      return goOn(step, &effects)
+    }
     if extent.count == 1, extent.payloadBytes + (window?.state.bytes.count ?? 0) > step.policy.payloadByteLimit {
       effects.append(.tooLarge(id, extent, key: parked?.headKey, isParked: false))
       return failByItself(extent, .payloadTooLarge, step, &effects)

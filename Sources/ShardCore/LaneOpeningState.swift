@@ -13,6 +13,7 @@ extension Lane {
     self.phase = .waitingForParents
     self.since = now.monotonic
     self.next = progress.next
+    self.bound = opening.bound
     self.head = .open
     self.lostToRetention = progress.lostToRetention
     self.lostToDamage = progress.lostToDamage

@@ -24,9 +24,15 @@ extension Lane {
   }
 
   /// Gives up the records up to and including `index`. A delivery of them is cancelled first; what it answers counts,
-  /// and what is left of them leaves. Records that are not there yet are not given up in advance.
-  mutating func skip(through index: RecordIndex, _ step: LaneStep, _ effects: inout [PollerEffect]) {
-    let meansFinal = finalIsNext && head.failing?.extent.last == index
+  /// and what is left of them leaves. Records that are not there yet are not given up in advance, and none behind the
+  /// bound of the run: those of parked keys among them would be parked, and then delivered.
+  mutating func skip(through wanted: RecordIndex, _ step: LaneStep, _ effects: inout [PollerEffect]) {
+    let meansFinal = finalIsNext && head.failing?.extent.last == wanted
+    var index = wanted
+    if let bound, !meansFinal {
+      guard bound > .zero else { return }
+      index = min(index, RecordIndex(bound.rawValue - 1))
+    }
     guard !isFinished, !hasUnfinishedParents, !step.isDraining, index >= next || meansFinal else { return }
     skipThrough = max(skipThrough ?? index, index)
     switch phase {

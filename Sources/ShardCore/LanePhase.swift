@@ -58,6 +58,8 @@ enum LanePhase: Hashable {
       case deliver
       /// To give it up.
       case skip
+      /// To see whether the open window is over at the bound of the run, from this index on.
+      case lookBehindBound(RecordIndex)
     }
   }
 

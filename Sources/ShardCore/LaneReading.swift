@@ -36,6 +36,16 @@ extension Lane {
       bytes: step.policy.payloadByteLimit, expiredBefore: nil, cut: .none, step, &effects)
   }
 
+  /// Looks for one record, whose arrival tells whether the window is over.
+  mutating func lookBehindBound(from: RecordIndex, _ step: LaneStep, _ effects: inout [PollerEffect]) {
+    enter(.reading(.init(purpose: .lookBehindBound(from), endsWindow: windowIsOver(step))), step)
+    effects.append(
+      .read(
+        id,
+        ReadRequest(
+          from: from, countLimit: 1, payloadByteLimit: payloadByteLimit(step), expiredBefore: nil, purpose: .measure)))
+  }
+
   private mutating func read(
     _ purpose: LanePhase.Reading.Purpose, from: RecordIndex, through: RecordIndex? = nil, count: Int, bytes: Int,
     expiredBefore: WallTime?, cut: WindowCut, _ step: LaneStep, _ effects: inout [PollerEffect]
@@ -50,7 +60,10 @@ extension Lane {
     var request = ReadRequest(
       from: from, through: through, countLimit: count, payloadByteLimit: bytes, expiredBefore: expiredBefore,
       cut: cut, purpose: keepsRecords ? .deliver : .measure, parking: parkingOfRead(step))
-    if purpose != .skip { request.lineageLimit = step.policy.recursiveLoopLimit }
+    if purpose != .skip {
+      request.lineageLimit = step.policy.recursiveLoopLimit
+      request.bound = bound
+    }
     effects.append(.read(id, request))
   }
 
@@ -67,6 +80,9 @@ extension Lane {
     // While the read was under way, orders came that make it pointless.
     let isOverruled = step.isDraining || (reading.purpose != .skip && (isPaused || skipThrough != nil))
     if isOverruled { return goOn(step, &effects) }
+    if case .lookBehindBound(let from) = reading.purpose {
+      return take(answer, behindBoundFrom: from, endsWindow: reading.endsWindow, step, &effects)
+    }
     switch answer {
     case .records(let result):
       take(result, to: reading, step, &effects)
@@ -133,6 +149,7 @@ extension Lane {
     case .skip:
       meet(result)
       giveUp(result, step, &effects)
+    case .lookBehindBound: preconditionFailure("what stands behind the bound is only looked at")
     }
   }
 
@@ -150,7 +167,7 @@ extension Lane {
     if let windowEnd = windowEnd(ofArrival: seen.firstArrival, step) {
       end = min(end, step.now.monotonic(at: windowEnd))
     }
-    if isFull || seen.count >= step.policy.batchSize || end <= step.now.monotonic {
+    if isFull || reachesBound(scannedEnd) || seen.count >= step.policy.batchSize || end <= step.now.monotonic {
       enter(.ready, step)
     } else if reading.isDirty {
       measureMore(behind: seen, from: scannedEnd, step, &effects)

@@ -63,7 +63,10 @@ extension Lane {
   /// Not the age of its oldest record: a batch is cut where it would be delivered, not between two deliveries. Where the
   /// wall clock stepped back the last record may look older than the first; then the first counts, because records
   /// leave from the front, and looking before any can leave would be a retry ahead of its time.
+  ///
+  /// A batch that has had more attempts than it may by now is worth it at once: nothing is left to wait for.
   func dueTime(ofRetry batch: FailingBatch, _ step: LaneStep) -> MonotonicTime {
+    if let limit = step.policy.maximumRetryAttempts, batch.attempts > limit { return step.now.monotonic }
     let newest = max(batch.extent.firstArrival, batch.extent.lastArrival)
     guard let expiry = expiryTime(ofArrival: newest, step) else { return retryDue }
     return min(retryDue, expiry)

@@ -34,6 +34,8 @@ public struct LaneSnapshot: Hashable, Sendable {
   public var parkedRecordCount: UInt64 = 0
   /// The tumbling window that has begun and is not over.
   public var window: OpenWindow?
+  /// The first record that the lane does not come to in a bounded run; `nil`: it goes on.
+  public var bound: RecordIndex?
 
   /// The phases of a lane; `ShardCore.LanePhase` says what each holds and where it can go.
   public enum State: Hashable, Sendable {
@@ -75,7 +77,7 @@ extension Poller {
       isPaused: lane.isPaused, isFinished: lane.isFinished, skipsThrough: lane.skipThrough,
       waitingRedriveCount: lane.redrives.count, unstoredBatchCount: lane.writer.unstoredBatches,
       lostToRetention: lane.lostToRetention, parkedKeyCount: lane.parked?.waitingCount ?? 0,
-      parkedRecordCount: lane.parked?.recordCount ?? 0, window: lane.window)
+      parkedRecordCount: lane.parked?.recordCount ?? 0, window: lane.window, bound: lane.bound)
   }
 
   /// Whether the lane waits in the ready ring of its mapping for a permit.

@@ -12,4 +12,6 @@ struct LaneStanding {
   /// The earliest moment at which the lane must be woken.
   var due: MonotonicTime?
   var trackCount = 0
+  /// In a bounded run: something is to be done before its bound.
+  var isUnderWayToBound = false
 }

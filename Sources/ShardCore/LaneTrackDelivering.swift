@@ -113,6 +113,11 @@ extension Lane {
       return leave(
         extent, of: key, because: .retryAttemptsExhausted, rest: 0, attempts: head.attempts, on: track, step, &effects)
     }
+    if head.failing != nil, let retryDue = parked?.keys[place].retryDue, retryDue > step.now.monotonic {
+      // It was read to leave, and stays after all: settings changed back, or the wall clock stepped back.
+      lookAgainAtWait(ofKeyAt: place, step)
+      return release(track)
+    }
     if extent.count == 1, extent.payloadBytes > step.policy.payloadByteLimit {
       effects.append(.tooLarge(tracks[track].id, extent, key: key, isParked: true))
       return failKeyByItself(key, extent, .payloadTooLarge, on: track, step, &effects)

@@ -197,14 +197,16 @@ extension Lane {
   /// Fewer attempts than a key has had: nothing is left to wait for. And its age may count now, or no more.
   private mutating func lookAgainAtWaits(_ step: LaneStep) {
     guard let keys = parked?.keys else { return }
-    for place in keys.indices {
-      guard let failing = keys[place].head.failing, !keys[place].isWorkedOn else { continue }
-      var due = keys[place].retryDue
-      if let limit = step.policy.maximumRetryAttempts, failing.attempts > limit { due = step.now.monotonic }
-      let newest = max(failing.extent.firstArrival, failing.extent.lastArrival)
-      due = min(due, expiryTime(ofArrival: newest, step) ?? due)
-      parked?.touch(place) { $0.due = due }
-    }
+    for place in keys.indices where !keys[place].isWorkedOn { lookAgainAtWait(ofKeyAt: place, step) }
+  }
+
+  mutating func lookAgainAtWait(ofKeyAt place: Int, _ step: LaneStep) {
+    guard let key = parked?.keys[place], let failing = key.head.failing else { return }
+    var due = key.retryDue
+    if let limit = step.policy.maximumRetryAttempts, failing.attempts > limit { due = step.now.monotonic }
+    let newest = max(failing.extent.firstArrival, failing.extent.lastArrival)
+    due = min(due, expiryTime(ofArrival: newest, step) ?? due)
+    parked?.touch(place) { $0.due = due }
   }
 
   private mutating func wakeKeys(_ step: LaneStep, stoppedOnes: Bool) {

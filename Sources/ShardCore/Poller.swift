@@ -23,6 +23,9 @@ public struct Poller: Hashable, Sendable {
   /// What the shell's timer is set to; `nil` when it is not.
   private var armed: MonotonicTime?
   private var busyLaneCount = 0
+  /// Lanes of a bounded run that have something to do before their bounds, and do it without an operator. At zero the run
+  /// has come to its end.
+  public private(set) var lanesUnderWayToBound = 0
   private var isDraining = false
   private var isDrained = false
 
@@ -214,6 +217,9 @@ public struct Poller: Hashable, Sendable {
     if standing.isBusy != former.isBusy {
       busyLaneCount += standing.isBusy ? 1 : -1
       busyLanesOfMapping[mapping] += standing.isBusy ? 1 : -1
+    }
+    if standing.isUnderWayToBound != former.isUnderWayToBound {
+      lanesUnderWayToBound += standing.isUnderWayToBound ? 1 : -1
     }
     if standing.holdsPermit != former.holdsPermit { rings[mapping].permitsInUse += standing.holdsPermit ? 1 : -1 }
     link(id.rawValue, isReady: standing.isReady, mapping)

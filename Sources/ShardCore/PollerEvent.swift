@@ -39,6 +39,8 @@ public struct LaneOpening: Hashable, Sendable {
   public var parents: [LaneID]
   /// What was stored when the lane last ran; for a new lane, where to start.
   public var progress: LaneProgress
+  /// In a bounded run: the first record that is not delivered any more. 0: none is. `nil`: it goes on.
+  public var bound: RecordIndex?
 
   public init(mapping: MappingID, parents: [LaneID], progress: LaneProgress) {
     self.mapping = mapping

@@ -21,6 +21,7 @@ public struct Coverage: Hashable, Sendable, CustomStringConvertible {
     case timer, earlyTimer, restoredFailing, finished
     case factorChanged, factorChangedBetweenLanes, factorChangedAgain
     case windowBegun, windowGoneOn, windowEnded, windowEndedEarly, windowEndedInBatch, finalFailed, finalGivenUp
+    case boundedRun, boundedRunEnd
     case stateMissing, restoredWindow, restoredFinal
     case inWaitingForParents, inIdle, inWaitingForTurn, inReading, inWindowing, inDelivering, inCancelling
     case inBackingOff, inStoringFailure, inFailureRefused, inHolding, inUnavailable, inPaused, inStopped, inFinished

@@ -68,6 +68,8 @@ public enum Sabotage: CaseIterable, Sendable {
   case losesPuts
   /// Reads do not say from how many invocations records come.
   case deliversLoops
+  /// Lanes do not know that the run ends.
+  case forgetsBounds
 
   /// The promise that is broken.
   public var promise: Promise {
@@ -87,6 +89,7 @@ public enum Sabotage: CaseIterable, Sendable {
     case .ignoresClosing: .settings
     case .keepsFormerLimits, .hidesOversizedRecords: .expiry
     case .deliversLoops: .recursion
+    case .forgetsBounds: .bound
     case .losesPuts: .durability
     case .storesWritesApart: .exactlyOnce
     case .forgetsSettledKeys, .inventsSettledKeys: .idempotency

@@ -1,7 +1,7 @@
 /// The promises of the design, each with a checker.
 public enum Promise: String, Hashable, Sendable, CaseIterable {
   case order, completeness, blocking, expiry, checkpoint, family, exclusivity, liveness, bounds, repeats, fairness,
-    settings, exactlyOnce, windows, delivery, idempotency, redeliveries, recursion, durability
+    settings, exactlyOnce, windows, delivery, idempotency, redeliveries, recursion, durability, bound
 }
 
 /// A promise that was broken.

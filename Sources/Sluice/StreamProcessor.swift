@@ -63,13 +63,20 @@ public struct StreamProcessor: Service {
   /// The poller, as soon as ``run()`` has opened every lane. For status and operators.
   public var poller: StreamPoller? { started.poller }
 
+  /// Works off every record before the bound, none behind it, and returns. Failing batches go on with their retries until
+  /// they succeed or leave. What waits for an operator does not hold it up: it is in the report, as is everything that is
+  /// left when it is shut down before.
+  public func run(until bound: RunBound) async throws -> BoundedRunReport { try await run(bound) }
+
   /// Opens the lanes and drives them. Throws at once, before anything is delivered, if a mapping breaks a rule or its
   /// stream does not exist. Returns when drained.
-  public func run() async throws {
+  public func run() async throws { _ = try await run(nil) }
+
+  private func run(_ bound: RunBound?) async throws -> BoundedRunReport {
     let problems = try allProblems()
     guard problems.isEmpty else { throw MappingProblems(problems: problems) }
     var generator = SystemRandomNumberGenerator()
-    let poller = StreamPoller(store: store, seed: generator.next(), logger: logger)
+    let poller = StreamPoller(store: store, seed: generator.next(), bound: bound, logger: logger)
     defer { poller.close() }
     do {
       for (mapping, handler) in plans {
@@ -99,6 +106,14 @@ public struct StreamProcessor: Service {
     defer { noting.cancel() }
     let stop = AsyncStream<Void>.makeStream()
     let limit = drainLimit
+    let bounding = bound.map { _ in
+      Task {
+        await poller.waitForBound()
+        // As they are before the drain: afterwards all of them rest.
+        defer { stop.continuation.finish() }
+        return try poller.lanesBeforeBound()
+      }
+    }
     await withTaskCancellationHandler {
       await withGracefulShutdownHandler {
         for await _ in stop.stream {}
@@ -109,6 +124,7 @@ public struct StreamProcessor: Service {
       stop.continuation.finish()
     }
     await Self.drain(poller, within: limit, logger: logger)
+    return BoundedRunReport(laneCount: poller.laneCount, left: try await bounding?.value ?? [])
   }
 
   /// What keeps the mappings from running: broken rules, names used twice, streams that do not exist.
@@ -147,6 +163,17 @@ public struct StreamProcessor: Service {
       deadline.cancel()
     }.value
   }
+}
+
+/// How far a bounded run came.
+public struct BoundedRunReport: Hashable, Sendable {
+  /// Lanes of all mappings.
+  public var laneCount: Int
+  /// Those with records before the bound that are not settled.
+  public var left: [UnboundLane]
+
+  /// Every record before the bound is settled.
+  public var isComplete: Bool { left.isEmpty }
 }
 
 /// Settings of mappings that break rules, all of them.

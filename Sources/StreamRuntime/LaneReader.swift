@@ -31,21 +31,17 @@ struct LaneReader: Sendable {
       defer { buffer.selection = selection }
       return readSelected(shard, request, selecting: &selection, into: &buffer)
     }
+    let request = request.withCountToLast
     if request.purpose == .deliver, request.through == nil, let run = buffer.run,
       let (start, batch) = cut(run, request)
     {
       buffer.range = start..<(start + batch.count)
       return .records(ReadResult(batch, first: request.from))
     }
-    var countLimit = request.countLimit
-    if let through = request.through {
-      let wanted = request.from > through ? 0 : request.from.distance(to: through) + 1
-      countLimit = Int(min(UInt64(countLimit), max(1, wanted)))
-    }
     do {
       let isForDelivery = request.purpose == .deliver
       let read = try log.read(
-        shard, from: request.from, countLimit: countLimit,
+        shard, from: request.from, countLimit: request.countLimit,
         payloadByteLimit: request.payloadByteLimit,
         recordOverheadBytes: recordOverhead, expiredBefore: request.expiredBefore, cut: request.cut,
         readAheadBytes: isForDelivery ? readAhead.bytesPerLane : 0,
@@ -55,7 +51,7 @@ struct LaneReader: Sendable {
       case .shardEnd(let end): return .shardEnd(end: end)
       case .records(var found):
         if request.lineageLimit != nil, found.run.mayHaveLineage { found.batch = measure(found.run, from: 0, request) }
-        if let through = request.through, found.run.firstIndex > through {
+        if let last = request.last, found.run.firstIndex > last {
           return .nothingSelected(begin: found.run.firstIndex, end: found.run.firstIndex)
         }
         if isForDelivery {
@@ -88,6 +84,17 @@ struct LaneReader: Sendable {
     logger.error(
       "the store could not be read", metadata: ["shard": "\(shard.shard)", "error": "\(error)"])
     return .unavailable
+  }
+}
+
+extension ReadRequest {
+  /// The same, for no more records than there are up to the last one that may be read.
+  fileprivate var withCountToLast: ReadRequest {
+    guard let last else { return self }
+    var request = self
+    let wanted = from > last ? 0 : from.distance(to: last) + 1
+    request.countLimit = Int(min(UInt64(countLimit), max(1, wanted)))
+    return request
   }
 }
 

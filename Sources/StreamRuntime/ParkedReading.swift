@@ -86,7 +86,7 @@ extension LaneReader {
     guard let run = buffer.run else { preconditionFailure("records are picked of those that were read") }
     let limit = min(parking.limit, Self.parkedLimit)
     let begin = run.position(atOrAfter: own.begin)
-    let end = request.through.map { run.position(atOrAfter: $0.advanced(by: 1)) } ?? run.count
+    let end = request.last.map { run.position(atOrAfter: $0.advanced(by: 1)) } ?? run.count
     var picker = RecordPicker(recycling: buffer.pickedMemory.take(), from: run, countLimit: request.countLimit)
     let hashes = buffer.hashesOfKeys()
     let keys = parking.keys
@@ -116,7 +116,7 @@ extension LaneReader {
     let picked = picker.finish()
     buffer.picked = picked
     let scannedEnd = position < run.count ? run.index(at: position) : own.end
-    let isEverything = own.isAll || parkingIsFull || request.through.map { own.end > $0 } ?? false
+    let isEverything = own.isAll || parkingIsFull || request.last.map { own.end > $0 } ?? false
     guard picked.count > 0 else {
       guard parked.isEmpty else {
         buffer.count(own.begin, to: scannedEnd, request)

@@ -28,6 +28,8 @@ final class PollerDriver: Sendable {
     var lanesOfShard: [ShardAddress: [LaneID]] = [:]
     var isDrained = false
     var drainWaiters: [CheckedContinuation<Void, Never>] = []
+    /// Those who wait for every lane to come to its bound.
+    var boundWaiters: [CheckedContinuation<Void, Never>] = []
     /// Those who wait for a mapping to be closed.
     var closeWaiters: [MappingID: [CheckedContinuation<Void, Never>]] = [:]
   }
@@ -122,6 +124,22 @@ final class PollerDriver: Sendable {
     }
   }
 
+  /// Returns when no lane of a bounded run is under way to its bound, or when the poller is drained.
+  func waitForBound() async {
+    await withCheckedContinuation { continuation in
+      state.withLock { state in
+        state.boundWaiters.append(continuation)
+        endWaitForBound(&state)
+      }
+    }
+  }
+
+  private func endWaitForBound(_ state: inout State) {
+    guard !state.boundWaiters.isEmpty, state.isDrained || state.poller.lanesUnderWayToBound == 0 else { return }
+    for waiter in state.boundWaiters { waiter.resume() }
+    state.boundWaiters.removeAll()
+  }
+
   /// Closes a mapping and returns when nothing of it is in flight and all its progress is stored.
   func close(_ mapping: MappingID, isStopping: Bool) async {
     await withCheckedContinuation { continuation in
@@ -195,6 +213,7 @@ final class PollerDriver: Sendable {
         continue
       }
     }
+    endWaitForBound(&state)
   }
 
   private func carryOut(_ work: inout Work, continuing own: LaneID?) -> LaneOrder? {

@@ -30,7 +30,7 @@ extension LaneReader {
         case .shardEnd(let end):
           return found(by: scan, request, &buffer) ?? .shardEnd(end: end)
         case .records(let read):
-          let goesOn = scan.take(read.run, through: request.through, &selection, counting: &buffer)
+          let goesOn = scan.take(read.run, through: request.last, &selection, counting: &buffer)
           buffer.raw = read.run
           if !goesOn || measure(scan.builder.taken, from: 0, request).isFull {
             return found(by: scan, request, &buffer) ?? .unavailable

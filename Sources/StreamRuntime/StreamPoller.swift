@@ -11,6 +11,7 @@ public final class StreamPoller: Sendable {
   let driver: PollerDriver
   private let clock: @Sendable () -> Now
   private let seed: UInt64
+  private let bound: RunBound?
   private let logger: Logger
   private let readAhead = ReadAheadBudget()
   private let unstoredWrites = UnstoredWrites()
@@ -40,14 +41,16 @@ public final class StreamPoller: Sendable {
     var lanes: [ShardNumber: [LaneID]] = [:]
   }
 
-  /// `clock` is read once for each step, and for the times of what is stored. `seed` decides the jitter of waits.
+  /// `clock` is read once for each step, and for the times of what is stored. `seed` decides the jitter of waits. With
+  /// `bound` no record behind it is delivered.
   public init(
-    store: StreamStore, limits: PollerLimits = PollerLimits(), seed: UInt64,
+    store: StreamStore, limits: PollerLimits = PollerLimits(), seed: UInt64, bound: RunBound? = nil,
     clock: @escaping @Sendable () -> Now = { SystemClock.now() }, logger: Logger
   ) {
     self.store = store
     self.clock = clock
     self.seed = seed
+    self.bound = bound
     self.logger = logger
     self.driver = PollerDriver(limits: limits, seed: seed, clock: clock, logger: logger)
     let id = store.observeCommits { [weak self] notice in self?.committed(notice) }
@@ -247,6 +250,9 @@ public final class StreamPoller: Sendable {
     try result.get()
     return true
   }
+
+  /// Of the mappings that run here, in the order in which they were added.
+  var mappingNames: [String] { state.withLock { $0.mappings.map(\.runner.name) } }
 
   /// How the last delivery of a mapping ended; `nil` if it does not run here.
   public func lastResult(of mapping: String) -> LastResult? {
@@ -468,6 +474,7 @@ public final class StreamPoller: Sendable {
         var opening = LaneOpening(mapping: mapping.id, parents: parents, progress: lane.progress)
         let parked = try storedParkedKeys(of: mapping.info, shard, slot, lane)
         opening.progress.parked = parked.changes
+        opening.bound = bound?.end(of: shard.address)
         let blocksByKey = opening.trackCount(mapping.settings.policy) > 0
         let histories = blocksByKey ? ParkedHistories(parked.histories) : nil
         let tracker = RedeliveryTracker(

@@ -34,7 +34,10 @@ struct KeyHarness {
   /// What is durable.
   private(set) var stored = LaneProgress()
 
-  init(_ policy: LanePolicy, _ keys: String, from progress: LaneProgress = LaneProgress(), at start: Int64 = 0) {
+  init(
+    _ policy: LanePolicy, _ keys: String, from progress: LaneProgress = LaneProgress(), at start: Int64 = 0,
+    bound: RecordIndex? = nil
+  ) {
     self.policy = policy
     self.keys = keys.map { String($0) }
     arrivals = self.keys.map { _ in 1_000_000 }
@@ -42,7 +45,9 @@ struct KeyHarness {
     milliseconds = start
     poller = Poller()
     let mapping = poller.addMapping(policy)
-    send(.laneOpened(LaneOpening(mapping: mapping, parents: [], progress: progress)))
+    var opening = LaneOpening(mapping: mapping, parents: [], progress: progress)
+    opening.bound = bound
+    send(.laneOpened(opening))
   }
 
   /// The same shard after a crash: what was not stored never was.
@@ -51,6 +56,7 @@ struct KeyHarness {
   }
 
   var state: LaneSnapshot.State { poller.lane(lane).state }
+  var lanesUnderWayToBound: Int { poller.lanesUnderWayToBound }
   var parked: [String: UInt64] {
     Dictionary(
       uniqueKeysWithValues: poller.parkedKeys(lane).map { parked in
@@ -210,7 +216,8 @@ struct KeyHarness {
       guard begin < keys.count else {
         return isClosed ? .shardEnd(end: RecordIndex(UInt64(keys.count))) : .caughtUp
       }
-      for index in begin..<keys.count {
+      let end = min(keys.count, request.last.map { Int($0.rawValue) + 1 } ?? .max)
+      for index in begin..<end {
         let key = PartitionKeyHash(of: keys[index])
         if request.parking?.keys.contains(key) == true {
           guard met.count < request.parking?.limit ?? 0 else {

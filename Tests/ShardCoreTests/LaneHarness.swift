@@ -62,7 +62,7 @@ struct LaneHarness {
 
   init(
     _ policy: LanePolicy, limits: PollerLimits = PollerLimits(), progress: LaneProgress = LaneProgress(),
-    records: Int = 0, payload: Int = 1
+    records: Int = 0, payload: Int = 1, bound: RecordIndex? = nil
   ) {
     poller = Poller(limits: limits)
     mapping = poller.addMapping(policy)
@@ -70,7 +70,9 @@ struct LaneHarness {
       arrivals.append(wall)
       payloads.append(payload)
     }
-    send(.laneOpened(LaneOpening(mapping: mapping, parents: [], progress: progress)))
+    var opening = LaneOpening(mapping: mapping, parents: [], progress: progress)
+    opening.bound = bound
+    send(.laneOpened(opening))
   }
 
   var wall: Int64 { milliseconds + wallShift }
@@ -222,7 +224,7 @@ struct LaneHarness {
     var count = 0
     var bytes = 0
     let damage = damaged.map { first < $0.lowerBound ? $0.lowerBound : arrivals.count } ?? arrivals.count
-    let end = min(damage, request.through.map { Int($0.rawValue) + 1 } ?? .max)
+    let end = min(damage, request.last.map { Int($0.rawValue) + 1 } ?? .max)
     guard first < end else {
       return .nothingSelected(begin: RecordIndex(UInt64(first)), end: RecordIndex(UInt64(first)))
     }

@@ -80,6 +80,23 @@ struct MappingChangeTests {
     #expect(lane.failures.map(\.attempts) == [2])
   }
 
+  @Test("MaximumRetryAttempts: a batch that was read to leave waits for its retry when the settings are changed back")
+  func attemptsChangedBack() {
+    var lane = LaneHarness(.plain(), records: 1)
+    lane.fail()
+    lane.advance(by: 1_000)
+    lane.fail()
+    lane.holdsReads = true
+    lane.change(.plain(attempts: 1))
+    let count = lane.heldReads.count
+    lane.change(.plain(attempts: 5))
+    if let read = lane.heldReads.last { lane.send(.readAnswered(lane.lane, lane.read(read))) }
+    #expect(count == 1 && lane.deliveries.count == 2 && lane.failures.isEmpty && lane.state == .backingOff)
+    lane.holdsReads = false
+    lane.advance(by: 10_000)
+    #expect(lane.delivered.last == Batch(0, 1, attempt: 3))
+  }
+
   @Test("MaximumRecordAgeInSeconds: a batch that is too old by the new limit leaves now")
   func age() {
     var lane = LaneHarness(.plain(), records: 1)

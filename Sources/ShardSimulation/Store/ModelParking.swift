@@ -24,7 +24,7 @@ extension ModelShard {
     if !request.ranges.isEmpty { return answerParked(request, scanLimit: scanLimit) }
     let begin = max(Int(request.from.rawValue), base)
     guard begin < end else { return isClosed ? .shardEnd(end: index(end)) : .caughtUp }
-    let last = min(end - 1, request.through.map { Int($0.rawValue) } ?? .max)
+    let last = min(end - 1, request.last.map { Int($0.rawValue) } ?? .max)
     var batch = ModelBatch(request)
     var parked: [ParkedRecord] = []
     var scanned = begin

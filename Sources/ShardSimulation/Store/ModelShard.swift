@@ -126,7 +126,7 @@ struct ModelShard {
     if isCorrupted { return .corrupted(block: request.from) }
     let begin = max(from, base)
     var last = end - 1
-    if let through = request.through, through.rawValue < UInt64(end) { last = Int(through.rawValue) }
+    if let wanted = request.last, wanted.rawValue < UInt64(end) { last = Int(wanted.rawValue) }
     guard begin < end else { return isClosed ? .shardEnd(end: RecordIndex(UInt64(end))) : .caughtUp }
     var first = begin
     while first <= last, !selection.selects(tags[first], at: first) {

@@ -63,7 +63,11 @@ struct World {
   var oversizedBehindLoss: BatchExtent?
   /// The wall clock stepped back in this episode.
   var wallSteppedBack = false
+  /// What it showed before it did, at most: decisions of then still count.
+  var wallBeforeStep: Int64 = .min
 
+  /// Of each shard that was there when the process started, where its bounded run ends; `nil`: it goes on.
+  var bounds: [RecordIndex]?
   var steps: UInt64 = 0
   var digest: UInt64 = 0xcbf2_9ce4_8422_2325
   var violations: [Violation] = []
@@ -143,6 +147,7 @@ struct World {
     wallOffset = 1_000_000
     storeFullUntil = 0
     wallSteppedBack = false
+    wallBeforeStep = .min
     isFaulty = true
     store.addShards(random.within(1...3), at: now.wall)
     addLanes(from: 0)
@@ -195,6 +200,7 @@ struct World {
     }
     isStarting = true
     store.crash()
+    setBounds()
     for shard in 0..<store.shardCount {
       violate(.durability, durability.check(shard, store.shards[shard], lost: sabotage == .losesPuts ? 1 : 0), 0)
     }
@@ -234,10 +240,10 @@ struct World {
     for parent in [first, second] where parent >= 0 { parents += lanesOf(shard: parent, lanes[index].mapping) }
     if sabotage == .forgetsParents { parents.removeAll() }
     openTracker(of: index)
-    send(
-      .laneOpened(
-        LaneOpening(
-          mapping: MappingID(lanes[index].mapping), parents: parents, progress: store.lanes[index].opening)))
+    var opening = LaneOpening(
+      mapping: MappingID(lanes[index].mapping), parents: parents, progress: store.lanes[index].opening)
+    if sabotage != .forgetsBounds { opening.bound = bound(ofShard: lanes[index].shard) }
+    send(.laneOpened(opening))
   }
 
   /// The process ends at once. What is not durable never was.
@@ -265,7 +271,9 @@ struct World {
       let (now, steps) = (now, steps)
       trace?.add(event, at: now, step: steps)
     }
+    let wasUnderWay = poller.lanesUnderWayToBound > 0
     poller.step(event, at: now, random: &pollerRandom, effects: &effects)
+    if wasUnderWay, poller.lanesUnderWayToBound == 0 { checkEndOfBoundedRun() }
     if steps & 7 == 0 { sampleState() }
     if lastLane < poller.laneCount, lanes[lastLane].blocksByKey { checkParkedKeys(main(of: lastLane)) }
   }

@@ -189,6 +189,7 @@ extension World {
   private mutating func stepWallBack() -> Bool {
     coverage.count(.wallStepBack)
     wallSteppedBack = true
+    wallBeforeStep = max(wallBeforeStep, wall)
     tell("the wall clock steps back")
     wallOffset -= Int64(random.below(600))
     return true
@@ -278,11 +279,12 @@ extension World {
     else { return false }
     coverage.count(.skip)
     let position = lanes[lane].blocksByKey ? Int(snapshot.next.rawValue) : lanes[lane].position
-    let end = position + random.within(1...12)
+    let wanted = position + random.within(1...12)
+    let end = min(wanted, bound(ofShard: lanes[lane].shard).map { Int($0.rawValue) } ?? wanted)
     lanes[lane].skipEnd = max(lanes[lane].skipEnd, end)
     lanes[lane].turnsOfOthers = 0
     cause = .skip
-    send(.skipRequested(LaneID(lane), through: RecordIndex(UInt64(end - 1))))
+    send(.skipRequested(LaneID(lane), through: RecordIndex(UInt64(wanted - 1))))
     cause = .none
     return true
   }
@@ -317,6 +319,8 @@ extension World {
     isFaulty = false
     tell("faults end")
     for shard in 0..<store.shardCount { store.shards[shard].heal() }
+    // The end waits for everything.
+    if bounds != nil { startPoller() }
     for mapping in doors.indices where doors[mapping] != .open && !isDraining { openMapping(mapping) }
     for lane in lanes.indices {
       if lanes[lane].hangs, lanes[lane].isDelivering { delivering |= bit(lane) }

@@ -14,6 +14,7 @@ extension World {
         lanes[lane].blocksByKey ? lanes[lane].batch : LineageChecker.records(of: delivery.extent, own, of: shard)
       violate(.recursion, LineageChecker.check(records, deliveredFrom: shard, policy(of: lane)), lane)
     }
+    if let bound = bound(ofShard: lanes[lane].shard) { violate(.bound, BoundChecker.check(delivery, bound), lane) }
     violate(.exclusivity, ExclusivityChecker.check(delivery, in: lanes[lane]), lane)
     violate(.idempotency, KeysChecker.check(delivery, in: lanes[lane], of: store.shards[lanes[lane].shard]), lane)
     violate(

@@ -200,7 +200,8 @@ extension World {
     violate(
       .expiry,
       KeyExpiryChecker.check(
-        order, records, in: lanes[lane], skips: lanes[main], of: shard, policy(of: lane), wall: wall), lane)
+        order, records, in: lanes[lane], skips: lanes[main], of: shard, policy(of: lane),
+        wall: max(wall, wallBeforeStep)), lane)
   }
 
   mutating func checkProgressByKey(_ progress: LaneProgress, _ revision: UInt64, _ lane: Int) {

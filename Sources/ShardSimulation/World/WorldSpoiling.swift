@@ -16,7 +16,8 @@ extension World {
     case .floods:
       let all = effects
       for _ in 0..<100 { effects += all }
-    case .losesFailureEntries, .storesWritesApart, .forgetsHindmostLane, .forgetsForemostLane, .forgetsParents,
+    case .forgetsBounds, .losesFailureEntries, .storesWritesApart, .forgetsHindmostLane, .forgetsForemostLane,
+      .forgetsParents,
       .losesTimers, .losesChanges, .loosensStoreBound, .sendsToTheBack, .ignoresClosing, .keepsFormerLimits,
       .forgetsRetryRules, .forgetsShadows, .deliversParkedKeys, .loosensParking, .forgetsSettledKeys,
       .inventsSettledKeys,

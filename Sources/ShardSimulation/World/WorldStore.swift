@@ -34,7 +34,8 @@ extension World {
       if order != lanes[lane].refused {
         violate(
           .expiry,
-          ExpiryChecker.check(order, in: lanes[lane], of: shard, scenario.policies[lanes[lane].mapping], wall: wall),
+          ExpiryChecker.check(
+            order, in: lanes[lane], of: shard, scenario.policies[lanes[lane].mapping], wall: max(wall, wallBeforeStep)),
           lane)
       }
     }

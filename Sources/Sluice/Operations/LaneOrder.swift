@@ -10,8 +10,8 @@ struct LaneOrder {
   /// Records that leave the lane.
   var records: UInt64 = 0
 
-  /// `nil` if the action does not apply to the state the lane is in.
-  init?(_ action: LaneAction, on lane: LaneReport, in shard: ShardInfo?) throws {
+  /// `nil` if the action does not apply to the state the lane is in. `bound` is the first record behind the lane's run.
+  init?(_ action: LaneAction, on lane: LaneReport, in shard: ShardInfo?, bound: RecordIndex? = nil) throws {
     let name = lane.subject
     switch action {
     case .pause:
@@ -41,7 +41,7 @@ struct LaneOrder {
         sentence = "\(name) gives up the final invocation of its window; its state stays in the failures"
         return
       }
-      guard let shard, let last = try Self.lastSkipped(through, lane, shard) else { return nil }
+      guard let shard, let last = try Self.lastSkipped(through, lane, shard, bound) else { return nil }
       guard let first = lane.checkpoint.flatMap({ SequenceNumber($0) })?.index, first <= last else { return nil }
       event = { .skipRequested($0, through: last) }
       let isBatch = lane.batch?.lastSequenceNumber == shard.sequenceNumber(of: last).description
@@ -101,7 +101,9 @@ struct LaneOrder {
       records: LaneSharing.share(of: [records] + Array(repeating: 0, count: lane.laneCount - 1)))
   }
 
-  private static func lastSkipped(_ text: String?, _ lane: LaneReport, _ shard: ShardInfo) throws -> RecordIndex? {
+  private static func lastSkipped(
+    _ text: String?, _ lane: LaneReport, _ shard: ShardInfo, _ bound: RecordIndex?
+  ) throws -> RecordIndex? {
     guard let text else {
       guard lane.state.isBlocked || lane.state == .paused else { return nil }
       return lane.batch.flatMap { SequenceNumber($0.lastSequenceNumber) }?.index
@@ -112,6 +114,14 @@ struct LaneOrder {
     }
     if let closing = shard.closing, number.index >= closing.end {
       throw OperatorRefusal(.badInput, "--through lies behind the end of \(lane.shard), which is closed.")
+    }
+    if let bound, number.index >= bound {
+      let last = bound > .zero ? shard.sequenceNumber(of: RecordIndex(bound.rawValue - 1)) : nil
+      let end = last.map { "through \($0)" } ?? "before the first record"
+      throw OperatorRefusal(
+        .badInput,
+        "--through lies behind the end of this run (--until), which goes \(end): skip at most so far, or in a run without it."
+      )
     }
     return number.index
   }

@@ -49,7 +49,9 @@ extension StoreOperator {
     _ action: LaneAction, on lane: LaneReport, _ look: LaneLook?, _ address: ShardAddress
   ) throws -> LaneOrder? {
     let shard = try store.catalog().shard(address)
-    guard case .skipKey(let key, let isAll) = action else { return try LaneOrder(action, on: lane, in: shard) }
+    guard case .skipKey(let key, let isAll) = action else {
+      return try LaneOrder(action, on: lane, in: shard, bound: look?.snapshot.bound)
+    }
     guard let look, let shard else { return nil }
     return LaneOrder(skipping: key, isAll: isAll, on: lane, look, in: shard)
   }

@@ -5,6 +5,8 @@ import LambdaRuntime
 import Logging
 import Sluice
 import SluiceService
+import StreamModel
+import StreamRuntime
 import StreamStore
 
 struct Run: AsyncParsableCommand {
@@ -14,14 +16,21 @@ struct Run: AsyncParsableCommand {
       SIGTERM drains: nothing new starts, what is in flight ends, progress is stored. A second SIGTERM cancels what is \
       in flight. SIGHUP reads the file again and applies what is different, as sluice apply does.
 
+      With --until it works off what arrived before that moment, delivers nothing behind it, and ends by itself: exit code \
+      0 if all of it is settled, 1 if something waits for an operator or a signal came first. See docs/positions.md.
+
       Examples:
+        sluice run --config sluice.yaml --until now
         sluice run --config sluice.yaml
         sluice run --config sluice.yaml --data /var/lib/sluice --listen 127.0.0.1:4567 --log-format json
       """)
 
   @OptionGroup var options: ConfigurationOptions
+  @Option(help: "Stop behind the records that arrived before this moment: now, or such as 2026-11-21T08:00:00Z.")
+  var until: String?
 
   func run() async throws {
+    let end = try until.map(Self.end)
     let overrides = options.overrides
     let configuration = try ConfigurationOptions.read(file: options.config, overrides).configuration
     let log = configuration.log
@@ -29,9 +38,10 @@ struct Run: AsyncParsableCommand {
     let metrics = PrometheusRegistry()
     MetricsSystem.bootstrap(metrics)
     do {
-      try await ServiceProcess(
+      let ended = try await ServiceProcess(
         configuration: configuration, file: options.config, overrides: overrides, logger: Logger(label: "sluice")
-      ).run(metrics: metrics)
+      ).run(metrics: metrics, until: end)
+      if let ended { try tell(ended) }
     } catch let error as StoreError {
       throw Problem(OperatorRefusal(error))
     } catch let error as MappingProblems {
@@ -39,6 +49,34 @@ struct Run: AsyncParsableCommand {
     } catch let error as CodeProblem {
       throw Problem(Exit.badInput, error.description)
     }
+  }
+}
+
+extension Run {
+  private static func end(_ text: String) throws -> ServiceProcess.End {
+    if text == "now" { return .now }
+    let moment = try MomentText.parse(text, "--until")
+    guard moment <= WallTime.current() else {
+      throw Problem(
+        Exit.wrongUsage,
+        "--until is \(text), which is in the future: a bounded run takes what has arrived, at most until now")
+    }
+    return .before(moment)
+  }
+
+  private func tell(_ ended: BoundedRun) throws {
+    let moment = CalendarTime(ended.moment).withMilliseconds
+    let report = ended.report
+    let lanes = "\(Text.count(report.laneCount)) lane\(report.laneCount == 1 ? "" : "s")"
+    guard report.isComplete else {
+      let left = report.left.prefix(20).map { lane in
+        "\n  \(lane.mapping) \(lane.shard): sluice explain \(lane.mapping) --shard \(lane.shard.rawValue)"
+      }
+      throw Problem(
+        Exit.failed,
+        "\(Text.count(report.left.count)) of \(lanes) left records that arrived before \(moment):" + left.joined())
+    }
+    print("every record that arrived before \(moment) is settled, in \(lanes)")
   }
 }
 

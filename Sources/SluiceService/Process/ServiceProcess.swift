@@ -5,7 +5,7 @@ public import Logging
 import ServiceLifecycle
 import ShardCore
 import Sluice
-import StreamModel
+public import StreamModel
 import StreamRuntime
 import StreamStore
 import Synchronization
@@ -37,8 +37,18 @@ public struct ServiceProcess: Sendable {
     self.isReady = isReady
   }
 
-  /// Runs until a signal, or until something that it cannot do without fails.
-  public func run(metrics: PrometheusRegistry) async throws {
+  /// Where a bounded run ends.
+  public enum End: Sendable {
+    /// Everything that is there when it begins.
+    case now
+    /// Everything that arrived before the moment, which is not in the future.
+    case before(WallTime)
+  }
+
+  /// Runs until a signal, or until something that it cannot do without fails; with `end` until every record before it is
+  /// settled, and says how far it came.
+  @discardableResult
+  public func run(metrics: PrometheusRegistry, until end: End? = nil) async throws -> BoundedRun? {
     let store = try StreamStore.open(
       at: configuration.store.path, options: configuration.store.options, role: .writer)
     defer { store.close() }
@@ -50,13 +60,16 @@ public struct ServiceProcess: Sendable {
     processor.logger = logger
     processor.lanesAreOpen = { readiness.lanesAreOpen() }
     try await worker.prepare(&processor)
+    let bounded = try end.map { (end) throws(StoreError) in BoundedProcessor(processor, until: try end.bound(in: store))
+    }
     let drain = DrainFlag()
     let group = ServiceGroup(
       configuration: .init(
         // The last is shut down first: the port answers until the drain is over.
         services: [
           .init(service: makePort(processor, metrics: metrics, drain: drain, readiness: readiness)),
-          .init(service: processor),
+          bounded.map { .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup) }
+            ?? .init(service: processor),
         ], logger: logger))
     // Before anything runs: a signal that comes early drains too.
     let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
@@ -70,6 +83,7 @@ public struct ServiceProcess: Sendable {
     }
     await worker.shutdown()
     logger.notice("stopped")
+    return bounded.flatMap(\.run)
   }
 
   private func watch(
