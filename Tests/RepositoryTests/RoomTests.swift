@@ -120,9 +120,14 @@ enum Repository {
     let names = text.split(separator: "\n").compactMap { line -> String? in
       let words = line.split(separator: " ")
       guard let position = words.firstIndex(of: "import"), position <= 2, position + 1 < words.count else { return nil }
-      let prefixes: Set<Substring> = ["public", "internal", "private", "fileprivate", "package", "@testable"]
+      let prefixes: Set<Substring> = [
+        "public", "internal", "private", "fileprivate", "package", "@testable", "@_exported",
+      ]
       guard words[..<position].allSatisfy({ prefixes.contains($0) }) else { return nil }
-      return words[position + 1].split(separator: ".").first.map(String.init)
+      // Of `import struct Module.Name` the module.
+      let kinds: Set<Substring> = ["struct", "enum", "protocol", "func", "class", "typealias", "let", "var"]
+      let module = kinds.contains(words[position + 1]) ? words.dropFirst(position + 2).first : words[position + 1]
+      return module?.split(separator: ".").first.map(String.init)
     }
     return Set(names)
   }
