@@ -49,6 +49,17 @@ struct FunctionPoolLogTests: FunctionPoolTesting {
     #expect(kept < 100_000)
   }
 
+  @Test("the end of an invocation that ended its process is in the log before who invoked goes on")
+  func endOfProcess() async throws {
+    let log = LogLines()
+    try await with(Self.settings(Self.python("os._exit(1)")), logger: log.logger) { pool async throws in
+      for number in 0..<20 {
+        _ = try await failure(pool, id: "id-\(number)")
+        #expect(log.lines.contains { $0.hasPrefix("REPORT RequestId: id-\(number)\t") }, "\(number)")
+      }
+    }
+  }
+
   @Test("in JSON the lines are objects")
   func jsonLogs() async throws {
     let log = LogLines()

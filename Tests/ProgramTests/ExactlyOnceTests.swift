@@ -39,6 +39,9 @@ struct ExactlyOnceTests {
     #expect(try await shown(["get", "count", "keys"], folder).count == ledger.keyCount + 1)
     let one = try await shown(["get", "count", "keys", "--partition-key", "key 7", "--format", "json"], folder)
     #expect(one.count == 1 && one[0].contains(#""value":{"text":"\#(ledger.count(of: "key 7"))"}"#), "\(one)")
+    let first = try await shown(["get", "count", "keys", "--limit", "1", "--format", "json"], folder)
+    let warning = try String(contentsOf: folder.appending(path: "warned"), encoding: .utf8)
+    #expect(first.count == 1 && warning == "sluice: these are the first 1 entries; there may be more: --limit\n")
     #expect(deliveries > Self.kills && withoutDelivery < Self.kills)
     print(
       "exactly once, seed \(Self.seed): \(Self.kills) kills, \(ledger.records) records, at least \(deliveries) deliveries"
@@ -46,13 +49,13 @@ struct ExactlyOnceTests {
   }
 }
 
-/// What `sluice tables` prints, by line.
+/// What `sluice tables` prints, by line; what it warns about is in the file `warned`.
 private func shown(_ arguments: [String], _ folder: URL) async throws -> [String] {
-  let file = folder.appending(path: "printed")
-  _ = FileManager.default.createFile(atPath: file.path, contents: nil)
+  let (file, warned) = (folder.appending(path: "printed"), folder.appending(path: "warned"))
+  for file in [file, warned] { _ = FileManager.default.createFile(atPath: file.path, contents: nil) }
   let child = try Child(
     [Program.path, "tables"] + arguments + ["--data", folder.path], in: folder, environment: [:],
-    output: try FileHandle(forWritingTo: file), errors: FileHandle.standardError)
+    output: try FileHandle(forWritingTo: file), errors: try FileHandle(forWritingTo: warned))
   #expect(await child.ended() == 0)
   return try String(contentsOf: file, encoding: .utf8).split(separator: "\n").map(String.init)
 }

@@ -26,6 +26,8 @@ struct FunctionTests {
         if "die" in texts: os._exit(7)
         if "raise" in texts:
             error = {"errorType": "KeyError", "errorMessage": "'dep_time'", "stackTrace": ["  File \"orders.py\", line 3\n    x"]}
+            # As awslambdaric writes a traceback: one event of the log, its lines apart by carriage returns.
+            print("[ERROR] KeyError: 'dep_time'\rTraceback (most recent call last):\r  File \"orders.py\", line 3", flush=True)
             call("POST", id + "/error", json.dumps(error))
             continue
         lines = ["0 %s %s %s\n" % (kinesis[0]["sequenceNumber"], one["sequenceNumber"], one["data"]) for one in kinesis]
@@ -151,6 +153,8 @@ struct FunctionTests {
         failed.output
           == #"{"errorMessage":"'dep_time'","errorType":"KeyError","stackTrace":["  File \"orders.py\", line 3","    x"]}"#
           + "\n")
+      let told = try await place.sluice("invoke", "note", "raise.json", "--config", "sluice.yaml")
+      #expect(told.errors.contains("\nTraceback (most recent call last):\n  File \"orders.py\", line 3\n"), "\(told)")
       let dry = try await place.sluice("invoke", "note", "empty.json", "--config", "sluice.yaml", "--dry-run")
       #expect((dry.code, dry.output, dry.errors) == (0, "note: python3 runtime.py, 14 bytes of event\n", ""))
       let unknown = try await place.sluice("invoke", "other", "empty.json", "--config", "sluice.yaml")
@@ -183,6 +187,7 @@ struct FunctionTests {
       #expect(lines.contains("id \(id)"))
       #expect(lines.contains("secret ***"))
       #expect(lines.last?.hasPrefix("REPORT RequestId: \(id)\tDuration: ") == true)
+      #expect(text.contains("\nTraceback (most recent call last):\n  File \"orders.py\", line 3\n"), "\(text)")
       let event = try #require(lines.first { $0.hasPrefix("EVENT ") })
       #expect(event.contains(#""data":"***""#) && event.contains(#""partitionKey":"k""#))
       #expect(!event.contains("cmFpc2U="))

@@ -1,3 +1,4 @@
+import Foundation
 import Sluice
 import Testing
 
@@ -71,6 +72,31 @@ struct HTTPFunctionTests {
       #expect(report.recommendedMemoryMegabytes == nil)
       #expect(try await place.sluice("logs", "note").output.contains("Status: error\tError Type: HTTP.500"))
       #expect(await worker.drain() == 0)
+    }
+  }
+
+  @Test("a service is invoked by hand: its answer is the output, its error the exit code")
+  func invoked() async throws {
+    try await Workplace.with { place in
+      try place.write(Self.program, to: "service.py")
+      try place.write("200", to: "mode")
+      try place.write("a secret of ours", to: "secret")
+      try place.write(
+        #"{"Records":[{"kinesis":{"sequenceNumber":"1","data":"b25l"}}]}"#, to: "event.json")
+      let service = try place.follow(["/usr/bin/env", "python3", "service.py"])
+      let port = try #require(try await service.line(containing: "port=").split(separator: "=").last)
+      try place.write(Self.yaml(port: String(port)), to: "sluice.yaml")
+      let fine = try await place.sluice("invoke", "note", "event.json", "--config", "sluice.yaml")
+      #expect(fine.code == 0 && fine.output == "{}\n", "\(fine)")
+      #expect(fine.errors.contains("START RequestId: ") && fine.errors.contains("REPORT RequestId: "))
+      let noted = place.folder.appending(path: "delivered")
+      #expect(try String(contentsOf: noted, encoding: .utf8) == "0 1 1 b25l\n")
+      try place.write("500", to: "mode")
+      let failed = try await place.sluice("invoke", "note", "event.json", "--config", "sluice.yaml", "--quiet")
+      #expect(failed.code == 1 && failed.errors == "sluice: HTTP.500: The service answered 500: told to\n", "\(failed)")
+      let dry = try await place.sluice("invoke", "note", "event.json", "--config", "sluice.yaml", "--dry-run")
+      #expect(dry.output == "note: POST http://127.0.0.1:\(port)/events, 62 bytes of event\n", "\(dry)")
+      #expect(try String(contentsOf: noted, encoding: .utf8) == "0 1 1 b25l\n")
     }
   }
 

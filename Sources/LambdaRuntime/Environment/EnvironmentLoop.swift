@@ -456,8 +456,9 @@ struct EnvironmentLoop {
       let status: InvocationLines.Report.Status =
         failure.type == "Sandbox.Timedout" ? .timeout : .error(type: failure.type)
       let report = report(current, from: begunAt, to: now, status: status)
-      current.continuation.resume(returning: .failed(failure))
+      // Before the caller goes on, who then waits for this environment no more, and may end the program.
       logEnd(report, timeout: .nanoseconds(current.call.timeout), at: now)
+      current.continuation.resume(returning: .failed(failure))
     } else {
       current.continuation.resume(returning: wasInitialized ? .notSent : .initFailed(failure))
     }

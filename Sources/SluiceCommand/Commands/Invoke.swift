@@ -10,8 +10,8 @@ struct Invoke: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Invoke a function of a configuration once, and print its response.",
     discussion: """
-      It runs in an environment of its own, started for this; a worker is neither needed nor touched. The function's log \
-      goes to standard error. Exit code 1 when it fails, with Lambda's error object as the output.
+      It runs in an environment of its own, started for this, or is posted to the URL of the function; a worker is neither \
+      needed nor touched. The function's log goes to standard error. Exit code 1 when it fails, with Lambda's error object as the output.
 
       With --async the event is stored, and the worker of the configuration hands it to the function when it can: with \
       retries, as its `async` says. --status tells what became of it. Of a function whose events failed for good, \
@@ -64,13 +64,15 @@ struct Invoke: AsyncParsableCommand {
       return try await events.add(
         try readEvent(limit: StoredInvocations.eventByteLimit, "Event"), asJSON: output.isJSON)
     }
-    guard found.handlerProtocol == .lambda else {
-      throw Problem(Exit.badInput, "\(function) reads JSON lines; only functions with protocol: lambda are invoked.")
+    guard found.handlerProtocol != .lines else {
+      throw Problem(
+        Exit.badInput, "\(function) reads JSON lines; only functions with protocol: lambda or http are invoked.")
     }
     let bytes = try readEvent(limit: Self.eventByteLimit, "RequestResponse")
     if dryRun {
-      return print(
-        "\(function): \(found.handlerCommand.arguments.joined(separator: " ")), \(bytes.count) bytes of event")
+      let call =
+        found.handlerProtocol == .http ? "POST \(found.url)" : found.handlerCommand.arguments.joined(separator: " ")
+      return print("\(function): \(call), \(bytes.count) bytes of event")
     }
     do {
       try await invoke(found.unpacked(inStore: configuration.store.path), bytes)
@@ -99,17 +101,14 @@ struct Invoke: AsyncParsableCommand {
   }
 
   private func invoke(_ found: FunctionConfiguration, _ event: [UInt8]) async throws {
-    var settings = found.functionSettings
-    settings.concurrency = 1
-    settings.provisioned = 0
     let isQuiet = quiet
-    let pool = FunctionPool(
-      settings,
+    let pool = InvokedFunction(
+      found,
       logger: Logger(label: "invoke") { _ in isQuiet ? SwiftLogNoOpLogHandler() : FunctionLog() as any LogHandler })
     let requestID = UUID().uuidString.lowercased()
     let result: Result<[UInt8], HandlerFailure>
     do throws(HandlerFailure) {
-      result = .success(try await pool.invoke(requestID) { $0.append(contentsOf: event) })
+      result = .success(try await pool.invoke(requestID, event))
     } catch {
       result = .failure(error)
     }
@@ -125,6 +124,37 @@ struct Invoke: AsyncParsableCommand {
   }
 }
 
+/// A function with one environment, or the service that it is.
+private enum InvokedFunction {
+  case environment(FunctionPool)
+  case service(HTTPFunctionPool)
+
+  init(_ function: FunctionConfiguration, logger: Logger) {
+    guard function.handlerProtocol != .http else {
+      self = .service(HTTPFunctionPool(function.httpSettings, logger: logger))
+      return
+    }
+    var settings = function.functionSettings
+    settings.concurrency = 1
+    settings.provisioned = 0
+    self = .environment(FunctionPool(settings, logger: logger))
+  }
+
+  func invoke(_ requestID: String, _ event: [UInt8]) async throws(HandlerFailure) -> [UInt8] {
+    switch self {
+    case .environment(let pool): try await pool.invoke(requestID) { $0.append(contentsOf: event) }
+    case .service(let pool): try await pool.invoke(requestID) { $0.append(contentsOf: event) }
+    }
+  }
+
+  func shutdown() async {
+    switch self {
+    case .environment(let pool): await pool.shutdown()
+    case .service(let pool): await pool.shutdown()
+    }
+  }
+}
+
 /// As Lambda gives it to who invokes.
 private struct InvocationError: Encodable {
   var errorType: String
@@ -136,7 +166,7 @@ private struct InvocationError: Encodable {
   }
 }
 
-/// Lines of the function as they are, on standard error.
+/// Lines of the function, on standard error.
 private struct FunctionLog: LogHandler {
   var metadata: Logger.Metadata = [:]
   var logLevel = Logger.Level.info
@@ -147,6 +177,10 @@ private struct FunctionLog: LogHandler {
   }
 
   func log(event: LogEvent) {
-    FileHandle.standardError.write(Data("\(event.message)\n".utf8))
+    var text = Text.lines(event.message.description)
+    for (key, value) in (event.metadata ?? [:]).sorted(by: { $0.key < $1.key }) where key != "requestId" {
+      text += " \(key)=\(value)"
+    }
+    FileHandle.standardError.write(Data("\(text)\n".utf8))
   }
 }

@@ -59,7 +59,7 @@ struct Logs: AsyncParsableCommand {
     if store.output.isJSON {
       try printJSON(line)
     } else {
-      print("\(line.time)  \(line.message)")
+      print("\(line.time)  \(Text.lines(line.message))")
     }
     // Somebody may read along through a pipe.
     fflush(nil)

@@ -52,7 +52,8 @@ struct StoredInvocations {
     case .refused(let refusal) where refusal.reason == .badInput:
       throw Problem(
         Exit.badInput,
-        "\(refusal.message) A worker makes it when it starts with \(configuration), or by sluice apply \(configuration)."
+        "\(refusal.message) A worker makes it when it starts with \(configuration), or by sluice apply --config "
+          + "\(configuration) --yes."
       )
     case .refused(let refusal): throw Problem(refusal)
     }

@@ -57,6 +57,7 @@ struct Tables: ParsableCommand {
       let lines = found.map(EntryLine.init)
       if store.output.isJSON {
         for line in lines { try printJSON(line) }
+        if found.count == limit { Warning.write("these are the first \(limit) entries; there may be more: --limit") }
         return
       }
       guard !lines.isEmpty else { return print("no entries") }

@@ -56,6 +56,14 @@ enum Text {
     "\(count(value)) record\(value == 1 ? "" : "s")"
   }
 
+  /// What a function wrote, with a line break at each carriage return: runtimes put one between the lines of a traceback, so
+  /// that it is one event of the log. A terminal would write these lines over each other.
+  static func lines(_ message: String) -> String {
+    var message = message[...]
+    while message.last == "\r" { message.removeLast() }
+    return String(message.replacing("\r", with: "\n"))
+  }
+
   /// The last digits of a sequence number, enough to tell records of one shard apart.
   static func short(_ sequenceNumber: String) -> String {
     sequenceNumber.count > 16 ? "…" + sequenceNumber.suffix(12) : sequenceNumber
