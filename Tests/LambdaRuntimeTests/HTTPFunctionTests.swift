@@ -202,6 +202,7 @@ struct HTTPFunctionTests {
     try await with({ $0.url = "http://127.0.0.1:1/" }) { pool async throws in
       let failure = try await failure(pool, "{}")
       #expect((failure.kind, failure.type) == (.unavailable, "HTTP.NoConnection"), "\(failure.message)")
+      #expect(failure.message == "The service cannot be reached: Connection refused")
     }
   }
 

@@ -229,7 +229,10 @@ public final class HTTPFunctionPool: Sendable {
     let refusals = [ECONNREFUSED, EHOSTUNREACH, ENETUNREACH]
     let isRefused = (error as? IOError).map { refusals.contains($0.errnoCode) } ?? (error is NIOConnectionError)
     if isRefused || known == .connectTimeout || known == .getConnectionFromPoolTimeout {
-      return HandlerFailure(kind: .unavailable, type: "HTTP.NoConnection", message: "\(error)")
+      // What the error says of itself is about a connection that was reset.
+      let reason = (error as? IOError).map { unsafe String(cString: strerror($0.errnoCode)) } ?? "\(error)"
+      return HandlerFailure(
+        kind: .unavailable, type: "HTTP.NoConnection", message: "The service cannot be reached: \(reason)")
     }
     return HandlerFailure(
       kind: .error, type: "HTTP.NoAnswer", message: "The connection ended without an answer: \(error)")
