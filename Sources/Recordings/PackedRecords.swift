@@ -35,6 +35,18 @@ public final class PackedRecords {
   /// Whether the record may stand here, behind the others.
   public func takes(_ index: RecordIndex, arrival: WallTime) -> Bool { content.takes(index, arrival: arrival) }
 
+  /// Where the record at `index` begins among ``bytes``, or behind the last one. Walks over a few headers.
+  public func offset(of index: RecordIndex) -> Int {
+    let place = Int(content.first.distance(to: index))
+    var (at, offset) = content.mark(before: place)
+    let base = unsafe bytes.baseAddress
+    while at < place, let base = unsafe base {
+      unsafe offset += RecordHeader(at: base + offset).byteCount
+      at += 1
+    }
+    return offset
+  }
+
   /// The packed bytes of all records; valid as long as nothing is appended and this lives.
   @unsafe
   public var bytes: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(rebasing: content.memory[..<content.used]) }
@@ -50,6 +62,9 @@ struct PackedContent {
   private(set) var lastArrival: WallTime
   fileprivate private(set) var memory: UnsafeMutableRawBufferPointer
   private(set) var used = 0
+  /// Where every so many records one begins.
+  private var marks: [UInt32] = []
+  private static let markInterval = 32
 
   init(shard: ShardNumber, first: RecordIndex, firstArrival: WallTime) {
     self.shard = shard
@@ -68,6 +83,7 @@ struct PackedContent {
     lastArrival = firstArrival
     count = 0
     used = 0
+    marks.removeAll(keepingCapacity: true)
   }
 
   var end: RecordIndex { first.advanced(by: count) }
@@ -101,13 +117,39 @@ struct PackedContent {
       unsafe out += RecordLayout.explicitHashKeyByteCount
     }
     if let source = key.baseAddress {
-      unsafe out.copyMemory(from: source, byteCount: key.count)
+      unsafe Self.copyKey(from: source, to: out, key.count)
       unsafe out += key.count
     }
+    if count & (Self.markInterval - 1) == 0 { marks.append(UInt32(truncatingIfNeeded: used)) }
     used += size
     count += 1
     lastArrival = arrival
     return unsafe out
+  }
+
+  /// Most keys are short: calling for them takes longer than copying.
+  @unsafe
+  @inline(__always)
+  private static func copyKey(from source: UnsafeRawPointer, to target: UnsafeMutableRawPointer, _ count: Int) {
+    switch count {
+    case 8...16:
+      let last = unsafe (source + count - 8).loadUnaligned(as: UInt64.self)
+      unsafe target.storeBytes(of: source.loadUnaligned(as: UInt64.self), as: UInt64.self)
+      unsafe (target + count - 8).storeBytes(of: last, as: UInt64.self)
+    case 4..<8:
+      let last = unsafe (source + count - 4).loadUnaligned(as: UInt32.self)
+      unsafe target.storeBytes(of: source.loadUnaligned(as: UInt32.self), as: UInt32.self)
+      unsafe (target + count - 4).storeBytes(of: last, as: UInt32.self)
+    default: unsafe target.copyMemory(from: source, byteCount: count)
+    }
+  }
+
+  /// Where a record begins among the bytes, and the place of a record at or before it: a walk from one to the other goes
+  /// over few headers.
+  func mark(before place: Int) -> (place: Int, offset: Int) {
+    guard place < count else { return (count, used) }
+    let mark = place / Self.markInterval
+    return (mark * Self.markInterval, Int(marks[mark]))
   }
 
   private mutating func grow(by size: Int) {

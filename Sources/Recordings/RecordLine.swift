@@ -134,11 +134,13 @@ private struct LineScanner {
   mutating func number() -> UInt64? {
     let start = position
     var number: UInt64 = 0
-    while unsafe position < bytes.count {
-      let digit = unsafe bytes[position] &- 48
-      guard digit < 10 else { break }
-      number = number &* 10 &+ UInt64(digit)
-      position &+= 1
+    while true {
+      // Eight at a time: within a line there always are so many bytes behind a number.
+      guard let word = nextEight else { return nil }
+      let count = EightBytes.leadingDigits(word)
+      if count > 0 { number = number &* EightBytes.powerOfTen(count) &+ EightBytes.number(word, digits: count) }
+      position &+= count
+      guard count == 8, position &- start <= 16 else { break }
     }
     let count = position &- start
     guard count > 0, count <= 19 else { return nil }
@@ -150,15 +152,21 @@ private struct LineScanner {
   @inline(__always)
   mutating func plainText() -> Range<Int>? {
     let start = position
-    while unsafe position < bytes.count {
-      let byte = unsafe bytes[position]
-      if byte == 0x22 {
-        position &+= 1
-        return position &- 1 > start ? start..<(position &- 1) : nil
-      }
-      if byte == 0x5c || byte < 0x20 { return nil }
+    while let word = nextEight {
+      let count = EightBytes.leadingPlain(word)
+      position &+= count
+      guard count < 8 else { continue }
+      guard unsafe bytes[position] == 0x22, position > start else { return nil }
       position &+= 1
+      return start..<position &- 1
     }
     return nil
+  }
+
+  /// The first of them lowest. `nil` near the end of the line, where its check stands.
+  @inline(__always)
+  private var nextEight: UInt64? {
+    guard unsafe bytes.count &- position >= 8 else { return nil }
+    return unsafe UInt64(littleEndian: address.loadUnaligned(as: UInt64.self))
   }
 }

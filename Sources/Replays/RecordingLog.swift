@@ -17,6 +17,8 @@ final class RecordingLog: RecordLog, @unchecked Sendable {
   /// Pieces that were given up, whose memory is used again.
   private var spare: [PackedRecords] = []
   private static let spareLimit = 64
+  /// What lanes gave to read into while they were held: one run of each at most.
+  private var spareRuns: [RecordRun] = []
 
   /// Shards whose lanes want more while so much waits for the others that those go first.
   private var held: Set<ShardNumber> = []
@@ -110,19 +112,22 @@ final class RecordingLog: RecordLog, @unchecked Sendable {
     readAheadBytes: Int,
     recycling: consuming RecordRun?
   ) throws(StoreError) -> ShardRead {
-    var builder = RecordRunBuilder(recycling: recycling, firstIndex: from)
+    var memory = recycling
     while !hasEnough(address.shard, from, countLimit, payloadByteLimit) {
       if let holdingByteLimit, byteCount > holdingByteLimit + shards.count * PackedRecords.byteLimit,
         !favored.contains(address.shard)
       {
         // Nothing yet, and not the few that there are: batches are the same however much waits.
         held.insert(address.shard)
+        if let memory { spareRuns.append(memory) }
         return .caughtUp
       }
       guard bringMore?() ?? false else { break }
     }
     favored.remove(address.shard)
     guard let shard = shards[address.shard] else { throw .noSuchShard(address) }
+    if memory == nil { memory = spareRuns.popLast() }
+    var builder = RecordRunBuilder(recycling: memory.take(), firstIndex: from)
     for place in shard.place(of: from)..<shard.pieces.count {
       let piece = shard.pieces[place]
       guard piece.end > from else { continue }
@@ -191,17 +196,8 @@ extension RecordRunBuilder {
     let first = max(index, piece.first)
     let last = min(end, piece.end)
     guard first < last else { return }
-    let packed = unsafe piece.bytes
-    func offset(of index: RecordIndex) -> Int {
-      if index == piece.end { return packed.count }
-      var offset = 0
-      for _ in 0..<piece.first.distance(to: index) {
-        unsafe offset += RecordHeader(at: packed.baseAddress.unsafelyUnwrapped + offset).byteCount
-      }
-      return offset
-    }
     let isWhole = unsafe append(
-      packed: UnsafeRawBufferPointer(rebasing: packed[offset(of: first)..<offset(of: last)]),
+      packed: UnsafeRawBufferPointer(rebasing: piece.bytes[piece.offset(of: first)..<piece.offset(of: last)]),
       recordCount: Int(first.distance(to: last)), firstArrival: piece.firstArrival, at: first)
     precondition(isWhole, "packed records are well-formed")
   }
