@@ -147,6 +147,7 @@ struct FunctionPoolTests: FunctionPoolTesting {
       #expect((failure.kind, failure.type, failure.message) == (.error, "Runtime.ImportModuleError", "no x"))
       let snapshot = pool.statistics.snapshot
       #expect((snapshot.starts, snapshot.initFailures, snapshot.invocations) == (2, 2, 0))
+      #expect(snapshot.lastInitFailure == failure)
     }
   }
 

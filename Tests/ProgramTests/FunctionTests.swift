@@ -227,6 +227,20 @@ struct FunctionTests {
     }
   }
 
+  @Test("why a function cannot be initialized is told beside how often")
+  func broken() async throws {
+    try await Workplace.with(Self.setup()) { place in
+      try place.write("import sys\nsys.exit(3)\n", to: "runtime.py")
+      _ = try await place.start()
+      try await place.put("good")
+      _ = try await place.failures()
+      let report = try #require(try await place.ask([FunctionReport].self, "functions").first)
+      #expect(report.initFailures > 0 && report.lastInitFailure?.contains("exit status 3") == true, "\(report)")
+      let text = try await place.sluice("functions")
+      #expect(text.output.contains("failed to initialize, the last with Runtime.ExitError: "), "\(text)")
+    }
+  }
+
   /// Whether a process is there and not just waiting to be reaped by somebody else.
   private static func isRunning(_ pid: Int32) -> Bool {
     guard let status = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8) else { return false }

@@ -442,7 +442,7 @@ struct EnvironmentLoop {
     let failure = failure(exit, requestID, timeout)
     logger.debug("an environment ended", metadata: ["ending": "\(exit)"])
     if !wasInitialized, let failure {
-      statistics.noteInitFailure()
+      statistics.noteInitFailure(failure)
       let status: InvocationLines.Report.Status =
         failure.type == "Sandbox.Timedout" ? .timeout : .error(type: failure.type)
       log.logOwn([lines.initReport(nanoseconds: now - startedAt, status: status)], at: now)

@@ -1,4 +1,5 @@
 import Locks
+public import StreamModel
 
 /// What the invocations of a function came to since the worker started.
 public final class FunctionStatistics: Sendable {
@@ -12,6 +13,7 @@ public final class FunctionStatistics: Sendable {
     var throttles = 0
     var starts = 0
     var initFailures = 0
+    var lastInitFailure: HandlerFailure?
     var durations = DurationHistogram()
     var inits = DurationHistogram()
     var largestMemoryBytes: Int64 = 0
@@ -35,7 +37,12 @@ public final class FunctionStatistics: Sendable {
 
   func noteStart() { counts.withLock { $0.starts += 1 } }
   func noteInit(nanoseconds: Int64) { counts.withLock { $0.inits.add(nanoseconds) } }
-  func noteInitFailure() { counts.withLock { $0.initFailures += 1 } }
+  func noteInitFailure(_ failure: HandlerFailure) {
+    counts.withLock { counts in
+      counts.initFailures += 1
+      counts.lastInitFailure = failure
+    }
+  }
   func noteThrottle() { counts.withLock { $0.throttles += 1 } }
 
   func note(_ report: InvocationLines.Report) {
@@ -72,6 +79,8 @@ public final class FunctionStatistics: Sendable {
     public var starts = 0
     /// Environments that never asked for an event.
     public var initFailures = 0
+    /// Why the last of them did not.
+    public var lastInitFailure: HandlerFailure?
     public var durations = DurationHistogram()
     public var inits = DurationHistogram()
     public var largestMemoryBytes: Int64 = 0
@@ -81,7 +90,8 @@ public final class FunctionStatistics: Sendable {
     counts.withLock { counts in
       Snapshot(
         invocations: counts.invocations, errors: counts.errors, throttles: counts.throttles, starts: counts.starts,
-        initFailures: counts.initFailures, durations: counts.durations, inits: counts.inits,
+        initFailures: counts.initFailures, lastInitFailure: counts.lastInitFailure, durations: counts.durations,
+        inits: counts.inits,
         largestMemoryBytes: counts.largestMemoryBytes)
     }
   }

@@ -15,6 +15,8 @@ public struct FunctionReport: Codable, Hashable, Sendable {
   public var coldStarts: Int
   /// Environments that never asked for an event.
   public var initFailures: Int
+  /// The type and the message of the last of these; `nil` if there was none.
+  public var lastInitFailure: String?
   public var duration: Times
   public var initDuration: Times
   public var timeoutMilliseconds: Double

@@ -57,7 +57,10 @@ enum FunctionsText {
   private static func remarks(_ report: FunctionReport) -> [String] {
     var lines = report.errors.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
       .map { "\(report.name): \($0.value) × \($0.key)" }
-    if report.initFailures > 0 { lines.append("\(report.name): \(report.initFailures) failed to initialize") }
+    if report.initFailures > 0 {
+      let last = report.lastInitFailure.map { ", the last with \($0)" } ?? ""
+      lines.append("\(report.name): \(report.initFailures) failed to initialize\(last)")
+    }
     var advice: [String] = []
     if let bounds = report.timeoutBounds {
       advice.append(

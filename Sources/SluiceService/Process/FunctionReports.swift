@@ -36,6 +36,7 @@ extension FunctionReport {
       }, memoryMegabytes: settings.memorySize,
       largestMemoryMegabytes: Int((snapshot.largestMemoryBytes + (1 << 20) - 1) >> 20),
       memoryLimit: pool.hasMemoryGroups ? .controlGroup : .sampled)
+    lastInitFailure = snapshot.lastInitFailure.map { "\($0.type): \($0.message)" }
   }
 }
 
