@@ -85,8 +85,7 @@ public struct ReadRequest: Hashable, Sendable {
 
   /// The last record that may be read; `nil`: there is none. With a bound, `from` stands before it.
   public var last: RecordIndex? {
-    guard let bound, bound > .zero else { return through }
-    let beforeBound = RecordIndex(bound.rawValue - 1)
+    guard let beforeBound = bound?.previous else { return through }
     return through.map { min($0, beforeBound) } ?? beforeBound
   }
 

@@ -81,7 +81,9 @@ struct Lane: Hashable {
 
     case .shardChanged:
       switch phase {
-      case .idle: if !isAtBound { goOn(step, &effects) }
+      case .idle:
+        // Behind its bound nothing is the lane's any more.
+        if !isAtBound { goOn(step, &effects) }
       case .windowing(let seen, let scannedEnd): measureMore(behind: seen, from: scannedEnd, step, &effects)
       case .reading(var reading):
         reading.isDirty = true
@@ -212,7 +214,7 @@ struct Lane: Hashable {
     switch head {
     case .failing(let batch):
       if parkHead(step) { return goOn(step, &effects) }
-      let due = dueTime(ofRetry: batch, step)
+      let due = dueTime(ofRetry: batch, at: retryDue, step)
       if due > step.now.monotonic {
         enter(.backingOff, step, until: due)
       } else if finalIsNext, let condition = reasonToGiveUpFinal(batch, step) {

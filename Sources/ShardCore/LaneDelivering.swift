@@ -32,7 +32,7 @@ extension Lane {
       // Restored with all attempts used: the lane ended between the last failure and the failure entry.
       return leave(extent, because: .retryAttemptsExhausted, rest: 0, step, &effects)
     }
-    if let failing = head.failing, dueTime(ofRetry: failing, step) > step.now.monotonic {
+    if let failing = head.failing, dueTime(ofRetry: failing, at: retryDue, step) > step.now.monotonic {
       // It was read to leave, and stays after all: settings changed back, or the wall clock stepped back.
       return goOn(step, &effects)
     }

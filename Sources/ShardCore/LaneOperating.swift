@@ -30,8 +30,8 @@ extension Lane {
     let meansFinal = finalIsNext && head.failing?.extent.last == wanted
     var index = wanted
     if let bound, !meansFinal {
-      guard bound > .zero else { return }
-      index = min(index, RecordIndex(bound.rawValue - 1))
+      guard let last = bound.previous else { return }
+      index = min(index, last)
     }
     guard !isFinished, !hasUnfinishedParents, !step.isDraining, index >= next || meansFinal else { return }
     skipThrough = max(skipThrough ?? index, index)

@@ -65,7 +65,7 @@ extension Lane {
   /// leave from the front, and looking before any can leave would be a retry ahead of its time.
   ///
   /// A batch that has had more attempts than it may by now is worth it at once: nothing is left to wait for.
-  func dueTime(ofRetry batch: FailingBatch, _ step: LaneStep) -> MonotonicTime {
+  func dueTime(ofRetry batch: FailingBatch, at retryDue: MonotonicTime, _ step: LaneStep) -> MonotonicTime {
     if let limit = step.policy.maximumRetryAttempts, batch.attempts > limit { return step.now.monotonic }
     let newest = max(batch.extent.firstArrival, batch.extent.lastArrival)
     guard let expiry = expiryTime(ofArrival: newest, step) else { return retryDue }

@@ -113,9 +113,9 @@ extension Lane {
       return leave(
         extent, of: key, because: .retryAttemptsExhausted, rest: 0, attempts: head.attempts, on: track, step, &effects)
     }
-    if head.failing != nil, let retryDue = parked?.keys[place].retryDue, retryDue > step.now.monotonic {
+    if let due = dueTime(ofKeyAt: place, step), due > step.now.monotonic {
       // It was read to leave, and stays after all: settings changed back, or the wall clock stepped back.
-      lookAgainAtWait(ofKeyAt: place, step)
+      parked?.touch(place) { $0.due = due }
       return release(track)
     }
     if extent.count == 1, extent.payloadBytes > step.policy.payloadByteLimit {

@@ -197,16 +197,16 @@ extension Lane {
   /// Fewer attempts than a key has had: nothing is left to wait for. And its age may count now, or no more.
   private mutating func lookAgainAtWaits(_ step: LaneStep) {
     guard let keys = parked?.keys else { return }
-    for place in keys.indices where !keys[place].isWorkedOn { lookAgainAtWait(ofKeyAt: place, step) }
+    for place in keys.indices where !keys[place].isWorkedOn {
+      guard let due = dueTime(ofKeyAt: place, step) else { continue }
+      parked?.touch(place) { $0.due = due }
+    }
   }
 
-  mutating func lookAgainAtWait(ofKeyAt place: Int, _ step: LaneStep) {
-    guard let key = parked?.keys[place], let failing = key.head.failing else { return }
-    var due = key.retryDue
-    if let limit = step.policy.maximumRetryAttempts, failing.attempts > limit { due = step.now.monotonic }
-    let newest = max(failing.extent.firstArrival, failing.extent.lastArrival)
-    due = min(due, expiryTime(ofArrival: newest, step) ?? due)
-    parked?.touch(place) { $0.due = due }
+  /// When the key's failing batch is worth another look; `nil` if it has none.
+  func dueTime(ofKeyAt place: Int, _ step: LaneStep) -> MonotonicTime? {
+    guard let key = parked?.keys[place] else { return nil }
+    return key.head.failing.map { dueTime(ofRetry: $0, at: key.retryDue, step) }
   }
 
   private mutating func wakeKeys(_ step: LaneStep, stoppedOnes: Bool) {

@@ -70,6 +70,9 @@ public struct RecordIndex: Hashable, Comparable, Sendable {
     RecordIndex(rawValue + UInt64(count))
   }
 
+  /// The index of the record before; `nil` for the first.
+  public var previous: RecordIndex? { self > .zero ? RecordIndex(rawValue - 1) : nil }
+
   /// How many records lie between this index and a later `other`.
   public func distance(to other: RecordIndex) -> UInt64 {
     precondition(other >= self, "a distance between record indexes runs forward")

@@ -225,23 +225,16 @@ package struct JSONCursor: ~Escapable {
   /// a time while there are so many.
   @inline(__always) @_lifetime(self: copy self)
   private mutating func passPlainText() {
-    let ones: UInt64 = 0x0101_0101_0101_0101
-    let tops: UInt64 = 0x8080_8080_8080_8080
     var place = position
     while place &+ 8 <= bytes.byteCount {
       let word = UInt64(
         littleEndian: unsafe bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: place, as: UInt64.self))
-      let quotes = word ^ (ones &* 0x22)
-      let backslashes = word ^ (ones &* 0x5c)
-      // A borrow can mark a byte above a true hit, never below one; only the lowest mark counts.
-      let hits =
-        (((quotes &- ones) & ~quotes) | ((backslashes &- ones) & ~backslashes) | ((word &- ones &* 0x20) & ~word) | word)
-        & tops
-      if hits != 0 {
-        position = place &+ hits.trailingZeroBitCount >> 3
+      let count = EightBytes.leadingPlainASCII(word)
+      place &+= count
+      guard count == 8 else {
+        position = place
         return
       }
-      place &+= 8
     }
     while place < bytes.byteCount {
       let byte = byte(at: place)

@@ -91,8 +91,7 @@ public final class FunctionStatistics: Sendable {
       Snapshot(
         invocations: counts.invocations, errors: counts.errors, throttles: counts.throttles, starts: counts.starts,
         initFailures: counts.initFailures, lastInitFailure: counts.lastInitFailure, durations: counts.durations,
-        inits: counts.inits,
-        largestMemoryBytes: counts.largestMemoryBytes)
+        inits: counts.inits, largestMemoryBytes: counts.largestMemoryBytes)
     }
   }
 }

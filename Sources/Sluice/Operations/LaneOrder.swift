@@ -116,8 +116,7 @@ struct LaneOrder {
       throw OperatorRefusal(.badInput, "--through lies behind the end of \(lane.shard), which is closed.")
     }
     if let bound, number.index >= bound {
-      let last = bound > .zero ? shard.sequenceNumber(of: RecordIndex(bound.rawValue - 1)) : nil
-      let end = last.map { "through \($0)" } ?? "before the first record"
+      let end = bound.previous.map { "through \(shard.sequenceNumber(of: $0))" } ?? "before the first record"
       throw OperatorRefusal(
         .badInput,
         "--through lies behind the end of this run (--until), which goes \(end): skip at most so far, or in a run without it."

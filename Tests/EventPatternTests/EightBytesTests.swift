@@ -1,7 +1,7 @@
 import StreamModel
 import Testing
 
-@testable import Recordings
+@testable import EventPattern
 
 @Suite("Eight bytes at a time")
 struct EightBytesTests {
@@ -28,6 +28,8 @@ struct EightBytesTests {
       #expect(EightBytes.leadingDigits(word) == digits.count, "\(bytes)")
       #expect(
         EightBytes.leadingPlain(word) == bytes.prefix { $0 != 0x22 && $0 != 0x5c && $0 >= 0x20 }.count, "\(bytes)")
+      let ascii = bytes.prefix { $0 != 0x22 && $0 != 0x5c && (0x20..<0x80).contains($0) }
+      #expect(EightBytes.leadingPlainASCII(word) == ascii.count, "\(bytes)")
       guard !digits.isEmpty else { continue }
       let number = try #require(UInt64(String(decoding: digits, as: UTF8.self)))
       #expect(EightBytes.number(word, digits: digits.count) == number, "\(bytes)")
