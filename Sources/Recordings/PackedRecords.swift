@@ -1,3 +1,4 @@
+internal import Glibc
 public import StreamModel
 
 /// Records of one shard that follow one another, packed as ``RecordLayout`` says: what a ``RecordRunBuilder`` takes.
@@ -20,6 +21,9 @@ public final class PackedRecords {
   public func reuse(for shard: ShardNumber, first: RecordIndex, firstArrival: WallTime) {
     content.reuse(for: shard, first: first, firstArrival: firstArrival)
   }
+
+  /// Nothing is appended any more: gives back memory that is not used, unless these are full.
+  func fit() { content.fit() }
 
   public var shard: ShardNumber { content.shard }
   public var first: RecordIndex { content.first }
@@ -65,6 +69,8 @@ struct PackedContent {
   /// Where every so many records one begins.
   private var marks: [UInt32] = []
   private static let markInterval = 32
+  /// What a first record gets at least: small, because a recording of thousands of shards has a piece of each at once.
+  private static let leastByteCount = 1 << 10
 
   init(shard: ShardNumber, first: RecordIndex, firstArrival: WallTime) {
     self.shard = shard
@@ -74,7 +80,7 @@ struct PackedContent {
     unsafe memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
   }
 
-  func deallocate() { unsafe memory.deallocate() }
+  func deallocate() { unsafe free(memory.baseAddress) }
 
   mutating func reuse(for shard: ShardNumber, first: RecordIndex, firstArrival: WallTime) {
     self.shard = shard
@@ -153,10 +159,19 @@ struct PackedContent {
   }
 
   private mutating func grow(by size: Int) {
-    let capacity = unsafe max(used + size, memory.count * 2, 16 << 10)
-    let larger = UnsafeMutableRawBufferPointer.allocate(byteCount: capacity, alignment: 16)
-    unsafe larger.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory[..<used]))
-    unsafe memory.deallocate()
-    unsafe memory = larger
+    unsafe resize(to: max(used + size, memory.count * 2, Self.leastByteCount))
+  }
+
+  /// Gives back what is not used, if that is much. What is full keeps it: its memory is soon used again.
+  mutating func fit() {
+    guard !isFull, unsafe memory.count - used > used / 8 else { return }
+    resize(to: used)
+  }
+
+  private mutating func resize(to byteCount: Int) {
+    guard let resized = unsafe realloc(memory.baseAddress, byteCount) else {
+      preconditionFailure("there is no memory for \(byteCount) bytes of records")
+    }
+    unsafe memory = UnsafeMutableRawBufferPointer(start: resized, count: byteCount)
   }
 }

@@ -162,6 +162,7 @@ struct RecordingPieces: ~Copyable {
 
   private mutating func close(_ piece: Open) {
     openByteCount -= piece.records.byteCount
+    piece.records.fit()
     ready.append(.records(piece.records, numbers: piece.numbers))
   }
 

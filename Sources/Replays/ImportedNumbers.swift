@@ -13,15 +13,17 @@ final class ImportedNumbers: Sendable {
     var end: RecordIndex { first.advanced(by: texts.count) }
   }
 
-  private static let pieceCount = 4_096
+  /// So many are given up together: of each shard, fewer than that are kept though they were passed.
+  private static let pieceCount = 128
 
   /// Of a record behind those that were added before.
   func add(_ text: String, of index: RecordIndex, in shard: ShardNumber) {
     shards.withLock { shards in
       // Taken out, so that nothing is copied.
       var pieces = shards.removeValue(forKey: shard) ?? []
-      if let last = pieces.last, last.end == index, last.texts.count < Self.pieceCount {
-        pieces[pieces.count - 1].texts.append(text)
+      let last = pieces.count - 1
+      if last >= 0, pieces[last].end == index, pieces[last].texts.count < Self.pieceCount {
+        pieces[last].texts.append(text)
       } else {
         pieces.append(Piece(first: index, texts: [text]))
       }

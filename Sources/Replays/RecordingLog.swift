@@ -5,7 +5,10 @@ import StreamStore
 
 /// The records of a recording that the lanes of a replay have not passed yet, in memory.
 ///
-/// What every lane of a shard has passed is given up with the next records of the shard.
+/// What every lane of a shard has passed is given up. Lanes that want more than there is, while much waits for others, are
+/// held: they get nothing, and not the few records that there are, so that batches are the same however much waits. Where
+/// nothing else happens they are let on, those first whose records come first: so what waits is what the others need for
+/// their next batches, whatever the number of shards.
 final class RecordingLog: RecordLog, @unchecked Sendable {
   // Unchecked because of the variables: the task of the replay alone feeds and reads it.
   private var shards: [ShardNumber: Shard] = [:]
@@ -17,38 +20,69 @@ final class RecordingLog: RecordLog, @unchecked Sendable {
   /// Pieces that were given up, whose memory is used again.
   private var spare: [PackedRecords] = []
   private static let spareLimit = 64
-  /// What lanes gave to read into while they were held: one run of each at most.
+  /// What lanes gave to read into while they were held: not more than lanes that had something to read at once.
   private var spareRuns: [RecordRun] = []
 
-  /// Shards whose lanes want more while so much waits for the others that those go first.
-  private var held: Set<ShardNumber> = []
-  /// Shards whose lanes may bring more, whatever waits.
-  private var favored: Set<ShardNumber> = []
-  /// So many bytes may wait before lanes are held, besides a piece of each shard; `nil`: none is.
+  /// What lanes that are held want to read, by shard.
+  private var held: [ShardNumber: Want] = [:]
+  /// Shards whose lanes were held, and for which there is now what they want.
+  private var satisfied: [ShardNumber] = []
+  /// So many bytes may wait before lanes are held; `nil`: none is.
   private let holdingByteLimit: Int?
+  private let deliveriesAtOnce: Int
+  /// So much may be brought for one that is to be delivered beside others: a batch has fewer bytes. And for all of them.
+  private static let deliveryByteLimit = 8 << 20
+  private static let deliveriesByteLimit = 256 << 20
+  /// There is no more to bring.
+  private var isAtEnd = false
 
   /// Brings more of the recording, if there is more: for lanes that find everything there from the beginning.
   var bringMore: (() -> Bool)?
   /// Takes pieces whose records nobody uses any more, if they came in pieces.
   var reuse: ((PackedRecords) -> Void)?
 
-  fileprivate struct Shard {
-    var pieces: [PackedRecords] = []
-    /// The pieces before this one are given up.
-    var head = 0
+  fileprivate final class Shard {
+    var pieces = KeptPieces()
     var end: RecordIndex?
   }
 
-  init(holdingByteLimit: Int? = nil) { self.holdingByteLimit = holdingByteLimit }
-
-  var isHolding: Bool { !held.isEmpty }
-
-  /// Lets on those that were held, in order.
-  func letOn() -> [ShardNumber] {
-    favored = held
-    held = []
-    return favored.sorted()
+  /// So many records from one on, or so many bytes of them.
+  fileprivate struct Want {
+    var from: RecordIndex
+    var count: Int
+    var byteCount: Int
   }
+
+  init(holdingByteLimit: Int? = nil, deliveriesAtOnce: Int = 1) {
+    self.holdingByteLimit = holdingByteLimit
+    self.deliveriesAtOnce = deliveriesAtOnce
+  }
+
+  var isHolding: Bool { !held.isEmpty || !satisfied.isEmpty }
+
+  /// Lets on those that were held and now find what they want, in order: one at least, as many as there is room for, and as
+  /// many as are delivered at once. At the end of the recording all of them.
+  func letOn() -> [ShardNumber] {
+    guard isHolding else { return [] }
+    let limit = holdingByteLimit ?? .max
+    var roomForMore: Int?
+    while !isAtEnd {
+      if !satisfied.isEmpty, byteCount > limit {
+        let room = roomForMore ?? byteCount + min(deliveriesAtOnce * Self.deliveryByteLimit, Self.deliveriesByteLimit)
+        roomForMore = room
+        if satisfied.count >= deliveriesAtOnce || held.isEmpty || byteCount > room { break }
+      }
+      bring()
+    }
+    if isAtEnd {
+      satisfied += held.keys
+      held = [:]
+    }
+    defer { satisfied.removeAll(keepingCapacity: true) }
+    return satisfied.sorted()
+  }
+
+  private func bring() { isAtEnd = !(bringMore?() ?? false) }
 
   func open(_ shard: ShardNumber) { shards[shard] = Shard() }
 
@@ -64,30 +98,33 @@ final class RecordingLog: RecordLog, @unchecked Sendable {
   func append(_ records: PackedRecords) {
     shards[records.shard]?.pieces.append(records)
     byteCount += records.byteCount
+    lookAtWant(of: records.shard)
   }
 
   /// The piece that takes the record that the reader has just read.
   private func piece(for reader: borrowing RecordingReader) -> PackedRecords {
-    let number = reader.shard
-    if let last = shards[number]?.pieces.last, last.takes(reader.index, arrival: reader.arrival) { return last }
+    let shard = shards[reader.shard]
+    if let last = shard?.pieces.last, last.takes(reader.index, arrival: reader.arrival) { return last }
     let piece: PackedRecords
     if let old = spare.popLast() {
-      old.reuse(for: number, first: reader.index, firstArrival: reader.arrival)
+      old.reuse(for: reader.shard, first: reader.index, firstArrival: reader.arrival)
       piece = old
     } else {
-      piece = PackedRecords(shard: number, first: reader.index, firstArrival: reader.arrival)
+      piece = PackedRecords(shard: reader.shard, first: reader.index, firstArrival: reader.arrival)
     }
-    shards[number]?.pieces.append(piece)
+    shard?.pieces.append(piece)
     return piece
   }
 
-  func close(_ shard: ShardNumber, end: RecordIndex) { shards[shard]?.end = end }
+  func close(_ shard: ShardNumber, end: RecordIndex) {
+    shards[shard]?.end = end
+    lookAtWant(of: shard)
+  }
 
   /// No lane of the shard asks for records before this one any more.
   func pass(_ shard: ShardNumber, before index: RecordIndex) {
-    guard var known = shards.removeValue(forKey: shard) else { return }
-    while known.head + 1 < known.pieces.count, known.pieces[known.head].end <= index {
-      let piece = known.pieces[known.head]
+    guard let known = shards[shard] else { return }
+    while let piece = known.pieces.popFirst(before: index) {
       byteCount -= piece.byteCount
       // What lanes read is a copy: nobody looks into it any more.
       if let reuse {
@@ -95,13 +132,7 @@ final class RecordingLog: RecordLog, @unchecked Sendable {
       } else if spare.count < Self.spareLimit, !piece.isLarge {
         spare.append(piece)
       }
-      known.head += 1
     }
-    if known.head > 32, known.head * 2 > known.pieces.count {
-      known.pieces.removeFirst(known.head)
-      known.head = 0
-    }
-    shards[shard] = known
   }
 
   // MARK: Reading
@@ -112,25 +143,20 @@ final class RecordingLog: RecordLog, @unchecked Sendable {
     readAheadBytes: Int,
     recycling: consuming RecordRun?
   ) throws(StoreError) -> ShardRead {
+    guard let shard = shards[address.shard] else { throw .noSuchShard(address) }
     var memory = recycling
-    while !hasEnough(address.shard, from, countLimit, payloadByteLimit) {
-      if let holdingByteLimit, byteCount > holdingByteLimit + shards.count * PackedRecords.byteLimit,
-        !favored.contains(address.shard)
-      {
-        // Nothing yet, and not the few that there are: batches are the same however much waits.
-        held.insert(address.shard)
+    let want = Want(from: from, count: countLimit, byteCount: 2 * payloadByteLimit)
+    while bringMore != nil, !isAtEnd, !shard.has(want) {
+      if let holdingByteLimit, byteCount > holdingByteLimit {
+        held[address.shard] = want
         if let memory { spareRuns.append(memory) }
         return .caughtUp
       }
-      guard bringMore?() ?? false else { break }
+      bring()
     }
-    favored.remove(address.shard)
-    guard let shard = shards[address.shard] else { throw .noSuchShard(address) }
     if memory == nil { memory = spareRuns.popLast() }
     var builder = RecordRunBuilder(recycling: memory.take(), firstIndex: from)
-    for place in shard.place(of: from)..<shard.pieces.count {
-      let piece = shard.pieces[place]
-      guard piece.end > from else { continue }
+    for piece in shard.pieces.from(from) {
       let isSatisfied = builder.count >= countLimit || builder.byteCount >= payloadByteLimit
       if isSatisfied, builder.byteCount + piece.byteCount > readAheadBytes { break }
       // A gap: what is missing is passed over when the lane comes to it.
@@ -156,9 +182,9 @@ final class RecordingLog: RecordLog, @unchecked Sendable {
     }
     var builder = RecordRunBuilder(recycling: recycling, firstIndex: first.first)
     for range in ranges {
-      for place in shard.place(of: range.first)..<shard.pieces.count {
-        guard shard.pieces[place].first < range.end else { break }
-        builder.append(shard.pieces[place], from: range.first, before: range.end)
+      for piece in shard.pieces.from(range.first) {
+        guard piece.first < range.end else { break }
+        builder.append(piece, from: range.first, before: range.end)
       }
     }
     let run = builder.finish()
@@ -166,25 +192,21 @@ final class RecordingLog: RecordLog, @unchecked Sendable {
       run: run, begin: run.count > 0 ? run.firstIndex : ranges[ranges.count - 1].end)
   }
 
-  private func hasEnough(_ number: ShardNumber, _ from: RecordIndex, _ count: Int, _ bytes: Int)
-    -> Bool
-  {
-    guard bringMore != nil, let shard = shards[number] else { return true }
-    guard let last = shard.pieces.last, last.end > from else { return shard.end != nil }
-    return from.distance(to: last.end) >= UInt64(count) || shard.end != nil
-      || shard.pieces[shard.place(of: from)...].reduce(0) { $0 + $1.byteCount } >= 2 * bytes
+  /// Something came to the shard: does its lane, if it is held, find what it wants now?
+  private func lookAtWant(of number: ShardNumber) {
+    guard let want = held[number], shards[number]?.has(want) ?? false else { return }
+    held[number] = nil
+    satisfied.append(number)
   }
 }
 
 extension RecordingLog.Shard {
-  /// The first piece that holds the record or one behind it.
-  fileprivate func place(of index: RecordIndex) -> Int {
-    var (low, high) = (head, pieces.count)
-    while low < high {
-      let middle = (low + high) / 2
-      if pieces[middle].end <= index { low = middle + 1 } else { high = middle }
-    }
-    return low
+  /// Whether there is as much as that, or all that the shard will ever have.
+  fileprivate func has(_ want: RecordingLog.Want) -> Bool {
+    guard end == nil else { return true }
+    guard let last = pieces.last, last.end > want.from else { return false }
+    return want.from.distance(to: last.end) >= UInt64(want.count)
+      || pieces.from(want.from).reduce(0) { $0 + $1.byteCount } >= want.byteCount
   }
 }
 

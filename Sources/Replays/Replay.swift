@@ -18,6 +18,9 @@ public struct ReplayOptions: Sendable {
   /// Records come when they came, while virtual time follows real time. Not with ``isAtOnce``. Where more than ``byteLimit``
   /// waits for the lanes, records behind it come later than they came, and with the age that they have.
   public var pace: ReplayPace?
+  /// With a pace: called once, before the first record and before time goes by, with the number of lanes that begin then.
+  /// For what would otherwise be done while time goes by, such as starting the processes of the handler.
+  public var prepare: (@Sendable (_ laneCount: Int) async -> Void)?
   /// How long a delivery takes in virtual time, in milliseconds. With a pace it takes what it really takes.
   public var deliveryMilliseconds: Int64 = 0
   /// How long the handler may really take.
@@ -25,8 +28,8 @@ public struct ReplayOptions: Sendable {
   public var concurrency = 1
   /// How long lanes may go on behind the last record, in virtual milliseconds: what still fails then is not settled.
   public var settlingMilliseconds: Int64 = 86_400_000
-  /// With ``isAtOnce``: so many bytes of records may wait for some lanes before others, which want more, are held; and
-  /// a piece for each shard. What fits into the processor's cache is fast.
+  /// With ``isAtOnce``: so many bytes of records may wait for some lanes before others, which want more, are held, however
+  /// many shards there are. What fits into the processor's cache is fast.
   public var holdingByteLimit = 4 << 20
   /// Bytes of records that wait in memory at most.
   public var byteLimit = 1 << 30
@@ -107,7 +110,8 @@ public final class Replay {
     let mayHold =
       options.isAtOnce && plan.parallelizationFactor == 1 && plan.makeSelection == nil
       && plan.policy.tumblingWindowMilliseconds == 0 && plan.policy.parking == nil
-    log = RecordingLog(holdingByteLimit: mayHold ? options.holdingByteLimit : nil)
+    log = RecordingLog(
+      holdingByteLimit: mayHold ? options.holdingByteLimit : nil, deliveriesAtOnce: options.concurrency)
   }
 
   /// How far the recording was read.
@@ -172,6 +176,7 @@ public final class Replay {
   /// Waits for the moment of each record.
   private func follow(_ reading: PacedReading, _ progress: () -> Void) async throws {
     while try next(of: reading) {
+      if poller == nil { await options.prepare?(waiting.count * plan.parallelizationFactor) }
       let poller = start(at: reading.arrival)
       while await poller.goOn(until: reading.arrival) {
         progress()
@@ -225,7 +230,7 @@ public final class Replay {
     let end = moment.adding(milliseconds: options.settlingMilliseconds)
     await poller.work()
     // Timers of what is over need not be waited for.
-    while log.isHolding || !poller.unsettled.isEmpty, options.pace == nil || poller.isExpecting,
+    while log.isHolding || poller.isUnsettled, options.pace == nil || poller.isExpecting,
       await poller.goOn(until: end)
     {
       await poller.work()

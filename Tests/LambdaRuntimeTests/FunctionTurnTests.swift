@@ -99,6 +99,35 @@ struct FunctionTurnTests: FunctionPoolTesting {
     }
   }
 
+  @Test("environments that are prepared are initialized before the first invocation, as many as may be at once")
+  func prepared() async throws {
+    let settings = Self.settings(Self.python("result = os.getpid()")) { $0.concurrency = 3 }
+    try await with(settings) { pool async throws in
+      await pool.prepare(1)
+      #expect(pool.statistics.snapshot.inits.count == 1)
+      await pool.prepare(10)
+      #expect(pool.environmentCount == 3)
+      #expect(pool.statistics.snapshot.inits.count == 3)
+      for _ in 0..<4 { _ = try await invoke(pool) }
+      #expect(pool.statistics.snapshot.starts == 3)
+    }
+  }
+
+  @Test("what cannot be initialized is tried once ahead, and the invocation tells why")
+  func preparedInVain() async throws {
+    let settings = Self.settings(Self.python("result = 1", setup: "os._exit(7)")) { $0.concurrency = 3 }
+    try await with(settings) { pool async throws in
+      await pool.prepare(3)
+      #expect(pool.environmentCount == 0)
+      #expect(pool.statistics.snapshot.starts == 1)
+      #expect(try await failure(pool).kind == .exited)
+    }
+    try await with(Self.settings(HandlerCommand(["/nonexistent/command"]))) { pool async throws in
+      await pool.prepare(3)
+      #expect(try await failure(pool).kind == .unavailable)
+    }
+  }
+
   @Test("an environment that nobody needs is ended after its idle time")
   func idle() async throws {
     let log = LogLines()

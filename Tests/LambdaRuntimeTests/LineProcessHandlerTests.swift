@@ -70,6 +70,32 @@ struct LineProcessHandlerTests {
     }
   }
 
+  @Test("processes that are prepared run before the first event, as many as may be at once")
+  func prepared() async throws {
+    let log = LogLines()
+    let body = "print(json.dumps({'errorType': str(os.getpid())}))"
+    let pool = Self.pool(
+      HandlerCommand(["sh", "-c", "echo up >&2; exec \"$@\"", "sh"] + Self.python(body).arguments), concurrency: 2,
+      logger: log.logger)
+    await pool.prepare(5)
+    for _ in 0..<2 { _ = await log.first { $0 == "up" } }
+    let handler = LineProcessHandler(pool: pool)
+    do {
+      let first = try await failure(of: handler).type
+      #expect(try await failure(of: handler).type == first)
+    } catch {
+      Issue.record(error)
+    }
+    await pool.shutdown()
+    #expect(log.lines.count { $0 == "up" } == 2)
+    // What cannot be started is told to whoever needs it.
+    let none = Self.pool(HandlerCommand(["/nonexistent/command"]))
+    await none.prepare(1)
+    let failure = try await failure(of: LineProcessHandler(pool: none))
+    #expect(failure.kind == .unavailable)
+    await none.shutdown()
+  }
+
   @Test("with the name of a function events count the invocations that their records come from, and this one")
   func lineage() async throws {
     let body = """

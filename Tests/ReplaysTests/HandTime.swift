@@ -21,6 +21,9 @@ final class HandTime: ReplayTime {
 
   var nanoseconds: Int64 { state.withLock { $0.now } }
 
+  /// Goes on by so much, whatever else could happen.
+  func pass(milliseconds: Int64) { state.withLock { $0.now += milliseconds * 1_000_000 } }
+
   func wait(until moment: Int64, or bell: ReplayBell, underWay: Int) async {
     let (isBusy, due) = state.withLock { state -> (Bool, [CheckedContinuation<Void, Never>]) in
       state.bell = bell

@@ -184,6 +184,61 @@ struct ReplayTests {
     #expect(waited[0] > 2_000_000 && (waited[1] < 900_000 || factor > 1), "\(waited)")
   }
 
+  @Test("thousands of shards keep in memory what their next batches need, and no more; batches are the same")
+  func manyShards() async throws {
+    // In turns, 20 records each: two batches.
+    let shards = 2_000
+    let bytes = recording(
+      (0..<shards).map { shard in ((0..<40).map { Int64($0 / 20 * shards + shard) }, [], false) }, dataByteCount: 100)
+    var batches: [[[UInt64]]] = []
+    var waited: [Int] = []
+    for limit in [1 << 30, 64 << 10] {
+      let handler = Failing()
+      let outcome = try await replay(bytes, through: handler) {
+        $0.isAtOnce = true
+        $0.holdingByteLimit = limit
+      }
+      #expect(outcome.end.records == 80_000 && outcome.end.invocations == 8_000 && outcome.end.unsettledLanes == [])
+      batches.append(handler.batches.withLock { $0.sorted { $0.lexicographicallyPrecedes($1) } })
+      waited.append(outcome.greatestWaitingByteCount)
+    }
+    #expect(batches[0] == batches[1] && batches[0].allSatisfy { $0.count == 10 })
+    #expect(waited[0] > 5_000_000 && waited[1] < 100_000, "\(waited)")
+  }
+
+  /// Answers for some shards only when all of them have been asked.
+  private final class Together: BatchHandler {
+    private let waited: Set<ShardNumber>
+    private let waiting = Mutex<[ShardNumber: CheckedContinuation<Void, Never>]>([:])
+
+    init(_ waited: Set<ShardNumber>) { self.waited = waited }
+
+    func handle(_ batch: RecordBatch) async throws -> HandlerOutcome {
+      let shard = batch.origin.shard
+      guard waited.contains(shard), batch.firstIndex == .zero else { return .succeeded }
+      await withCheckedContinuation { continuation in
+        let all = waiting.withLock { waiting in
+          waiting[shard] = continuation
+          return waiting.count == waited.count ? Array(waiting.values) : []
+        }
+        for one in all { one.resume() }
+      }
+      return .succeeded
+    }
+  }
+
+  @Test("lanes that were held are let on together, as many as are delivered at once", .timeLimit(.minutes(10)))
+  func heldTogether() async throws {
+    let bytes = recording((0..<9).map { _ in ((0..<20).map { Int64($0) }, [], false) }, dataByteCount: 100)
+    // The first lane is not held: there is nothing yet.
+    let outcome = try await replay(bytes, through: Together(Set((1...4).map { ShardNumber($0) }))) {
+      $0.isAtOnce = true
+      $0.holdingByteLimit = 1
+      $0.concurrency = 4
+    }
+    #expect(outcome.end.invocations == 18 && outcome.end.unsettledLanes == [])
+  }
+
   @Test(
     "a poisoned record takes its retries and waits in virtual time, and then leaves; seed and bytes go together"
   )
@@ -312,6 +367,23 @@ struct ReplayTests {
       let took = Double(time.nanoseconds - begun) / 1_000_000
       #expect(abs(took * factor - Double(end.milliseconds)) < 2 + factor / 1_000, "\(took) ms")
     }
+  }
+
+  @Test("what is prepared is prepared before time goes by, once, for the lanes that begin then")
+  func prepared() async throws {
+    let handler = Slow(milliseconds: 50)
+    let prepared = Mutex<[Int]>([])
+    let outcome = try await replay(
+      recording([([0, 1_000], [], true), ([0], [], false), ([2_000], [0], false)]), through: handler, factor: 2
+    ) {
+      $0.pace = ReplayPace(factor: 10, time: handler.time)
+      $0.prepare = { lanes in
+        prepared.withLock { $0.append(lanes) }
+        handler.time.pass(milliseconds: 700)
+      }
+    }
+    #expect(prepared.withLock { $0 } == [6])
+    #expect(outcome.greatestLagMilliseconds == 0 && outcome.end.milliseconds == 2_500)
   }
 
   @Test("a handler that is slower than the pace falls behind and sees every record, in fuller batches")

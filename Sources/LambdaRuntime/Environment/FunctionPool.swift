@@ -125,6 +125,38 @@ public final class FunctionPool: Sendable {
     return .initFailed(failure)
   }
 
+  /// Starts environments until there are so many, or as many as may be at once, and returns when each of them waits for an
+  /// event: for callers whose first invocations are not to wait for that. Where one cannot be started or initialized, no
+  /// more are: the invocation that needs one tries again, and its failure tells why.
+  public func prepare(_ count: Int) async {
+    let wanted = min(count, settings.concurrency)
+    for environment in state.withLock({ Array($0.environments.values) }) {
+      _ = await environment.waitUntilInitialized()
+    }
+    // One first: what does not start is not started many times.
+    guard environmentCount < wanted, await prepareOne() else { return }
+    let missing = wanted - environmentCount
+    guard missing > 0 else { return }
+    await withTaskGroup(of: Void.self) { group in
+      for _ in 0..<missing { group.addTask { _ = await self.prepareOne() } }
+    }
+  }
+
+  private func prepareOne() async -> Bool {
+    do {
+      let environment = try await start(isProvisioned: false)
+      guard await environment.waitUntilInitialized() else {
+        forget(environment)
+        return false
+      }
+      add(environment)
+      return true
+    } catch {
+      logger.debug("no environment could be started ahead", metadata: ["message": "\(error.message)"])
+      return false
+    }
+  }
+
   /// Lets running invocations finish, then ends all processes: SIGTERM, and after a while SIGKILL. Returns when all are
   /// gone. Calls that wait, and later ones, fail as `unavailable`. Calling it twice is fine.
   public func shutdown() async {

@@ -91,6 +91,20 @@ public final class LineProcessPool: Sendable {
     }
   }
 
+  /// Starts processes until there are so many, or as many as may be at once: for callers whose first events are not to wait
+  /// for that. A process does not say when it is ready for its first line, so this returns when they run. Where one cannot be
+  /// started, no more are: the event that needs one tries again, and its failure tells why.
+  public func prepare(_ count: Int) async {
+    while state.withLock({ $0.children.count }) < min(count, concurrency) {
+      do {
+        gate.keep(try await start())
+      } catch {
+        logger.debug("no process could be started ahead", metadata: ["message": "\(error.message)"])
+        return
+      }
+    }
+  }
+
   /// Lets running events finish, then ends all processes: end of input, after a while SIGTERM, after another SIGKILL.
   /// Returns when all are gone. Calls that wait, and later ones, fail as `unavailable`. Calling it twice is fine.
   public func shutdown() async {

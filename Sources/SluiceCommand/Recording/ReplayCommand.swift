@@ -187,8 +187,10 @@ struct ReplayCommand: AsyncParsableCommand {
       throw Problem(Exit.badInput, "mapping \(wanted.name): \(error)")
     }
     do {
+      var options = try options(of: handler)
+      options.prepare = { await replayed.prepare($0) }
       let end = try await run(
-        reader, byteCount, replayed, options(of: handler),
+        reader, byteCount, replayed, options,
         RunHeader(
           stream: header.stream, mapping: wanted.name, handler: command ?? handler.name,
           settings: replayed.settings,

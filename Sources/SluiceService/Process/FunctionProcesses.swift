@@ -72,6 +72,16 @@ enum FunctionProcesses: Sendable {
     }
   }
 
+  /// Starts so many processes, or as many as may be at once, before somebody needs them. Where one cannot be started, whoever
+  /// needs it is told.
+  func prepare(_ count: Int) async {
+    switch self {
+    case .lines(let pool): await pool.prepare(count)
+    case .lambda(let pool): await pool.prepare(count)
+    case .http: return  // The service runs already.
+    }
+  }
+
   func shutdown() async {
     switch self {
     case .lines(let pool): await pool.shutdown()

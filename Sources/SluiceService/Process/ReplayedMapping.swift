@@ -25,5 +25,8 @@ package struct ReplayedMapping: Sendable {
     settings = mapping.texts(with: function)
   }
 
+  /// Starts the processes that the first deliveries of so many lanes need.
+  package func prepare(_ laneCount: Int) async { await processes.prepare(laneCount) }
+
   package func shutdown() async { await processes.shutdown() }
 }

@@ -68,6 +68,8 @@ public final class ReplayPoller {
   private let mapping: MappingID
   private var lanes: [LaneRunner] = []
   private var lanesOfShard: [ShardNumber: [LaneID]] = [:]
+  /// One that was not settled when somebody last asked.
+  private var unsettledLane: LaneID?
   private var events: [PollerEvent] = []
   private var nextEvent = 0
   private var effects: [PollerEffect] = []
@@ -130,17 +132,28 @@ public final class ReplayPoller {
   /// What the virtual wall clock shows.
   public var wall: WallTime { clock.now.wall }
 
-  /// Lanes that have not come to the end of what there is, or to the end of their tumbling window.
+  /// Lanes that have not come to the end of what there is, or to the end of their tumbling window. Looks at all of them.
   public var unsettled: [LanePlace] {
     let lanesInWork = Set(starting.map(\.lane) + answers.map(\.lane) + underWay.lanes)
-    return lanesOfShard.values.joined().sorted().filter { id in
-      let lane = poller.lane(id)
-      switch lane.state {
-      case .idle, .finished:
-        return lane.window != nil || lane.parkedKeyCount > 0 || lanesInWork.contains(id)
-      default: return true
-      }
-    }.map { lanes[$0.rawValue].place }
+    return lanesOfShard.values.joined().sorted().filter { isUnsettled($0) || lanesInWork.contains($0) }
+      .map { lanes[$0.rawValue].place }
+  }
+
+  /// Whether there is one of ``unsettled``. Asked again and again, it looks at few lanes: it goes on from the one that it
+  /// found last.
+  public var isUnsettled: Bool {
+    if !starting.isEmpty || !answers.isEmpty || underWay.count > 0 { return true }
+    if let known = unsettledLane, isUnsettled(known) { return true }
+    unsettledLane = lanesOfShard.values.lazy.joined().first { isUnsettled($0) }
+    return unsettledLane != nil
+  }
+
+  private func isUnsettled(_ id: LaneID) -> Bool {
+    let lane = poller.lane(id)
+    switch lane.state {
+    case .idle, .finished: return lane.window != nil || lane.parkedKeyCount > 0
+    default: return true
+    }
   }
 
   /// Opens the lanes of a shard, whose parents were opened before. They begin at its first record.
