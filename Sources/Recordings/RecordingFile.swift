@@ -18,7 +18,12 @@ public struct RecordingOutput: ~Copyable {
     }
     let mode = isReplacing ? O_TRUNC : O_EXCL
     descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_CLOEXEC | mode, 0o644)
-    guard descriptor >= 0 else { throw .system(path) }
+    guard descriptor >= 0 else {
+      let isThereAlready = errno == EEXIST
+      var error = RecordingFileError.system(path)
+      error.isThereAlready = isThereAlready
+      throw error
+    }
   }
 
   deinit { if descriptor != STDOUT_FILENO, descriptor >= 0 { close(descriptor) } }

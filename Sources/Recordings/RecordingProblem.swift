@@ -34,6 +34,8 @@ struct LineFault: Error {
 public struct RecordingFileError: Error, Hashable, Sendable, CustomStringConvertible {
   public var path: String
   public var reason: String
+  /// A new file was asked for, and there is one already.
+  public var isThereAlready = false
 
   public init(path: String, reason: String) {
     self.path = path

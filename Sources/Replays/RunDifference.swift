@@ -59,6 +59,17 @@ public struct RunDifference: Codable, Hashable, Sendable {
       && windows.isEmpty
   }
 
+  /// In words, if it is the same: what was compared.
+  public var sameness: String {
+    let same = "every record came to the same"
+    guard !invocations.contains(nil) else { return same + "; of what really happened nobody knows the answers" }
+    guard comparedAnswers + comparedWindows > 0 else {
+      return same + "; no batch that succeeded was the same in both, so no answers were compared"
+    }
+    let states = comparedWindows > 0 ? ", and none of \(comparedWindows) tumbling windows came to another state" : ""
+    return same + ", and none of \(comparedAnswers) answers changed" + states
+  }
+
   public init(_ before: RunFile, _ after: RunFile) {
     let runs = [before, after]
     invocations = runs.map { $0.isRecorded ? nil : $0.end.invocations }

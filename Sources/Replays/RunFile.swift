@@ -185,7 +185,8 @@ private struct Collected {
     moments.append(RunFile.Moment(at: line.endedAt, succeeded: line.result == "succeeded"))
     if let took = line.tookMicroseconds { durations.append(took) }
     if let state = line.state, let window = line.window, window.count == 2 {
-      windows[RunFile.Window(shard: line.shard, begin: window[0], end: window[1])] = state
+      windows[RunFile.Window(shard: line.shard, begin: window[0], end: window[1])] =
+        state + (line.stateRest?.text ?? "")
     }
     let lane = Lane(shard: line.shard, lane: line.lane)
     guard line.result != "failed" else {
@@ -204,7 +205,7 @@ private struct Collected {
     }
     errors[lane] = line.reported.map { "reported \($0)" }
     if line.reported == nil, let answer = line.answer {
-      answers[RunFile.Delivered(shard: line.shard, records: line.records)] = answer
+      answers[RunFile.Delivered(shard: line.shard, records: line.records)] = answer + (line.answerRest?.text ?? "")
     }
   }
 

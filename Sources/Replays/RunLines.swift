@@ -52,12 +52,14 @@ public struct RunInvocation: Codable, Hashable, Sendable {
   public var failure: String?
   public var errorType: String?
   public var errorMessage: String?
-  /// What the handler answered, as it is; long answers are cut.
+  /// What the handler answered, as it is; of a long answer the beginning, and what stands for all of it.
   public var answer: String?
+  public var answerRest: RunRest?
   /// Of a tumbling window: when it begins and ends, in milliseconds since 1970, and the state that was handed on in it;
-  /// long states are cut.
+  /// of a long state the beginning, and what stands for all of it.
   public var window: [Int64]?
   public var state: String?
+  public var stateRest: RunRest?
   /// How long it really took, if that was asked for.
   public var tookMicroseconds: Int64?
 }

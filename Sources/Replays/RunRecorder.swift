@@ -9,9 +9,11 @@ public struct RunRecorder {
   private var departures: UInt64 = 0
   private var leftRecords: UInt64 = 0
   public private(set) var failures: UInt64 = 0
+  /// What the last invocation that failed gave: the type of the error, its message, and the last line that it wrote.
+  public private(set) var lastFailure: String?
   private let isMeasured: Bool
 
-  /// What is kept of an answer, in bytes.
+  /// What is kept of an answer or a state, in bytes; of a longer one also how long it is, and a hash of it.
   public static let answerByteLimit = 4_096
 
   public init(_ header: RunHeader, _ write: @escaping ([UInt8]) throws -> Void) throws {
@@ -75,17 +77,28 @@ public struct RunRecorder {
     case .faulted(let kind, rule: _):
       line.result = "failed"
       line.failure = kind.name
+      lastFailure = note?.failure.map(Self.inWords) ?? kind.name
       line.errorType = note?.failure?.type
       line.errorMessage = note?.failure?.message
     }
     if line.result != "succeeded" { failures += 1 }
-    line.answer = note?.answer.map {
-      String(decoding: $0.prefix(Self.answerByteLimit), as: UTF8.self)
-    }
+    let answer = note?.answer.map { KeptText($0, limit: Self.answerByteLimit) }
+    line.answer = answer?.text
+    line.answerRest = answer?.rest
     line.window = note?.window.map { [$0.start.milliseconds, $0.end.milliseconds] }
-    line.state = note?.state.map { String(decoding: $0.bytes.prefix(Self.answerByteLimit), as: UTF8.self) }
+    let state = note?.state.map { KeptText($0.bytes, limit: Self.answerByteLimit) }
+    line.state = state?.text
+    line.stateRest = state?.rest
     if isMeasured { line.tookMicroseconds = note.map { Int64($0.took / .microseconds(1)) } }
     try file.append(line)
+  }
+
+  private static func inWords(_ failure: HandlerFailure) -> String {
+    let said = [failure.type, failure.message].filter { !$0.isEmpty }.joined(separator: ": ")
+    // The last line of a traceback is the error once more.
+    guard failure.kind == .exited, let last = failure.trace.last(where: { !$0.isEmpty }), !last.contains(failure.type)
+    else { return said }
+    return "\(said): \(last)"
   }
 
   private mutating func take(_ order: FailureOrder, _ place: LanePlace, _ moment: WallTime) throws {

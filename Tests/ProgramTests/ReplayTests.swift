@@ -162,6 +162,70 @@ struct ReplayTests {
     }
   }
 
+  @Test("a handler that cannot be started is told, and nobody waits until it is started again")
+  func cannotStart() async throws {
+    try await Workplace.with { place in
+      try place.write(
+        """
+        streams:
+          - { name: flights, shards: 1 }
+        functions:
+          - { name: none, command: ["true"], protocol: lines }
+        mappings:
+          - { stream: flights, function: none }
+
+        """, to: "flights.yaml")
+      try place.write(#"{"at":1789649400,"flight":"UA 1"}"# + "\n", to: "one.ndjson")
+      let replay = [
+        "replay", "one.ndjson", "--key-field", "flight", "--time-field", "at", "--time-unit", "s", "--config",
+        "flights.yaml",
+      ]
+      // Retries for a day of virtual time. In real time there would be seconds between two of them.
+      let ended = try await place.sluice(replay + ["--command", "no-such-program"])
+      #expect(ended.code == 1 && ended.errors.contains("not settled a day after the last record"), "\(ended)")
+      #expect(ended.output.contains("the last failure: Runtime.ExitError: the process ended with"), "\(ended)")
+      #expect(ended.output.contains("no-such-program") && !ended.output.contains("every record succeeded"), "\(ended)")
+      let nothing = try await place.sluice(replay + ["--from", "2027-01-01T00:00:00Z"])
+      #expect(nothing.code == 0 && nothing.output.contains("there was no record to replay"), "\(nothing)")
+    }
+  }
+
+  @Test("code out of an archive is unpacked away from the store, and removed; a command takes its place")
+  func archive() async throws {
+    try await Workplace.with { place in
+      let packed = try await place.run([
+        "/usr/bin/env", "python3", "-c",
+        "import zipfile; zipfile.ZipFile('code.zip', 'w').write('\(Self.flights.path)/delays_fixed.py', 'fixed.py')",
+      ])
+      #expect(packed.code == 0, "\(packed)")
+      try place.write(
+        """
+        store: { path: \(place.data.path) }
+        streams:
+          - { name: flights, shards: 1 }
+        functions:
+          - { name: fixed, command: ["python3", "fixed.py"], protocol: lines, code: code.zip }
+        mappings:
+          - { stream: flights, function: fixed, MaximumRetryAttempts: 0 }
+
+        """, to: "flights.yaml")
+      let temporary = place.folder.appending(path: "temporary")
+      try FileManager.default.createDirectory(at: temporary, withIntermediateDirectories: false)
+      for more in [[], ["--command", "python3 \(Self.flights.path)/delays_fixed.py"]] {
+        let ended = try await place.run(
+          [
+            "/usr/bin/env", "TMPDIR=\(temporary.path)", Program.path, "replay",
+            Self.flights.appending(path: "flights-sample.ndjson").path, "--key-field", "tailnum", "--missing-key",
+            "none",
+            "--time-field", "year", "--config", "flights.yaml",
+          ] + more)
+        #expect(ended.code == 0 && ended.output.contains("every record succeeded"), "\(ended)")
+      }
+      #expect(!FileManager.default.fileExists(atPath: place.data.path))
+      #expect(try FileManager.default.contentsOfDirectory(atPath: temporary.path) == [])
+    }
+  }
+
   @Test("the load test replays every record of its recording, and as many retries as it was asked for")
   func bench() async throws {
     struct Line: Decodable {

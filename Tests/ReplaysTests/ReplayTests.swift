@@ -314,6 +314,39 @@ struct ReplayTests {
     #expect(!invocations.contains { $0.contains("tookMicroseconds") })
   }
 
+  @Test("states that only differ behind what a run file keeps of them are told apart")
+  func longStates() async throws {
+    struct Ending: BatchHandler, WindowedBatchHandler {
+      var ending: String
+      func handle(_ batch: RecordBatch) async throws -> HandlerOutcome { .succeeded }
+      func handle(_ batch: WindowedBatch) async throws -> WindowedOutcome {
+        let beginning = String(repeating: "x", count: RunRecorder.answerByteLimit)
+        return .succeeded(WindowState(Array((beginning + ending).utf8)))
+      }
+    }
+    let bytes = recording([([0, 0, 1_000], [], false)])
+    let policy = LanePolicy(batchSize: 10, tumblingWindowMilliseconds: 2_000)
+    func run(_ ending: String) async throws -> (RunFile, lines: [String]) {
+      let outcome = try await replay(bytes, through: Ending(ending: ending), policy: policy)
+      var rest = outcome.run[...]
+      let file = try RunFile {
+        guard let end = rest.firstIndex(of: 10) else { return nil }
+        defer { rest = rest[(end + 1)...] }
+        return rest[..<end]
+      }
+      return (file, outcome.lines)
+    }
+    let (one, lines) = try await run("1")
+    #expect(lines.contains { $0.contains(#""stateRest":{"byteCount":4097,"hash":""#) })
+    let difference = RunDifference(one, try await run("2").0)
+    #expect(difference.windows.count == 1 && !difference.isSame)
+    let window = try #require(difference.windows.first)
+    #expect(window.before != window.after && window.before?.contains("(4097 bytes, hash ") == true)
+    #expect(RunDifference(one, try await run("1").0).isSame)
+    // Nothing is left out of one that is short enough.
+    #expect(!(try await run("")).lines.contains { $0.contains("stateRest") })
+  }
+
   @Test("a part by time and shard is replayed alone")
   func part() async throws {
     let handler = Failing()

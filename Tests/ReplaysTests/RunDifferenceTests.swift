@@ -151,6 +151,29 @@ struct RunDifferenceTests {
     #expect(difference.newlyFailing.isEmpty && difference.newlySucceeding.isEmpty && difference.settings.isEmpty)
   }
 
+  @Test("of the same records it is told how many answers were compared, and where none could be")
+  func sameness() throws {
+    let before = try run([invocation(0...4), invocation(5...9)])
+    #expect(
+      RunDifference(before, before).sameness == "every record came to the same, and none of 2 answers changed")
+    let larger = RunDifference(before, try run([invocation(0...9)]))
+    #expect(larger.isSame && larger.comparedAnswers == 0 && larger.sameness.contains("no answers were compared"))
+    let states = try run([window(0, "3")])
+    #expect(RunDifference(states, states).sameness.hasSuffix("and none of 1 tumbling windows came to another state"))
+    let happened = RunDifference(RunFile(try recorded()), try run([invocation(0...4)]))
+    #expect(happened.sameness.contains("nobody knows the answers"))
+  }
+
+  @Test("long texts are shown from where they begin to differ")
+  func changedTexts() {
+    let equal = String(repeating: "x", count: 500)
+    let texts = ChangedText(equal + "1", equal + "2", limit: 100)
+    let context = "…" + String(repeating: "x", count: 30)
+    #expect(texts.before == context + "1" && texts.after == context + "2")
+    #expect(ChangedText("abc", "abd", limit: 100).before == "abc")
+    #expect(ChangedText(equal, equal + "2", limit: 100).after == context + "2")
+  }
+
   private func window(_ begin: Int, _ state: String?, took: Int? = nil) -> String {
     let more = (state.map { #","state":"\#($0)""# } ?? "") + (took.map { #","tookMicroseconds":\#($0)"# } ?? "")
     return #"{"attempt":1,"begunAt":0,"endedAt":\#(begin),"invocation":1,"lane":0,"records":[[0,1]],"#

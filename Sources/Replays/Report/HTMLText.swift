@@ -15,9 +15,12 @@ enum HTMLText {
     return out
   }
 
+  /// So many characters of a text are shown.
+  static let shortLimit = 400
+
   /// The beginning of a text that may be long.
-  static func short(_ text: String, _ limit: Int = 400) -> String {
-    escaped(text.count > limit ? text.prefix(limit) + "…" : text)
+  static func short(_ text: String) -> String {
+    escaped(text.count > shortLimit ? text.prefix(shortLimit) + "…" : text)
   }
 
   /// One row of a table.

@@ -47,7 +47,7 @@ public struct RunReport {
     + "code{font:13px ui-monospace,monospace}"
 
   private var verdict: String {
-    if difference.isSame { return "Every record came to the same, and no answer changed." }
+    if difference.isSame { return difference.sameness.prefix(1).uppercased() + difference.sameness.dropFirst() + "." }
     func count(_ records: [RunDifference.Record]) -> UInt64 { records.reduce(0) { $0 + $1.count } }
     let parts: [(UInt64, String)] = [
       (count(difference.newlyFailing), "records no longer succeed"),
@@ -113,9 +113,10 @@ public struct RunReport {
 
   private var answers: String {
     let rows = difference.answers.prefix(Self.rowLimit).map { answer in
-      [
+      let texts = ChangedText(answer.before, answer.after, limit: HTMLText.shortLimit)
+      return [
         "\(answer.shard)", answer.records.first?.first.map { "from \($0)" } ?? "end of a window",
-        "<code>\(HTMLText.short(answer.before))</code>", "<code>\(HTMLText.short(answer.after))</code>",
+        "<code>\(HTMLText.short(texts.before))</code>", "<code>\(HTMLText.short(texts.after))</code>",
       ]
     }
     return table("Changed answers", ["shard", "batch", "before", "after"], rows, of: difference.answers.count)
@@ -123,9 +124,10 @@ public struct RunReport {
 
   private var windows: String {
     let rows = difference.windows.prefix(Self.rowLimit).map { window in
-      [
-        "\(window.shard)", "\(window.begin)–\(window.end)", "<code>\(HTMLText.short(window.before ?? "–"))</code>",
-        "<code>\(HTMLText.short(window.after ?? "–"))</code>",
+      let texts = ChangedText(window.before ?? "–", window.after ?? "–", limit: HTMLText.shortLimit)
+      return [
+        "\(window.shard)", "\(window.begin)–\(window.end)", "<code>\(HTMLText.short(texts.before))</code>",
+        "<code>\(HTMLText.short(texts.after))</code>",
       ]
     }
     return table(

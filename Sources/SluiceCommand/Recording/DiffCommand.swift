@@ -94,7 +94,7 @@ struct DiffCommand: ParsableCommand {
       lines.append("\(difference.answers.count) of \(difference.comparedAnswers) answers changed")
       lines += difference.answers.prefix(Self.shownLimit).map { answer in
         let first = answer.records.first?.first.map { " from \($0)" } ?? ", the end of a window"
-        return "  \(ShardNumber(answer.shard))\(first): \(Self.short(answer.before)) → \(Self.short(answer.after))"
+        return "  \(ShardNumber(answer.shard))\(first): \(Self.change(answer.before, answer.after))"
       }
       lines += more(difference.answers.count)
     }
@@ -102,12 +102,12 @@ struct DiffCommand: ParsableCommand {
       lines.append("\(difference.windows.count) tumbling windows came to another state")
       lines += difference.windows.prefix(Self.shownLimit).map { window in
         let begin = CalendarTime(WallTime(milliseconds: window.begin)).withMilliseconds
-        return "  \(ShardNumber(window.shard)) from \(begin): \(Self.short(window.before ?? "none")) → "
-          + Self.short(window.after ?? "none")
+        return "  \(ShardNumber(window.shard)) from \(begin): "
+          + Self.change(window.before ?? "none", window.after ?? "none")
       }
       lines += more(difference.windows.count)
     }
-    if difference.isSame { lines.append("every record came to the same, and no answer changed") }
+    if difference.isSame { lines.append(difference.sameness) }
     for (name, values) in difference.settings.sorted(by: { $0.key < $1.key }) {
       lines.append("\(name): \(Self.short(values[0])) → \(Self.short(values[1]))")
     }
@@ -123,7 +123,8 @@ struct DiffCommand: ParsableCommand {
     ]
     let known = sums.filter { !$0.1.allSatisfy { $0 == nil } }
     if !known.isEmpty {
-      lines.append(known.map { "\($0.0) \($0.1.map { $0 ?? "?" }.joined(separator: " → "))" }.joined(separator: ", "))
+      lines.append(
+        known.map { "\($0.0) \($0.1.map { $0 ?? "unknown" }.joined(separator: " → "))" }.joined(separator: ", "))
     }
     if let before = difference.durations[0], let after = difference.durations[1] {
       lines.append(
@@ -140,8 +141,16 @@ struct DiffCommand: ParsableCommand {
     count > Self.shownLimit ? ["  … and \(count - Self.shownLimit) more: --format json has all"] : []
   }
 
+  private static func change(_ before: String, _ after: String) -> String {
+    let texts = ChangedText(before, after, limit: shortLimit)
+    return "\(short(texts.before)) → \(short(texts.after))"
+  }
+
+  /// So many characters of a text are shown: enough for an error that says which record it was.
+  private static let shortLimit = 200
+
   private static func short(_ text: String) -> String {
     let line = text.replacing("\n", with: " ")
-    return line.count > 100 ? line.prefix(100) + "…" : line
+    return line.count > shortLimit ? line.prefix(shortLimit) + "…" : line
   }
 }

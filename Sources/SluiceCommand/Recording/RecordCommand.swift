@@ -90,7 +90,7 @@ struct RecordCommand: AsyncParsableCommand {
       try recorder.writer.take { (bytes) throws(RecordingFileError) in try file.write(bytes) }
     } catch let error as RecordingFileError {
       progress.clear()
-      throw Problem(Exit.failed, "\(error)\(overwrite || output == "-" ? "" : " (--overwrite replaces a file)")")
+      throw Problem(Exit.failed, error.advised)
     } catch let error as StoreError {
       progress.clear()
       throw Problem(Exit.failed, "\(error)")
@@ -152,7 +152,7 @@ struct RecordCommand: AsyncParsableCommand {
       }
     } catch {
       progress.clear()
-      throw Problem(Exit.failed, "\(error)\(overwrite || output == "-" ? "" : " (--overwrite replaces a file)")")
+      throw Problem(Exit.failed, error.advised)
     }
     progress.clear()
     var report = RecordingReport()
@@ -181,6 +181,11 @@ struct RecordCommand: AsyncParsableCommand {
     }
     print(text)
   }
+}
+
+extension RecordingFileError {
+  /// With what helps where a file is there already.
+  var advised: String { isThereAlready ? "\(self) (--overwrite replaces a file)" : "\(self)" }
 }
 
 /// What a recording holds.

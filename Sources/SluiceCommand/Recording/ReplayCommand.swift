@@ -182,31 +182,37 @@ struct ReplayCommand: AsyncParsableCommand {
     let replayed: ReplayedMapping
     do {
       replayed = try ReplayedMapping(
-        wanted, handler, on: stream, storePath: configuration.store.path, logger: logger)
+        wanted, handler, on: stream, isPaced: speed.pace != nil,
+        logger: logger)
     } catch {
       throw Problem(Exit.badInput, "mapping \(wanted.name): \(error)")
     }
+    let (end, lastFailure): (RunEnd, String?)
     do {
       var options = try options(of: handler)
       options.prepare = { await replayed.prepare($0) }
-      let end = try await run(
+      (end, lastFailure) = try await run(
         reader, byteCount, replayed, options,
         RunHeader(
           stream: header.stream, mapping: wanted.name, handler: command ?? handler.name,
           settings: replayed.settings,
           seed: seed, speed: speed.text), logger)
-      await replayed.shutdown()
-      try tell(end)
     } catch {
-      await replayed.shutdown()
+      await shutDown(replayed)
       throw error
     }
+    await shutDown(replayed)
+    try tell(end, lastFailure)
+  }
+
+  private func shutDown(_ replayed: ReplayedMapping) async {
+    do { try await replayed.shutdown() } catch { Warning.write("\(error.localizedDescription)") }
   }
 
   private func run(
     _ reader: consuming RecordingReader, _ byteCount: UInt64?, _ replayed: ReplayedMapping,
     _ options: ReplayOptions, _ head: RunHeader, _ logger: Logger
-  ) async throws -> RunEnd {
+  ) async throws -> (RunEnd, lastFailure: String?) {
     var head = head
     head.measured = measure ? true : nil
     head.from = options.from?.milliseconds
@@ -235,16 +241,17 @@ struct ReplayCommand: AsyncParsableCommand {
       throw Problem(Exit.badInput, "\(file): \(error)")
     } catch let error as RecordingFileError {
       progress.clear()
-      throw Problem(Exit.failed, "\(error) (--overwrite replaces a file)")
+      throw Problem(Exit.failed, error.advised)
     }
     progress.clear()
     if measure { memory.sample(isForced: true) }
     for problem in replay.status.skipped { warn("left out: \(problem)") }
     if case .interrupted(let problem)? = replay.status.ending { warn("\(problem)") }
-    return try recorder.recorder.end(
+    let end = try recorder.recorder.end(
       records: replay.recordCount, milliseconds: replay.elapsedMilliseconds,
       unsettled: replay.unsettled, greatestLagMilliseconds: options.pace.map { _ in replay.greatestLagMilliseconds },
       peakMemoryBytes: memory.peakBytes)
+    return (end, recorder.recorder.lastFailure)
   }
 
   /// Where in the recording's time it is, and how far behind that.
@@ -264,7 +271,7 @@ struct ReplayCommand: AsyncParsableCommand {
     Warning.write("\(file): \(text)")
   }
 
-  private func tell(_ end: RunEnd) throws {
+  private func tell(_ end: RunEnd, _ lastFailure: String?) throws {
     if output != "-" {
       if format.isJSON {
         try printJSON(end)
@@ -272,11 +279,14 @@ struct ReplayCommand: AsyncParsableCommand {
         print(
           "\(Text.records(end.records)), \(Text.count(end.invocations)) invocations, \(Text.count(end.failures)) of them failed, "
             + "in \(Text.duration(end.milliseconds)) of virtual time")
-        print(
-          end.leftRecords == 0
-            ? "every record succeeded"
-            : "\(Text.records(end.leftRecords)) left in \(Text.count(end.departures)) failure entries"
-        )
+        if let lastFailure { print("the last failure: \(lastFailure.replacing("\n", with: " ").prefix(400))") }
+        if end.leftRecords > 0 {
+          print("\(Text.records(end.leftRecords)) left in \(Text.count(end.departures)) failure entries")
+        } else if end.records == 0 {
+          print("there was no record to replay")
+        } else if end.unsettledLanes.isEmpty {
+          print("every record succeeded")
+        }
         if let lag = end.greatestLagMilliseconds {
           print(
             "at most \(Text.duration(lag)) of its time behind: so old was the newest record of a batch when it was delivered"
@@ -318,6 +328,7 @@ struct ReplayCommand: AsyncParsableCommand {
     if let command {
       handler.command = ["/bin/sh", "-c", "exec \(command)"]
       handler.directory = nil
+      handler.code = nil
     }
     return (first, handler)
   }
@@ -361,9 +372,7 @@ private final class RunOutput {
     do {
       file = try RecordingOutput(path: path, isReplacing: isReplacing)
     } catch {
-      throw Problem(
-        Exit.failed, "\(error)\(isReplacing || path == "-" ? "" : " (--overwrite replaces a file)")"
-      )
+      throw Problem(Exit.failed, error.advised)
     }
   }
 

@@ -10,15 +10,23 @@ enum FunctionProcesses: Sendable {
   case lambda(FunctionPool)
   case http(HTTPFunctionPool)
 
-  /// `former` are those that these take the place of.
-  init(_ function: FunctionConfiguration, after former: FunctionProcesses?, logger: Logger) {
+  /// `former` are those that these take the place of. `restartsAtOnce`: no wait before the start of a process where those
+  /// before it ended without an answer.
+  init(
+    _ function: FunctionConfiguration, after former: FunctionProcesses?, restartsAtOnce: Bool = false, logger: Logger
+  ) {
     switch function.handlerProtocol {
     case .lines:
-      self = .lines(LineProcessPool(function.handlerCommand, concurrency: function.concurrency, logger: logger))
+      var limits = LineProcessLimits()
+      if restartsAtOnce { (limits.firstRestartWait, limits.longestRestartWait) = (.zero, .zero) }
+      self = .lines(
+        LineProcessPool(
+          function.handlerCommand, concurrency: function.concurrency, limits: limits, logger: logger))
     case .lambda:
       let statistics = former?.statistics ?? FunctionStatistics()
       var limits = FunctionLimits()
       limits.memoryGroups = MemoryGroups.ofThisProcess
+      if restartsAtOnce { (limits.firstRestartWait, limits.longestRestartWait) = (.zero, .zero) }
       self = .lambda(FunctionPool(function.functionSettings, limits: limits, statistics: statistics, logger: logger))
     case .http:
       let statistics = former?.statistics ?? FunctionStatistics()

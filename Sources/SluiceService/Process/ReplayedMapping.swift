@@ -1,3 +1,4 @@
+import Foundation
 import LambdaRuntime
 package import Logging
 import Sluice
@@ -11,22 +12,37 @@ package struct ReplayedMapping: Sendable {
   /// The settings in words, by the name that they have in the file.
   package let settings: [String: String]
   private let processes: FunctionProcesses
+  /// A folder of its own for code out of an archive: that of the store is not touched. `nil` if there is none.
+  private let codeFolder: URL?
 
-  /// `storePath` is where code from archives is unpacked.
+  /// In a replay that goes by real time (`isPaced`) processes that end without an answer are started again as late as in a
+  /// worker, otherwise at once: nobody waits for virtual time.
   package init(
     _ mapping: MappingConfiguration, _ function: FunctionConfiguration, on stream: StreamInfo,
-    storePath: String,
-    logger: Logger
+    isPaced: Bool, logger: Logger
   ) throws {
-    processes = FunctionProcesses(
-      try function.unpacked(inStore: storePath), after: nil, logger: logger)
-    plan = try EventSourceMapping(mapping, function).plan(
-      processes.handler(of: mapping, namesEveryFailure: false, logger: logger), on: stream)
+    let folder = function.code.map { _ in
+      FileManager.default.temporaryDirectory.appending(path: "sluice-replay-\(UUID().uuidString)")
+    }
+    codeFolder = folder
+    do {
+      let own = try folder.map { try function.unpacked(inStore: $0.path) } ?? function
+      processes = FunctionProcesses(own, after: nil, restartsAtOnce: !isPaced, logger: logger)
+      plan = try EventSourceMapping(mapping, function).plan(
+        processes.handler(of: mapping, namesEveryFailure: false, logger: logger), on: stream)
+    } catch {
+      if let folder { try? FileManager.default.removeItem(at: folder) }
+      throw error
+    }
     settings = mapping.texts(with: function)
   }
 
   /// Starts the processes that the first deliveries of so many lanes need.
   package func prepare(_ laneCount: Int) async { await processes.prepare(laneCount) }
 
-  package func shutdown() async { await processes.shutdown() }
+  /// Ends the processes and removes what was unpacked for them.
+  package func shutdown() async throws {
+    await processes.shutdown()
+    if let codeFolder { try FileManager.default.removeItem(at: codeFolder) }
+  }
 }
