@@ -74,10 +74,14 @@ public final class StreamStore: Sendable {
 
   private static func openToLook(_ path: String, _ options: StoreOptions) throws(StoreError) -> StreamStore {
     guard Folder.hasFile("data.mdb", in: path) else { throw .missing(path: path) }
-    let environment = try converting { () throws(LMDBError) in
-      try Environment(
+    let environment: Environment
+    do throws(LMDBError) {
+      environment = try Environment(
         path: path,
         options: EnvironmentOptions(mapBytes: options.mapBytes, readerLimit: options.readerLimit, isReadOnly: true))
+    } catch {
+      if case .other(code: _, let message) = error { throw .unusable(path: path, reason: message) }
+      throw StoreError(error)
     }
     let layout = try openTables(of: environment, path: path, role: .looker)
     return StreamStore(path: path, role: .looker, environment: environment, layout: layout, writing: nil)

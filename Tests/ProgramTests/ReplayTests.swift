@@ -72,6 +72,14 @@ struct ReplayTests {
       #expect(old.failures > UInt64(8 * cancelled) && old.milliseconds > 30_000, "\(old)")
       _ = try await end(["again.run"])
       #expect(try bytes("old.run") == bytes("again.run"))
+      // A run file may be compressed; it is never written over what is replayed.
+      _ = try await end(["old.run.zst"])
+      let packed = try await place.sluice("diff", "old.run", "old.run.zst")
+      #expect(packed.code == 0, "\(packed)")
+      let recording = try bytes("flights.recording")
+      let same = try await place.sluice(replay + ["./flights.recording", "--overwrite"])
+      #expect(same.code == 64 && same.errors.contains("which is what is replayed"), "\(same)")
+      #expect(try bytes("flights.recording") == recording)
       let new = try await end(["new.run", "--function", "fixed"])
       #expect(new.records == old.records && new.leftRecords == 0 && new.failures == 0, "\(new)")
       let command = try await end([
@@ -88,8 +96,8 @@ struct ReplayTests {
       #expect(reality.newlyFailing.isEmpty && reality.newlySucceeding.isEmpty && reality.failingOtherwise.isEmpty)
 
       // Exactly the cancelled flights are what the new handler makes better.
-      let same = try await place.sluice("diff", "old.run", "again.run")
-      #expect(same.code == 0 && same.output.contains("every record came to the same"), "\(same)")
+      let alike = try await place.sluice("diff", "old.run", "again.run")
+      #expect(alike.code == 0 && alike.output.contains("every record came to the same"), "\(alike)")
       let ended = try await place.sluice("diff", "old.run", "new.run", "--format", "json")
       let difference = try JSONDecoder().decode(RunDifference.self, from: Data(ended.output.utf8))
       #expect(ended.code == 1 && difference.newlyFailing.isEmpty && difference.failingOtherwise.isEmpty)

@@ -22,4 +22,16 @@ struct ExampleTests {
     #expect(Array(sample.split(separator: "\n").prefix(300)) == carried)
     #expect(carried.count { $0.contains("\"dep_time\":null") } == 1)
   }
+
+  @Test("the alerts ask for metrics that are there, and are told")
+  func alerts() throws {
+    let text = try String(
+      contentsOf: Repository.root.appending(path: "Examples/alerts/prometheus.yaml"), encoding: .utf8)
+    let named = Set(text.matches(of: /sluice_[a-z_]+/).map { String($0.output) })
+    let gauges = try String(
+      contentsOf: Repository.root.appending(path: "Sources/SluiceService/Metrics/LaneGauges.swift"), encoding: .utf8)
+    let told = try String(contentsOf: Repository.root.appending(path: "docs/operating.md"), encoding: .utf8)
+    #expect(named.count == 4)
+    for name in named { #expect(gauges.contains(name) && told.contains(name), "\(name)") }
+  }
 }

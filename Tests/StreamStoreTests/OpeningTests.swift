@@ -25,6 +25,20 @@ struct OpeningTests {
     #expect(throws: StoreError.missing(path: path)) { try StreamStore.open(at: path, role: .looker) }
   }
 
+  @Test("a store that may not be looked at is named with the reason")
+  func unusable() throws {
+    do { _ = try folder.open() }
+    let lock = folder.path + "/lock.mdb"
+    unlink(lock)
+    mkdir(lock, 0o755)
+    defer { rmdir(lock) }
+    #expect {
+      _ = try folder.open(role: .looker)
+    } throws: {
+      "\($0)".hasPrefix("the folder \(folder.path) cannot be used: Is a directory")
+    }
+  }
+
   @Test("a second writer is refused and hears who holds the store")
   func secondWriter() throws {
     let store = try folder.open()

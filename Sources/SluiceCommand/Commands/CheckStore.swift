@@ -19,9 +19,14 @@ struct CheckStore: ParsableCommand {
   func run() throws {
     let store = try Connection.open(directory, role: .looker)
     var progress = ProgressLine(isQuiet: output.isJSON)
+    let pace = Pace()
     let report: StoreReport
     do {
-      report = try store.check { progress.show("\(Text.records($0.records)) in \(Text.count($0.blocks)) blocks") }
+      report = try store.check {
+        progress.show(
+          "\(Text.records($0.records)) in \(Text.count($0.blocks)) blocks, \(pace.rate($0.records)), "
+            + "\(Text.count($0.problems.count)) problems")
+      }
     } catch {
       throw Problem(OperatorRefusal(error))
     }

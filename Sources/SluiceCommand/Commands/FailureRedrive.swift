@@ -100,6 +100,7 @@ extension Failures {
       guard case .failures(let entries) = answer else { throw Problem(answer) }
       var pace = PacedRedrive(entries, recordsPerSecond: rate)
       var line = ProgressLine(isQuiet: store.output.isJSON)
+      let speed = Pace()
       let clock = ContinuousClock()
       let begin = clock.now
       steps: while true {
@@ -107,9 +108,10 @@ extension Failures {
         case .done: break steps
         case .wait(let until): try await clock.sleep(until: begin.advanced(by: until))
         case .redrive(let entry):
+          let done = pace.succeeded.count + pace.failed.count
           line.show(
-            "entry \(entry.entry); \(pace.succeeded.count) done, \(pace.failed.count) failed, \(pace.waitingCount) to go"
-          )
+            "entry \(entry.entry); \(pace.succeeded.count) done, \(pace.failed.count) failed, \(pace.waitingCount) to go, "
+              + speed.rate(done) + speed.left(done, of: entries.count))
           pace.end(entry, succeeded: try await redrive(entry, worker))
         }
       }

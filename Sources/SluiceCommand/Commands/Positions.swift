@@ -29,7 +29,8 @@ struct Positions: AsyncParsableCommand {
       var table = TextTable(["shard", "state", "next", "last", "behind", "age", "unsettled"])
       for lane in lanes {
         table.add([
-          lane.shard + (lane.lane.map { " lane \($0)" } ?? ""), "\(lane.state.rawValue)", lane.next, lane.last ?? "–",
+          lane.shard + (lane.lane.map { " lane \($0)" } ?? ""), StatusText.label(lane.state), lane.next,
+          lane.last ?? "–",
           Text.count(lane.recordsBehind), lane.recordsBehind == 0 ? "–" : Text.duration(lane.ageMilliseconds),
           Self.unsettled(lane),
         ])
@@ -103,7 +104,7 @@ struct Positions: AsyncParsableCommand {
           "\(Text.records(report.deliveredAgain)) delivered again and \(Text.count(report.skipped)) skipped, over "
             + "\(report.lanes.count) lanes")
       }
-      if !report.isApplied { print("Nothing was changed. Add --yes to do it.") }
+      if !report.isApplied, !report.lanes.isEmpty { print("Nothing was changed. Add --yes to do it.") }
     }
   }
 

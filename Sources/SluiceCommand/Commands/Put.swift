@@ -111,18 +111,23 @@ struct Put: AsyncParsableCommand {
   private func putAll(_ lines: RecordLines, through operating: any Writing, into total: inout PutTotal) async throws {
     var reader = try LineReader(path: file)
     var progress = ProgressLine(isQuiet: store.output.isJSON)
+    let pace = Pace()
+    let byteCount = (try? FileManager.default.attributesOfItem(atPath: file))?[.size] as? Int
     var packed: [UInt8] = []
     var waiting = 0
     var number = 0
+    var read = 0
     while let line = try reader.next() {
       number += 1
+      read += line.count + 1
       try lines.append(line, number: number, to: &packed)
       waiting += 1
       if waiting == Self.recordsPerPut || packed.count >= Self.bytesPerPut {
         total.add(try await put(packed, operating))
         packed.removeAll(keepingCapacity: true)
         waiting = 0
-        progress.show("\(Text.records(total.records)) put")
+        progress.show(
+          "\(Text.records(total.records)) put, \(pace.rate(total.records))\(pace.left(read, of: byteCount))")
       }
     }
     if waiting > 0 { total.add(try await put(packed, operating)) }

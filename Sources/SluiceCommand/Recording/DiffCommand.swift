@@ -51,11 +51,13 @@ struct DiffCommand: ParsableCommand {
 
   private static func read(_ path: String) throws -> RunFile {
     if let recorded = try recordedRun(path) { return RunFile(recorded) }
-    var lines = try LineReader(path: path)
     do {
+      var lines = LineReader(try RecordingInput(path: path))
       return try RunFile { try lines.next() }
     } catch let error as RunFileError {
       throw Problem(Exit.badInput, "\(path): \(error)")
+    } catch let error as RecordingFileError {
+      throw Problem(Exit.badInput, "\(error)")
     }
   }
 

@@ -102,6 +102,7 @@ struct ImportOptions: ParsableArguments {
 private final class ReadingProgress {
   private var line: ProgressLine
   private var byteCount: UInt64 = 0
+  private let pace = Pace()
   /// `nil` if nobody knows it of all files.
   private let total: UInt64?
 
@@ -113,7 +114,9 @@ private final class ReadingProgress {
 
   func passed(_ count: Int) {
     byteCount += UInt64(count)
-    line.show("\(byteCount >> 20) MiB\(total.map { " of \($0 >> 20)" } ?? "") read")
+    line.show(
+      "\(byteCount >> 20) MiB\(total.map { " of \($0 >> 20)" } ?? "") read, \(pace.rate(byteCount >> 20))"
+        + pace.left(byteCount, of: total))
   }
 
   func clear() { line.clear() }

@@ -140,6 +140,7 @@ struct RecordCommand: AsyncParsableCommand {
       sortingIn: folder, isQuiet: store.output.isJSON)
     recording.redact(redact)
     var progress = ProgressLine(isQuiet: store.output.isJSON)
+    let pace = Pace()
     let text: ImportedRecordingText
     do {
       text = try recording.writing()
@@ -148,7 +149,9 @@ struct RecordCommand: AsyncParsableCommand {
         let piece = try text.nextPiece()
         if piece.isEmpty { break }
         try file.write(piece)
-        progress.show("\(Text.count(Int(text.recordCount))) of \(Text.records(recording.recordCount)) recorded")
+        progress.show(
+          "\(Text.count(Int(text.recordCount))) of \(Text.records(recording.recordCount)) recorded, "
+            + pace.rate(text.recordCount) + pace.left(text.recordCount, of: recording.recordCount))
       }
     } catch {
       progress.clear()
@@ -166,6 +169,7 @@ struct RecordCommand: AsyncParsableCommand {
   }
 
   private func tell(_ report: RecordingReport) throws {
+    if !redact.isEmpty { Warning.write("partition keys are in the recording as they are: only payloads are redacted") }
     guard output != "-" else { return }
     if store.output.isJSON { return try printJSON(report) }
     var text =

@@ -218,6 +218,9 @@ struct ReplayCommand: AsyncParsableCommand {
     head.from = options.from?.milliseconds
     head.to = options.to?.milliseconds
     head.shards = options.shards?.map(\.rawValue).sorted()
+    if let output, let recording, Self.isSameFile(output, recording) {
+      throw Problem(Exit.wrongUsage, "-o is \(output), which is what is replayed: give the run another name")
+    }
     let result = try RunOutput(path: output, isReplacing: overwrite)
     let recorder = RecorderBox(try RunRecorder(head) { try result.write($0) })
     let replay = Replay(reader, through: replayed.plan, options, logger: logger) { event, note in
@@ -252,6 +255,15 @@ struct ReplayCommand: AsyncParsableCommand {
       unsettled: replay.unsettled, greatestLagMilliseconds: options.pace.map { _ in replay.greatestLagMilliseconds },
       peakMemoryBytes: memory.peakBytes)
     return (end, recorder.recorder.lastFailure)
+  }
+
+  /// Whether both are there, and are one file.
+  private static func isSameFile(_ path: String, _ other: String) -> Bool {
+    let files = [path, other].map { name -> [Int?] in
+      let attributes = try? FileManager.default.attributesOfItem(atPath: (name as NSString).resolvingSymlinksInPath)
+      return [attributes?[.systemNumber] as? Int, attributes?[.systemFileNumber] as? Int]
+    }
+    return files[0] == files[1] && !files[0].contains(nil)
   }
 
   /// Where in the recording's time it is, and how far behind that.

@@ -1,4 +1,5 @@
 import Foundation
+import Recordings
 import Sluice
 import StreamModel
 import TableChanges
@@ -98,20 +99,36 @@ struct RecordLines {
 
 /// Reads lines from a file or from standard input in large pieces. The last line may lack its end.
 struct LineReader {
-  private let handle: FileHandle
+  /// The next piece; empty at the end.
+  private let read: () throws -> [UInt8]
   private var buffer: [UInt8] = []
   private var offset = 0
   private var isAtEnd = false
 
   init(path: String) throws {
     if path == "-" {
-      handle = .standardInput
+      read = Self.reading(.standardInput)
     } else {
       guard let file = FileHandle(forReadingAtPath: path) else {
         throw Problem(Exit.badInput, "\(path) cannot be read: no such file, or no permission")
       }
-      handle = file
+      read = Self.reading(file)
     }
+  }
+
+  /// What is compressed is read as it was before.
+  init(_ input: RecordingInput) {
+    read = {
+      try [UInt8](unsafeUninitializedCapacity: Self.pieceByteCount) { memory, count in
+        count = try input.read(into: UnsafeMutableRawBufferPointer(memory))
+      }
+    }
+  }
+
+  private static let pieceByteCount = 1 << 20
+
+  private static func reading(_ handle: FileHandle) -> () throws -> [UInt8] {
+    { try handle.read(upToCount: pieceByteCount).map { Array($0) } ?? [] }
   }
 
   /// The next line without its end, or `nil` behind the last.
@@ -128,11 +145,9 @@ struct LineReader {
       }
       buffer.removeFirst(offset)
       offset = 0
-      if let data = try handle.read(upToCount: 1 << 20), !data.isEmpty {
-        buffer.append(contentsOf: data)
-      } else {
-        isAtEnd = true
-      }
+      let piece = try read()
+      buffer += piece
+      isAtEnd = piece.isEmpty
     }
   }
 
