@@ -100,7 +100,7 @@ public final class Replay {
     self.options = options
     self.logger = logger
     self.tell = tell
-    handler = WatchedHandler(plan.handler, importedNumbers)
+    handler = WatchedHandler(plan.handler, importedNumbers, seed: options.seed)
     var plan = plan
     plan.handler = handler
     if plan.windowHandler != nil { plan.windowHandler = handler }

@@ -1,6 +1,7 @@
 import LambdaRuntime
 import Locks
 public import StreamModel
+import StreamRuntime
 
 /// What a handler did with one invocation.
 public struct InvocationNote: Sendable {
@@ -21,6 +22,7 @@ final class WatchedHandler: BatchHandler, WindowedBatchHandler {
   private let handler: any BatchHandler
   private let notes = Mutex<[Key: InvocationNote]>([:])
   private let importedNumbers: ImportedNumbers
+  private let seed: UInt64
 
   /// Only one delivery of a record is under way. The final one of a window has none, and only one is under way in a shard.
   private struct Key: Hashable {
@@ -28,16 +30,19 @@ final class WatchedHandler: BatchHandler, WindowedBatchHandler {
     var first: RecordIndex?
   }
 
-  init(_ handler: any BatchHandler, _ importedNumbers: ImportedNumbers) {
+  /// `seed` decides the request ids, so that a handler that answers with them gives the same answers each time.
+  init(_ handler: any BatchHandler, _ importedNumbers: ImportedNumbers, seed: UInt64) {
     self.handler = handler
     self.importedNumbers = importedNumbers
+    self.seed = seed
   }
 
   var usesRequestIDs: Bool { handler.usesRequestIDs }
   func requestID(of batch: RecordBatch) -> String? { handler.requestID(of: batch) }
 
   func handle(_ batch: RecordBatch) async throws -> HandlerOutcome {
-    let named = importedNumbers.naming(batch)
+    var named = importedNumbers.naming(batch)
+    named.origin.requestID = requestID(named.origin, batch)
     return try await noting(batch, batch.origin.shard) { _ in try await handler.handle(named) }
   }
 
@@ -46,14 +51,40 @@ final class WatchedHandler: BatchHandler, WindowedBatchHandler {
       throw HandlerFailure(
         kind: .unavailable, type: "TakesNoWindows", message: "The handler takes no windows.")
     }
+    var origin = batch.origin
+    origin.requestID = requestID(origin, batch.records, batch.window)
+    var records = batch.records.map(importedNumbers.naming)
+    records?.origin.requestID = origin.requestID
     let named = WindowedBatch(
-      origin: batch.origin, records: batch.records.map(importedNumbers.naming), window: batch.window,
-      state: batch.state, isTerminatedEarly: batch.isTerminatedEarly)
+      origin: origin, records: records, window: batch.window, state: batch.state,
+      isTerminatedEarly: batch.isTerminatedEarly)
     return try await noting(batch.records, batch.origin.shard, batch.window) { note in
       let outcome = try await windowed.handle(named)
       if !batch.isFinal { note.content.withLock { $0.state = outcome.state } }
       return outcome
     }
+  }
+
+  /// One that the deliveries of a batch have in common, as in a worker; empty where the handler uses none.
+  private func requestID(_ origin: BatchOrigin, _ batch: RecordBatch?, _ window: TimeWindow? = nil) -> String {
+    guard !origin.requestID.isEmpty else { return "" }
+    if let batch, let own = handler.requestID(of: batch) { return own }
+    var bits = seed
+    for number in [
+      UInt64(origin.shard.rawValue), batch?.firstIndex.rawValue ?? .max, batch?.lastIndex.rawValue ?? .max,
+      UInt64(bitPattern: window?.start.milliseconds ?? 0),
+    ] {
+      bits = Self.mixed(bits ^ number)
+    }
+    return RequestID.make(of: (upper: bits, lower: Self.mixed(bits)))
+  }
+
+  /// One step of SplitMix64: every bit decides every bit.
+  private static func mixed(_ bits: UInt64) -> UInt64 {
+    var bits = bits &+ 0x9e37_79b9_7f4a_7c15
+    bits = (bits ^ bits >> 30) &* 0xbf58_476d_1ce4_e5b9
+    bits = (bits ^ bits >> 27) &* 0x94d0_49bb_1331_11eb
+    return bits ^ bits >> 31
   }
 
   /// Takes the note of the invocation that begins with this record.

@@ -1,9 +1,14 @@
 /// Ids of invocations: random UUIDs of version 4, in lower case.
-enum RequestID {
+package enum RequestID {
   static func make() -> String {
     var generator = SystemRandomNumberGenerator()
-    let upper = generator.next() & 0xffff_ffff_ffff_0fff | 0x4000
-    let lower = generator.next() & 0x3fff_ffff_ffff_ffff | 0x8000_0000_0000_0000
+    return make(of: (generator.next(), generator.next()))
+  }
+
+  /// The id of these bits, of which six are not looked at.
+  package static func make(of bits: (upper: UInt64, lower: UInt64)) -> String {
+    let upper = bits.upper & 0xffff_ffff_ffff_0fff | 0x4000
+    let lower = bits.lower & 0x3fff_ffff_ffff_ffff | 0x8000_0000_0000_0000
     let digits = hex(upper) + hex(lower)
     let bytes = Array(digits.utf8)
     let parts = [0..<8, 8..<12, 12..<16, 16..<20, 20..<32]

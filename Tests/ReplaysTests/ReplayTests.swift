@@ -314,6 +314,32 @@ struct ReplayTests {
     #expect(!invocations.contains { $0.contains("tookMicroseconds") })
   }
 
+  @Test("request ids are those of the seed: of a batch always the same, of another batch another one")
+  func requestIDs() async throws {
+    final class Listing: BatchHandler {
+      let ids = Mutex<[String]>([])
+      var usesRequestIDs: Bool { true }
+      func handle(_ batch: RecordBatch) async throws -> HandlerOutcome {
+        ids.withLock { $0.append(batch.origin.requestID) }
+        if batch.firstIndex.rawValue == 0, batch.origin.attempt < 3 {
+          throw HandlerFailure(kind: .error, type: "E", message: "not yet")
+        }
+        return .succeeded
+      }
+    }
+    let bytes = recording([([0, 0, 1_000, 60_000], [], false)])
+    func ids(_ seed: UInt64) async throws -> [String] {
+      let handler = Listing()
+      _ = try await replay(bytes, through: handler) { $0.seed = seed }
+      return handler.ids.withLock { $0 }
+    }
+    let first = try await ids(1)
+    #expect(first.count == 5 && first[0] == first[1] && first[1] == first[2] && Set(first).count == 3, "\(first)")
+    #expect(first.allSatisfy { $0.contains(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/) })
+    #expect(try await ids(1) == first)
+    #expect(Set(try await ids(2)).isDisjoint(with: first))
+  }
+
   @Test("states that only differ behind what a run file keeps of them are told apart")
   func longStates() async throws {
     struct Ending: BatchHandler, WindowedBatchHandler {

@@ -66,7 +66,6 @@ struct PositionTests {
     #expect(done.lanes.first?.deliveredAgain?.lastSequenceNumber == (try number(2)))
     #expect(await working.next(2) == ["b", "c"])
     #expect(try store.store.audit(limit: 5).map(\.1.action) == ["seek"])
-    #expect(try await duplicates(operations).records == ["seek": 2])
     // It goes on as before.
     try await put("d")
     #expect(await working.next(1) == ["d"])
