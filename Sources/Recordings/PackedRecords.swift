@@ -39,6 +39,18 @@ public final class PackedRecords {
   /// Whether the record may stand here, behind the others.
   public func takes(_ index: RecordIndex, arrival: WallTime) -> Bool { content.takes(index, arrival: arrival) }
 
+  /// The bytes of memory that the records take.
+  public var memoryByteCount: Int { unsafe content.memory.count }
+
+  /// Whether ``expand(with:)`` comes before ``bytes``, ``offset(of:)`` and what appends.
+  public var isCompressed: Bool { content.isCompressed }
+
+  /// Compresses the records where that saves memory: for records that wait.
+  public func compress(with compressor: RecordCompressor) { content.compress(with: compressor) }
+
+  /// Makes the records what they were before they were compressed.
+  public func expand(with compressor: RecordCompressor) { content.expand(with: compressor) }
+
   /// Where the record at `index` begins among ``bytes``, or behind the last one. Walks over a few headers.
   public func offset(of index: RecordIndex) -> Int {
     let place = Int(content.first.distance(to: index))
@@ -65,7 +77,9 @@ struct PackedContent {
   private(set) var firstArrival: WallTime
   private(set) var lastArrival: WallTime
   fileprivate private(set) var memory: UnsafeMutableRawBufferPointer
+  /// Of the records, as they are when they are not compressed.
   private(set) var used = 0
+  private(set) var isCompressed = false
   /// Where every so many records one begins.
   private var marks: [UInt32] = []
   private static let markInterval = 32
@@ -89,6 +103,7 @@ struct PackedContent {
     lastArrival = firstArrival
     count = 0
     used = 0
+    isCompressed = false
     marks.removeAll(keepingCapacity: true)
   }
 
@@ -166,6 +181,29 @@ struct PackedContent {
   mutating func fit() {
     guard !isFull, unsafe memory.count - used > used / 8 else { return }
     resize(to: used)
+  }
+
+  mutating func compress(with compressor: RecordCompressor) {
+    guard !isCompressed else { return }
+    let plain = unsafe memory
+    unsafe compressor.compress(UnsafeRawBufferPointer(rebasing: plain[..<used])) { bytes in
+      // In memory of their own: a remainder of what they had would be too small for the next ones.
+      unsafe memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+      resize(to: bytes.count)
+      unsafe memory.copyMemory(from: bytes)
+      unsafe free(plain.baseAddress)
+      isCompressed = true
+    }
+  }
+
+  mutating func expand(with compressor: RecordCompressor) {
+    guard isCompressed else { return }
+    let compressed = unsafe memory
+    unsafe memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    resize(to: used)
+    unsafe compressor.expand(UnsafeRawBufferPointer(compressed), into: memory)
+    unsafe free(compressed.baseAddress)
+    isCompressed = false
   }
 
   private mutating func resize(to byteCount: Int) {

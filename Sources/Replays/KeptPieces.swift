@@ -8,6 +8,8 @@ struct KeptPieces {
   private var head = 0
 
   var count: Int { pieces.count - head }
+  /// Of their records.
+  var byteCount: Int { pieces[head...].reduce(0) { $0 + ($1?.byteCount ?? 0) } }
   var last: PackedRecords? { count > 0 ? pieces[pieces.count - 1] : nil }
 
   mutating func append(_ piece: PackedRecords) { pieces.append(piece) }

@@ -8,7 +8,7 @@ import StreamStore
 /// What every lane of a shard has passed is given up. Lanes that want more than there is, while much waits for others, are
 /// held: they get nothing, and not the few records that there are, so that batches are the same however much waits. Where
 /// nothing else happens they are let on, those first whose records come first: so what waits is what the others need for
-/// their next batches, whatever the number of shards.
+/// their next batches, whatever the number of shards. Most of it is compressed, if it is much.
 final class RecordingLog: RecordLog, @unchecked Sendable {
   // Unchecked because of the variables: the task of the replay alone feeds and reads it.
   private var shards: [ShardNumber: Shard] = [:]
@@ -29,6 +29,9 @@ final class RecordingLog: RecordLog, @unchecked Sendable {
   private var satisfied: [ShardNumber] = []
   /// So many bytes may wait before lanes are held; `nil`: none is.
   private let holdingByteLimit: Int?
+  /// Where more waits than so many times that, what comes for lanes that are held is compressed.
+  private static let plainShare = 4
+  private lazy var compressor = RecordCompressor()
   private let deliveriesAtOnce: Int
   /// So much may be brought for one that is to be delivered beside others: a batch has fewer bytes. And for all of them.
   private static let deliveryByteLimit = 8 << 20
@@ -61,7 +64,7 @@ final class RecordingLog: RecordLog, @unchecked Sendable {
   var isHolding: Bool { !held.isEmpty || !satisfied.isEmpty }
 
   /// Lets on those that were held and now find what they want, in order: one at least, as many as there is room for, and as
-  /// many as are delivered at once. At the end of the recording all of them.
+  /// many as are delivered at once. At the end of the recording the others too, with what there is.
   func letOn() -> [ShardNumber] {
     guard isHolding else { return [] }
     let limit = holdingByteLimit ?? .max
@@ -74,12 +77,26 @@ final class RecordingLog: RecordLog, @unchecked Sendable {
       }
       bring()
     }
-    if isAtEnd {
-      satisfied += held.keys
-      held = [:]
+    guard isAtEnd else {
+      defer { satisfied.removeAll(keepingCapacity: true) }
+      return satisfied.sorted()
     }
-    defer { satisfied.removeAll(keepingCapacity: true) }
-    return satisfied.sorted()
+    let rest = (satisfied + held.keys).sorted()
+    let next = rest.prefix(while: makeRoom(upTo: limit))
+    satisfied = Array(rest[next.endIndex...])
+    held = [:]
+    return Array(next)
+  }
+
+  /// Takes shards as long as their records, of which each lane makes a copy, are not too many at once.
+  private func makeRoom(upTo limit: Int) -> (ShardNumber) -> Bool {
+    var (count, byteCount) = (0, 0)
+    return { [shards, deliveriesAtOnce] number in
+      guard count < deliveriesAtOnce || byteCount <= limit else { return false }
+      count += 1
+      byteCount += shards[number]?.pieces.byteCount ?? 0
+      return true
+    }
   }
 
   private func bring() { isAtEnd = !(bringMore?() ?? false) }
@@ -99,6 +116,9 @@ final class RecordingLog: RecordLog, @unchecked Sendable {
     shards[records.shard]?.pieces.append(records)
     byteCount += records.byteCount
     lookAtWant(of: records.shard)
+    if let holdingByteLimit, byteCount > Self.plainShare * holdingByteLimit, held[records.shard] != nil {
+      records.compress(with: compressor)
+    }
   }
 
   /// The piece that takes the record that the reader has just read.
@@ -161,6 +181,7 @@ final class RecordingLog: RecordLog, @unchecked Sendable {
       if isSatisfied, builder.byteCount + piece.byteCount > readAheadBytes { break }
       // A gap: what is missing is passed over when the lane comes to it.
       if builder.count > 0, builder.taken.endIndex != piece.first { break }
+      if piece.isCompressed { piece.expand(with: compressor) }
       builder.append(piece, from: from)
     }
     guard builder.count > 0 else { return shard.end.map { .shardEnd(end: $0) } ?? .caughtUp }
@@ -184,6 +205,7 @@ final class RecordingLog: RecordLog, @unchecked Sendable {
     for range in ranges {
       for piece in shard.pieces.from(range.first) {
         guard piece.first < range.end else { break }
+        if piece.isCompressed { piece.expand(with: compressor) }
         builder.append(piece, from: range.first, before: range.end)
       }
     }

@@ -25,6 +25,60 @@ struct CompressionTests {
     }
   }
 
+  @Test("records that wait in memory are smaller when they are compressed, and afterwards what they were")
+  func waitingRecords() throws {
+    let puts = (0..<1_000).map { number in
+      Put(
+        index: UInt64(number), arrival: 1_700_000_000_000 + Int64(number), key: "key \(number)",
+        data: Array(#"{"number":\#(number),"text":"the same in each"}"#.utf8))
+    }
+    let bytes = Sample.write(puts).bytes
+    var position = 0
+    var reader = try RecordingReader { memory throws(RecordingFileError) in
+      let count = min(memory.count, bytes.count - position)
+      memory.copyBytes(from: bytes[position..<position + count])
+      position += count
+      return count
+    }
+    _ = try reader.next()
+    _ = try reader.next()
+    let records = PackedRecords(shard: reader.shard, first: reader.index, firstArrival: reader.arrival)
+    var appended = RecordingReader.Appended()
+    _ = try reader.appendRecords(to: records, counting: &appended)
+    records.fit()
+    #expect(records.count == 1_000 && records.memoryByteCount <= records.byteCount / 8 * 9)
+    let compressor = RecordCompressor()
+    for _ in 0..<2 {
+      records.compress(with: compressor)
+      records.compress(with: compressor)
+      #expect(records.isCompressed && records.memoryByteCount <= records.byteCount / 4 * 3)
+      records.expand(with: compressor)
+      records.expand(with: compressor)
+      #expect(!records.isCompressed && Put.all(in: records) == puts)
+    }
+    // What compressing does not make smaller stays as it is, and memory is used again for other records.
+    records.compress(with: compressor)
+    records.reuse(for: ShardNumber(3), first: RecordIndex(7), firstArrival: reader.arrival)
+    #expect(!records.isCompressed && records.count == 0 && records.byteCount == 0)
+    var dice = SystemRandomNumberGenerator()
+    let data = (0..<500).map { _ in UInt8.random(in: 0...255, using: &dice) }
+    let noise = Put(index: 0, arrival: 1_700_000_000_000, data: data)
+    let noisy = Sample.write([noise]).bytes
+    position = 0
+    var other = try RecordingReader { memory throws(RecordingFileError) in
+      let count = min(memory.count, noisy.count - position)
+      memory.copyBytes(from: noisy[position..<position + count])
+      position += count
+      return count
+    }
+    _ = try other.next()
+    _ = try other.next()
+    let single = PackedRecords(shard: other.shard, first: other.index, firstArrival: other.arrival)
+    other.appendRecord(to: single)
+    single.compress(with: compressor)
+    #expect(!single.isCompressed && Put.all(in: single) == [noise])
+  }
+
   private struct Content {
     var bytes: [UInt8] = []
     var beginning: [UInt8] = []

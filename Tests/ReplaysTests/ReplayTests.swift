@@ -206,6 +206,37 @@ struct ReplayTests {
     #expect(waited[0] > 5_000_000 && waited[1] < 100_000, "\(waited)")
   }
 
+  @Test("what waits is compressed where it is much, and handlers get what was recorded; the rest comes at the end")
+  func compressedWaiting() async throws {
+    // Record by record: all of them wait for their batches at once, and for the end of the recording with the last one.
+    let bytes = recording(
+      (0..<200).map { shard in ((0..<25).map { Int64($0 * 200 + shard) }, [], false) }, dataByteCount: 300)
+    var runs: [Set<String>] = []
+    for limit in [1 << 30, 16 << 10] {
+      let handler = Contents()
+      let outcome = try await replay(bytes, through: handler) {
+        $0.isAtOnce = true
+        $0.holdingByteLimit = limit
+      }
+      #expect(outcome.end.records == 5_000 && outcome.end.invocations == 600 && outcome.end.unsettledLanes == [])
+      runs.append(handler.seen.withLock { $0 })
+    }
+    #expect(runs[0] == runs[1] && runs[0].count == 600)
+    #expect(runs[0].contains("199: key 20 300, key 21 300, key 22 300, key 23 300, key 24 300"))
+  }
+
+  /// Notes what is in each batch.
+  private final class Contents: BatchHandler {
+    let seen = Mutex<Set<String>>([])
+
+    func handle(_ batch: RecordBatch) async throws -> HandlerOutcome {
+      let records = (0..<batch.count).map { "\(batch[$0].partitionKey) \(batch[$0].dataBytes.count)" }
+      let shard = batch.origin.shard.rawValue
+      seen.withLock { _ = $0.insert("\(shard): \(records.joined(separator: ", "))") }
+      return .succeeded
+    }
+  }
+
   /// Answers for some shards only when all of them have been asked.
   private final class Together: BatchHandler {
     private let waited: Set<ShardNumber>

@@ -161,9 +161,10 @@ struct BenchReplay: AsyncParsableCommand {
         }
         next[shard] += UInt64(count)
         written += count
+        // Soon: what stays of this memory would show as memory of the replay.
+        try flush(&writer, &output)
       }
       round += 1
-      try flush(&writer, &output)
     }
     writer.end()
     try flush(&writer, &output)
