@@ -23,6 +23,8 @@ struct LineSource: ~Copyable {
   private var byte: UInt64 = 0
   private var isAtEnd = false
   private let read: (UnsafeMutableRawBufferPointer) throws(RecordingFileError) -> Int
+  /// What reads instead, if it was asked to.
+  private var ahead: BlocksAhead?
 
   /// `read` fills the front of the memory and says how much of it; 0 at the end.
   init(_ read: @escaping (UnsafeMutableRawBufferPointer) throws(RecordingFileError) -> Int) {
@@ -30,7 +32,18 @@ struct LineSource: ~Copyable {
     unsafe self.read = read
   }
 
-  deinit { unsafe buffer.deallocate() }
+  deinit {
+    ahead?.stop()
+    unsafe buffer.deallocate()
+  }
+
+  /// From here on a thread of its own reads: nobody else may use what the source was made with.
+  mutating func readAhead() {
+    guard ahead == nil, !isAtEnd else { return }
+    // The closure is handed over, although it stays here too: it is not called here any more.
+    nonisolated(unsafe) let read = unsafe self.read
+    unsafe ahead = BlocksAhead(read)
+  }
 
   /// Where the next line begins in the file.
   var position: UInt64 { byte }
@@ -53,11 +66,43 @@ struct LineSource: ~Copyable {
       if isAtEnd { return begin < end ? pass(end - begin, isWhole: false) : nil }
       guard end - begin < Self.lineByteLimit else { return pass(end - begin, isWhole: false) }
       looked -= begin
-      makeRoom()
-      let count = unsafe try read(UnsafeMutableRawBufferPointer(rebasing: buffer[end...]))
-      if count == 0 { isAtEnd = true }
-      end += count
+      try readMore()
+      looked += begin
     }
+  }
+
+  /// Reads what follows behind the beginning of the line, which may move.
+  private mutating func readMore() throws(RecordingFileError) {
+    if let ahead { return try take(from: ahead) }
+    makeRoom()
+    let count = unsafe try read(UnsafeMutableRawBufferPointer(rebasing: buffer[end...]))
+    if count == 0 { isAtEnd = true }
+    end += count
+  }
+
+  private mutating func take(from ahead: BlocksAhead) throws(RecordingFileError) {
+    var block = try ahead.next()
+    guard !block.isLast else {
+      isAtEnd = true
+      return
+    }
+    let rest = end - begin
+    if rest <= BlocksAhead.Block.room {
+      let start = BlocksAhead.Block.room - rest
+      unsafe block.memory.baseAddress.unsafelyUnwrapped.advanced(by: start).copyMemory(
+        from: memory + begin, byteCount: rest)
+      let count = block.count
+      unsafe swap(&buffer, &block.memory)
+      begin = start
+      end = start + rest + count
+    } else {
+      // A long line: its parts are put together here.
+      makeRoom(for: block.count)
+      unsafe buffer.baseAddress.unsafelyUnwrapped.advanced(by: end).copyMemory(
+        from: block.memory.baseAddress.unsafelyUnwrapped + BlocksAhead.Block.room, byteCount: block.count)
+      end += block.count
+    }
+    ahead.reuse(block)
   }
 
   private mutating func pass(_ count: Int, isWhole: Bool) -> Line {
@@ -68,14 +113,16 @@ struct LineSource: ~Copyable {
     return line
   }
 
-  private mutating func makeRoom() {
+  /// Behind the beginning of the line, which moves to the front.
+  private mutating func makeRoom(for count: Int = 1) {
     if begin > 0 {
       unsafe memmove(buffer.baseAddress.unsafelyUnwrapped, buffer.baseAddress.unsafelyUnwrapped + begin, end - begin)
       end -= begin
       begin = 0
     }
-    guard unsafe end == buffer.count else { return }
-    let larger = unsafe UnsafeMutableRawBufferPointer.allocate(byteCount: buffer.count * 2, alignment: 16)
+    guard unsafe buffer.count - end < count else { return }
+    let larger = unsafe UnsafeMutableRawBufferPointer.allocate(
+      byteCount: max(buffer.count * 2, end + count), alignment: 16)
     unsafe larger.copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer[..<end]))
     unsafe buffer.deallocate()
     unsafe buffer = larger

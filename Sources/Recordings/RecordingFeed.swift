@@ -1,4 +1,3 @@
-internal import Glibc
 internal import Locks
 
 /// How far a recording was read.
@@ -19,8 +18,8 @@ public struct RecordingStatus: Hashable, Sendable {
   }
 }
 
-/// A part of a recording, piece by piece. A reader that owns its file reads it ahead on a thread of its own, some megabytes
-/// at most: lines are found, checked and packed while those before them are replayed.
+/// A part of a recording, piece by piece. A reader that owns its file reads it ahead on two threads, some megabytes at
+/// most: the one reads the file, the other finds, checks and packs lines while those before them are replayed.
 ///
 /// The pieces and their order are the same either way. Not for several tasks at once.
 public final class RecordingFeed {
@@ -34,6 +33,8 @@ public final class RecordingFeed {
     header = reader.header
     status = RecordingStatus(reader)
     let ownsInput = reader.ownsInput
+    var reader = reader
+    if ownsInput { reader.readAhead() }
     let reading = Reading(RecordingPieces(reader, part))
     // Where the system gives no thread, it is read when it is asked for.
     ahead = ownsInput ? Ahead(reading) : nil
@@ -113,31 +114,8 @@ public final class RecordingFeed {
     /// `nil` if the system gives no thread.
     init?(_ reading: Reading) {
       // The reading is that of the thread from here on: its reader owns its file, and nobody else refers to it.
-      let start = unsafe Unmanaged.passRetained(Start(self, reading))
-      var thread = pthread_t()
-      let code = unsafe pthread_create(
-        &thread, nil,
-        { argument in
-          guard let argument = unsafe argument else { return nil }
-          let start = unsafe Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
-          start.ahead.run(start.reading)
-          return nil
-        }, start.toOpaque())
-      guard code == 0 else {
-        unsafe start.release()
-        return nil
-      }
-      pthread_detach(thread)
-    }
-
-    private final class Start {
-      let ahead: Ahead
-      let reading: Reading
-
-      init(_ ahead: Ahead, _ reading: Reading) {
-        self.ahead = ahead
-        self.reading = reading
-      }
+      nonisolated(unsafe) let reading = reading
+      guard ReadingThread.start({ [self] in unsafe run(reading) }) else { return nil }
     }
 
     private func run(_ reading: Reading) {

@@ -60,6 +60,8 @@ public struct RecordingReader: ~Copyable {
   private let hasOwnNumbers: Bool
   private var line = RecordLine()
   private var lineStart = 0
+  /// Where the line that is read stands in the file.
+  private var lineByte: UInt64 = 0
   /// In the order in which they were opened.
   private var shards: [Shard] = []
   private var places: [ShardNumber: Int] = [:]
@@ -126,6 +128,9 @@ public struct RecordingReader: ~Copyable {
     self.badLineLimit = badLineLimit
     lineCount = 1
   }
+
+  /// The file is read by a thread of its own from here on. Only if this ``ownsInput``.
+  mutating func readAhead() { source.readAhead() }
 
   // MARK: The record
 
@@ -258,6 +263,7 @@ public struct RecordingReader: ~Copyable {
     guard found.count < LineSource.lineByteLimit else {
       throw LineFault("the line is longer than \(LineSource.lineByteLimit >> 20) MiB")
     }
+    lineByte = found.byte
     let bytes = unsafe UnsafeRawBufferPointer(start: source.memory + found.start, count: found.count)
     let check = unsafe try Self.check(of: bytes)
     guard hasChecks == (check != nil) else {
@@ -341,7 +347,7 @@ public struct RecordingReader: ~Copyable {
       "records \(next.rawValue) to \(line.index.rawValue - 1) of \(line.shard) are missing before record "
       + "\(line.index.rawValue)"
     guard skipped.count < badLineLimit else { throw LineFault(reason) }
-    skipped.append(problem(reason, source.position))
+    skipped.append(problem(reason, lineByte))
     digestCounts = false
     unsafe try accept(bytes)
   }

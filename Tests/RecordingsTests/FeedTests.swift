@@ -93,6 +93,30 @@ struct FeedTests {
     }
   }
 
+  @Test("reads lines of any length ahead, those too that are longer than what is read at once")
+  func longLines() throws {
+    var random = SplitMix64(seed: 11)
+    // About what is read at once, and the room for the beginning of a line before it, and far more.
+    let lengths = [64 << 10, 256 << 10, 320 << 10, 1 << 20, 3 << 20]
+    let puts = (0..<120).map { place -> Put in
+      let near = lengths[Int(random.next() % 5)] - 400 + Int(random.next() % 800)
+      let length = random.next() % 3 == 0 ? near : Int(random.next() % 3_000)
+      return Put(
+        shard: 0, index: UInt64(place), arrival: 1_700_000_000_000,
+        data: Array(#"{"a":"\#(String(repeating: "x", count: length))"}"#.utf8))
+    }
+    let bytes = Sample.write(puts).bytes
+    let given = try inline(bytes, RecordingPart())
+    #expect(try ahead(bytes, RecordingPart()) == given)
+    #expect(self.puts(of: given) == puts)
+    // Cut anywhere, also in the middle of a long line.
+    for _ in 0..<12 {
+      let cut = Array(bytes[..<Int(random.next() % UInt64(bytes.count))])
+      guard cut.count > 2_000 else { continue }
+      #expect(try ahead(cut, RecordingPart()) == inline(cut, RecordingPart()))
+    }
+  }
+
   @Test("leaves out what is not in the part")
   func parts() throws {
     let part = RecordingPart(

@@ -102,6 +102,8 @@ struct RecordingTests {
     var changed = lines
     changed.remove(at: 5)
     #expect(problem(changed).contains("records 1 to 1 of shardId-000000000000 are missing before record 2"))
+    let cut = Array(changed.joined(separator: [10])) + [10]
+    #expect(Read(cut, badLineLimit: 1).skipped.map(\.byte) == [Read(cut).problem?.byte])
     changed = lines
     changed.insert(lines[5], at: 6)
     #expect(problem(changed).contains("record 1 of shardId-000000000000 is out of order: 2 or a later one follows"))
