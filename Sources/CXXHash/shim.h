@@ -29,6 +29,7 @@ static inline unsigned long long sluice_xxh3(const void *bytes, size_t count, un
 // function is compiled in.
 #define XXH_INLINE_ALL
 #include <xxhash.h>
-static inline unsigned long long sluice_xxh3_ofKey(const void *bytes, size_t count) {
+// Always inlined: the compiler thinks it too large for a loop over records.
+static inline __attribute__((always_inline)) unsigned long long sluice_xxh3_ofKey(const void *bytes, size_t count) {
   return count <= 16 ? XXH3_64bits(bytes, count) : sluice_xxh3(bytes, count, 0);
 }

@@ -1,18 +1,19 @@
-internal import Glibc
+public import Glibc
 
 /// A value behind a lock, and a way to wait until it has become something. Waits end at a moment of monotonic time: the
 /// semaphores of the system only know the wall clock, which may step.
 ///
-/// Of the system's own making, as ``Mutex`` is.
+/// Of the system's own making, as ``Mutex`` is, and public for its reason.
 @safe
-package final class Monitor<State>: @unchecked Sendable {
+public final class Monitor<State>: @unchecked Sendable {
   // Unchecked because of the pointers, which do not change and lead to what is made for many threads, and because of
   // the state, which is touched under the mutex only.
-  private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-  private let condition: UnsafeMutablePointer<pthread_cond_t>
-  private var state: State
+  @usableFromInline let mutex: UnsafeMutablePointer<pthread_mutex_t>
+  @usableFromInline let condition: UnsafeMutablePointer<pthread_cond_t>
+  @usableFromInline var state: State
 
-  package init(_ state: sending State) {
+  @inlinable
+  public init(_ state: sending State) {
     self.state = state
     unsafe mutex = .allocate(capacity: 1)
     unsafe condition = .allocate(capacity: 1)
@@ -26,6 +27,7 @@ package final class Monitor<State>: @unchecked Sendable {
     precondition(codes.allSatisfy { $0 == 0 }, "a mutex and a condition of one process can always be made")
   }
 
+  @inlinable
   deinit {
     unsafe pthread_cond_destroy(condition)
     unsafe pthread_mutex_destroy(mutex)
@@ -34,20 +36,23 @@ package final class Monitor<State>: @unchecked Sendable {
   }
 
   /// Runs `body` alone.
-  package func withLock<Result>(_ body: (inout State) -> Result) -> Result {
+  @inlinable
+  public func withLock<Result>(_ body: (inout State) -> Result) -> Result {
     unsafe pthread_mutex_lock(mutex)
     defer { unsafe pthread_mutex_unlock(mutex) }
     return body(&state)
   }
 
   /// Lets one waiting thread look at the value again.
-  package func signal() {
+  @inlinable
+  public func signal() {
     unsafe pthread_cond_signal(condition)
   }
 
   /// Waits until `body` gives something; `nil` if the deadline, in nanoseconds of monotonic time, came first. `body`
   /// runs alone, at once and after each signal.
-  package func wait<Result>(deadline: Int64?, _ body: (inout State) -> Result?) -> Result? {
+  @inlinable
+  public func wait<Result>(deadline: Int64?, _ body: (inout State) -> Result?) -> Result? {
     unsafe pthread_mutex_lock(mutex)
     defer { unsafe pthread_mutex_unlock(mutex) }
     while true {

@@ -1,19 +1,22 @@
-package import Glibc
+public import Glibc
 
 /// A value behind a lock.
 ///
 /// As `Synchronization.Mutex`, but made of the system's own, because the thread sanitizer follows those locks. Swift's
 /// waits in the kernel once it is contended, and then the sanitizer sees two threads at one value and no lock: what it
 /// reported could not be told from a mistake.
+///
+/// Public, although nobody outside of the package sees it: what is only visible in the package is not inlined in other
+/// rooms, inlinable or not, and a generic function that is called there costs more than the lock.
 @safe
-package struct Mutex<Value>: ~Copyable, @unchecked Sendable {
+public struct Mutex<Value>: ~Copyable, @unchecked Sendable {
   // Unchecked because of the pointers, which do not change. The first leads to what is made for many threads, the second
   // to the value, which is touched under the lock only.
-  @usableFromInline package let lock: UnsafeMutablePointer<pthread_mutex_t>
-  @usableFromInline package let value: UnsafeMutablePointer<Value>
+  @usableFromInline let lock: UnsafeMutablePointer<pthread_mutex_t>
+  @usableFromInline let value: UnsafeMutablePointer<Value>
 
   @inlinable
-  package init(_ value: consuming sending Value) {
+  public init(_ value: consuming sending Value) {
     unsafe lock = .allocate(capacity: 1)
     unsafe self.value = .allocate(capacity: 1)
     unsafe lock.initialize(to: pthread_mutex_t())
@@ -38,7 +41,7 @@ package struct Mutex<Value>: ~Copyable, @unchecked Sendable {
 
   /// Runs `body` alone.
   @inlinable
-  package borrowing func withLock<Result: ~Copyable, Failure: Error>(
+  public borrowing func withLock<Result: ~Copyable, Failure: Error>(
     _ body: (inout sending Value) throws(Failure) -> sending Result
   ) throws(Failure) -> sending Result {
     unsafe pthread_mutex_lock(lock)

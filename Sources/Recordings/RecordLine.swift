@@ -1,4 +1,3 @@
-internal import EventPattern
 internal import Glibc
 internal import StreamModel
 

@@ -8,9 +8,9 @@ public struct Lineage: Hashable, Comparable, Sendable {
   public var hops: Int
 
   /// It was put from outside.
-  public static let none = Lineage(hops: 0)
+  public static var none: Lineage { Lineage(hops: 0) }
   /// More than this are not told apart.
-  public static let greatestHops = 255
+  public static var greatestHops: Int { 255 }
 
   public init(hops: Int) {
     self.hops = min(max(0, hops), Self.greatestHops)

@@ -4,8 +4,8 @@
 public struct RecordBatch: Sendable {
   /// Where the batch comes from and which delivery this is.
   public var origin: BatchOrigin
-  private let run: RecordRun
-  private let range: Range<Int>
+  @usableFromInline let run: RecordRun
+  @usableFromInline let range: Range<Int>
 
   /// A view of the records `range` of `run`, which must not be empty.
   public init(origin: BatchOrigin, run: RecordRun, range: Range<Int>) {
@@ -15,14 +15,16 @@ public struct RecordBatch: Sendable {
     self.range = range
   }
 
+  @inlinable
   public var count: Int { range.count }
 
   /// The record at `position`, 0 ..< count, in the order of the shard.
   public subscript(position: Int) -> RecordView {
-    @_lifetime(borrow self) get {
+    // Inlinable, so that a loop over records makes nothing of them that it does not look at.
+    @inlinable @_lifetime(borrow self) get {
       precondition(position >= 0 && position < range.count, "a position lies inside its batch")
       let view = unsafe RecordView(
-        address: run.address(at: range.lowerBound + position), batch: self, position: position)
+        address: run.address(at: range.lowerBound + position), batch: self, position: range.lowerBound + position)
       return unsafe _overrideLifetime(view, borrowing: self)
     }
   }

@@ -7,13 +7,17 @@
 ///     10 flags           UInt16   bit 0: an explicit hash key of 16 bytes follows the header; bits 8 to 15: its ``Lineage``;
 ///                                 the others are zero
 public enum RecordLayout {
-  public static let headerByteCount = 12
-  public static let explicitHashKeyByteCount = 16
+  // Computed, and inlinable: asked for with each record.
+  @inlinable @inline(__always)
+  public static var headerByteCount: Int { 12 }
+  @inlinable @inline(__always)
+  public static var explicitHashKeyByteCount: Int { 16 }
 
   /// The greatest distance between two arrivals of one block.
-  public static let greatestArrivalDelta = Int64(UInt32.max)
+  public static var greatestArrivalDelta: Int64 { Int64(UInt32.max) }
 
-  static let hasExplicitHashKey: UInt16 = 1
+  @inlinable @inline(__always)
+  static var hasExplicitHashKey: UInt16 { 1 }
 
   /// The bytes that a record takes.
   public static func byteCount(keyByteCount: Int, dataByteCount: Int, hasExplicitHashKey: Bool) -> Int {
@@ -51,30 +55,31 @@ public struct RecordHeader: Sendable {
   public var arrivalDelta: UInt32
   public var dataByteCount: Int
   public var keyByteCount: Int
-  var flags: UInt16
+  @usableFromInline var flags: UInt16
 
   /// The invocations that the record comes from.
   @inline(__always)
   public var lineage: Lineage { Lineage(flags: flags) }
 
+  @inlinable @inline(__always)
   public var hasExplicitHashKey: Bool { flags & RecordLayout.hasExplicitHashKey != 0 }
 
   /// From the header's first byte to the partition key's.
-  @inline(__always)
+  @inlinable @inline(__always)
   public var keyOffset: Int {
     RecordLayout.headerByteCount + (hasExplicitHashKey ? RecordLayout.explicitHashKeyByteCount : 0)
   }
 
   /// From the header's first byte to the data's.
-  @inline(__always)
+  @inlinable @inline(__always)
   public var dataOffset: Int { keyOffset + keyByteCount }
 
   /// The whole record, header included.
-  @inline(__always)
+  @inlinable @inline(__always)
   public var byteCount: Int { dataOffset + dataByteCount }
 
   /// Reads the header at `address`, which must have twelve readable bytes.
-  @inline(__always)
+  @inlinable @inline(__always)
   public init(at address: UnsafeRawPointer) {
     unsafe self.arrivalDelta = UInt32(littleEndian: address.loadUnaligned(as: UInt32.self))
     unsafe self.dataByteCount = Int(

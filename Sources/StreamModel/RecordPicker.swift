@@ -20,7 +20,7 @@ public struct RecordPicker: ~Copyable {
     self.source = source
     run.owner = source
     unsafe run.base = source.base
-    run.firstIndex = source.firstIndex
+    run.ownFirstIndex = source.firstIndex
     run.removeAll()
     run.flags = source.flags
     run.reserve(records: min(countLimit, source.count))
@@ -35,7 +35,7 @@ public struct RecordPicker: ~Copyable {
     precondition(positions.upperBound <= source.count, "a position lies inside its run")
     precondition(positions.lowerBound >= pickedEnd, "records are picked in the order of the shard")
     let first = source.index(at: positions.lowerBound)
-    if run.count == 0 { run.firstIndex = first }
+    if run.count == 0 { run.ownFirstIndex = first }
     let count = run.count
     precondition(unsafe count + positions.count < run.offsets.count, "no more records are picked than was said")
     let offsets = unsafe run.offsets.baseAddress.unsafelyUnwrapped + count
@@ -50,7 +50,7 @@ public struct RecordPicker: ~Copyable {
       segmentEnd = segment + 1 < source.segments.count ? source.segments[segment + 1].firstPosition : source.count
     }
     pickedEnd = positions.upperBound
-    run.count = count + positions.count
+    run.ownCount = count + positions.count
   }
 
   /// The records picked. They keep the memory of the source.

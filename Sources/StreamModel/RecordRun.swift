@@ -10,26 +10,25 @@ public final class RecordRun: @unchecked Sendable {
   // exclusivity: there are several for each record, and the checks took longer than all the rest.
   @exclusivity(unchecked) fileprivate var bytes: UnsafeMutableRawBufferPointer
   /// Where each record begins, and where the last one ends.
-  @exclusivity(unchecked) var offsets: UnsafeMutableBufferPointer<UInt32>
+  @usableFromInline @exclusivity(unchecked) var offsets: UnsafeMutableBufferPointer<UInt32>
   /// What the offsets count from: the first of `bytes`, here or in the run that owns the records.
-  @exclusivity(unchecked) var base: UnsafeMutableRawPointer?
+  @usableFromInline @exclusivity(unchecked) var base: UnsafeMutableRawPointer?
   /// Whether the records are those of another run, and that run, unless it was let go of.
   let isPicked: Bool
   @safe @exclusivity(unchecked) var owner: RecordRun?
   @safe @exclusivity(unchecked) var segments: [Segment] = []
   /// By record, if the run is sparse: how far behind the first it stands in the shard. Room for as many as `offsets` has
   /// once the run was sparse, and none before.
-  @exclusivity(unchecked) var distances = unsafe UnsafeMutableBufferPointer<UInt32>(start: nil, count: 0)
+  @usableFromInline @exclusivity(unchecked)
+  var distances = unsafe UnsafeMutableBufferPointer<UInt32>(start: nil, count: 0)
   @safe @exclusivity(unchecked) fileprivate var usedByteCount = 0
 
-  /// The index of the first record, or where the run begins while it is empty.
-  @safe @exclusivity(unchecked) public internal(set) var firstIndex = RecordIndex.zero
+  // What others see of these they see through functions: accesses of their own would be checked.
+  @usableFromInline @safe @exclusivity(unchecked) var ownFirstIndex = RecordIndex.zero
+  @usableFromInline @safe @exclusivity(unchecked) var ownCount = 0
+  @usableFromInline @safe @exclusivity(unchecked) var hasGaps = false
   /// Each flag that a record has, and maybe some that none has any more.
   @safe @exclusivity(unchecked) var flags: UInt16 = 0
-  /// The number of records. May be zero.
-  @safe @exclusivity(unchecked) public internal(set) var count = 0
-  /// Whether records between the first and the last were left out.
-  @safe @exclusivity(unchecked) public internal(set) var isSparse = false
 
   /// A stretch of records that came from one block and share its first arrival.
   struct Segment {
@@ -51,10 +50,23 @@ public final class RecordRun: @unchecked Sendable {
     unsafe distances.deallocate()
   }
 
+  /// The index of the first record, or where the run begins while it is empty.
+  @inlinable
+  public var firstIndex: RecordIndex { ownFirstIndex }
+
+  /// The number of records. May be zero.
+  @inlinable
+  public var count: Int { ownCount }
+
+  /// Whether records between the first and the last were left out.
+  @inlinable
+  public var isSparse: Bool { hasGaps }
+
   /// The index behind the last record.
   public var endIndex: RecordIndex { count == 0 ? firstIndex : index(at: count - 1).advanced(by: 1) }
 
   /// The index of the record at `position`, 0 ..< count. Constant cost.
+  @inlinable
   public func index(at position: Int) -> RecordIndex {
     precondition(position >= 0 && position < count, "a position lies inside its run")
     return firstIndex.advanced(by: isSparse ? unsafe Int(distances[position]) : position)
@@ -108,7 +120,7 @@ public final class RecordRun: @unchecked Sendable {
   }
 
   /// The first byte of the packed record at `position`, 0 ..< count; valid as long as this run lives.
-  @unsafe
+  @unsafe @inlinable
   public func address(at position: Int) -> UnsafeRawPointer {
     precondition(position >= 0 && position < count, "a position lies inside its run")
     return unsafe UnsafeRawPointer(base.unsafelyUnwrapped + Int(offsets[position]))
@@ -204,14 +216,14 @@ public final class RecordRun: @unchecked Sendable {
     guard !isSparse else { return }
     reserveDistances()
     for position in 0..<count { unsafe distances[position] = UInt32(position) }
-    isSparse = true
+    hasGaps = true
   }
 
   /// Nothing is in the run any more, and its memory stays.
   func removeAll() {
-    count = 0
+    ownCount = 0
     segments.removeAll(keepingCapacity: true)
-    isSparse = false
+    hasGaps = false
     flags = 0
   }
 }
@@ -229,7 +241,7 @@ public struct RecordRunBuilder: ~Copyable {
     } else {
       self.run = RecordRun(byteCapacity: 0, recordCapacity: 0)
     }
-    run.firstIndex = firstIndex
+    run.ownFirstIndex = firstIndex
     run.removeAll()
     run.usedByteCount = 0
   }
@@ -246,7 +258,7 @@ public struct RecordRunBuilder: ~Copyable {
   public mutating func append(recordsAt positions: Range<Int>, of source: RecordRun) -> Bool {
     guard let last = positions.last else { return true }
     let first = source.index(at: positions.lowerBound)
-    if run.count == 0 { run.firstIndex = first }
+    if run.count == 0 { run.ownFirstIndex = first }
     precondition(first >= run.endIndex, "records of a run are in the order of the shard")
     guard run.firstIndex.distance(to: source.index(at: last)) <= UInt64(UInt32.max) else { return false }
     guard !source.isPicked else {
@@ -275,7 +287,7 @@ public struct RecordRunBuilder: ~Copyable {
     takeDistances(of: positions, of: source)
     takeSegments(of: positions, of: source)
     run.flags |= source.flags
-    run.count = count + positions.count
+    run.ownCount = count + positions.count
     run.usedByteCount = start + packed.count
   }
 
@@ -300,7 +312,7 @@ public struct RecordRunBuilder: ~Copyable {
   public mutating func append(
     packed: UnsafeRawBufferPointer, recordCount: Int, firstArrival: WallTime, at index: RecordIndex
   ) -> Bool {
-    if run.count == 0 { run.firstIndex = index }
+    if run.count == 0 { run.ownFirstIndex = index }
     guard index >= run.endIndex else { return false }
     let distance = run.firstIndex.distance(to: index)
     guard distance + UInt64(recordCount) <= UInt64(UInt32.max) else { return false }
@@ -341,7 +353,7 @@ public struct RecordRunBuilder: ~Copyable {
     if recordCount > 0, run.segments.last?.firstArrival != firstArrival {
       run.segments.append(.init(firstPosition: run.count, firstArrival: firstArrival))
     }
-    run.count += recordCount
+    run.ownCount += recordCount
     run.flags = flags
     run.usedByteCount = end
     return true

@@ -1,26 +1,39 @@
 /// One record of a batch, without a copy. It cannot outlive the batch.
 @safe
 public struct RecordView: ~Escapable {
-  private let address: UnsafeRawPointer
-  private let header: RecordHeader
-  public let sequenceNumber: SequenceNumber
-  /// When the store took the record in.
-  public let arrival: WallTime
+  @usableFromInline let address: UnsafeRawPointer
+  @usableFromInline let header: RecordHeader
+  // Not counted: the batch holds it, and outlives the view.
+  @usableFromInline unowned(unsafe) let run: RecordRun
+  /// Its place in the run.
+  @usableFromInline let position: Int
+  @usableFromInline let shard: ShardNumber
+  @usableFromInline let shardCreatedAtSeconds: UInt64
 
-  @unsafe @_lifetime(borrow batch)
+  @unsafe @inlinable @_lifetime(borrow batch)
   init(address: UnsafeRawPointer, batch: borrowing RecordBatch, position: Int) {
     unsafe self.address = address
     unsafe self.header = RecordHeader(at: address)
-    self.sequenceNumber = batch.sequenceNumber(at: position)
-    self.arrival = batch.arrival(at: position)
+    unsafe self.run = batch.run
+    self.position = position
+    self.shard = batch.origin.shard
+    self.shardCreatedAtSeconds = batch.origin.shardCreatedAtSeconds
   }
+
+  public var sequenceNumber: SequenceNumber {
+    SequenceNumber(
+      shardCreatedAtSeconds: shardCreatedAtSeconds, shard: shard, index: unsafe run.index(at: position))
+  }
+
+  /// When the store took the record in.
+  public var arrival: WallTime { unsafe run.arrival(at: position) }
 
   /// The invocations of functions that the record comes from.
   public var lineage: Lineage { header.lineage }
 
   /// The data, as it was put: any bytes, possibly none.
   public var data: RawSpan {
-    @_lifetime(copy self) get {
+    @inlinable @_lifetime(copy self) get {
       let span = unsafe RawSpan(_unsafeStart: address + header.dataOffset, byteCount: header.dataByteCount)
       return unsafe _overrideLifetime(span, copying: self)
     }
@@ -28,7 +41,7 @@ public struct RecordView: ~Escapable {
 
   /// The partition key's UTF-8 bytes, at least one.
   public var partitionKeyBytes: RawSpan {
-    @_lifetime(copy self) get {
+    @inlinable @_lifetime(copy self) get {
       let span = unsafe RawSpan(_unsafeStart: address + header.keyOffset, byteCount: header.keyByteCount)
       return unsafe _overrideLifetime(span, copying: self)
     }

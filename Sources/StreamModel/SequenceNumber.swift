@@ -21,7 +21,7 @@ public struct SequenceNumber: Hashable, Comparable, Sendable, CustomStringConver
     self.index = index
   }
 
-  public static let greatestIndex = UInt64(Int64.max)
+  public static var greatestIndex: UInt64 { UInt64(Int64.max) }
 
   public static func < (left: SequenceNumber, right: SequenceNumber) -> Bool {
     if left.shardCreatedAtSeconds != right.shardCreatedAtSeconds {

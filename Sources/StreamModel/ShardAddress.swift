@@ -60,7 +60,7 @@ public struct RecordIndex: Hashable, Comparable, Sendable {
     self.rawValue = rawValue
   }
 
-  public static let zero = RecordIndex(0)
+  public static var zero: RecordIndex { RecordIndex(0) }
 
   public static func < (left: RecordIndex, right: RecordIndex) -> Bool { left.rawValue < right.rawValue }
 

@@ -9,8 +9,9 @@ public struct WallTime: Hashable, Comparable, Sendable {
     self.milliseconds = milliseconds
   }
 
-  public static let zero = WallTime(milliseconds: 0)
-  public static let distantFuture = WallTime(milliseconds: .max)
+  // Computed: of a stored one other rooms ask for the place, each time.
+  public static var zero: WallTime { WallTime(milliseconds: 0) }
+  public static var distantFuture: WallTime { WallTime(milliseconds: .max) }
 
   public static func < (left: WallTime, right: WallTime) -> Bool { left.milliseconds < right.milliseconds }
 
@@ -34,8 +35,8 @@ public struct MonotonicTime: Hashable, Comparable, Sendable {
     self.nanoseconds = nanoseconds
   }
 
-  public static let zero = MonotonicTime(nanoseconds: 0)
-  public static let distantFuture = MonotonicTime(nanoseconds: .max)
+  public static var zero: MonotonicTime { MonotonicTime(nanoseconds: 0) }
+  public static var distantFuture: MonotonicTime { MonotonicTime(nanoseconds: .max) }
 
   public static func < (left: MonotonicTime, right: MonotonicTime) -> Bool { left.nanoseconds < right.nanoseconds }
 

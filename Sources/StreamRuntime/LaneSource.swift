@@ -48,7 +48,7 @@ public enum RedriveSettling: Hashable, Sendable {
 /// The records that a lane has read and not yet delivered.
 public struct LaneBuffer: Sendable {
   /// What the last read brought in. `nil` while the lane has nothing at hand.
-  public var run: RecordRun? { didSet { hashesAreKnown = false } }
+  public var run: RecordRun? { didSet { keyHashes.forget() } }
   /// The records of it that are not parked, in a lane that blocks by key, while others are.
   var picked: RecordRun?
   /// Which records of `picked`, or else of `run`, the next delivery takes.
@@ -58,9 +58,8 @@ public struct LaneBuffer: Sendable {
   var pickedMemory: RecordRun?
   /// How many parked records the next batch may leave out, by what the last one did.
   var parkedOfBatch = 0
-  /// Of the partition keys of `run`, once somebody has asked for them.
-  private var keyHashes: [UInt64] = []
-  private var hashesAreKnown = false
+  /// Of the partition keys of `run`, as far as somebody has asked for them.
+  var keyHashes = KeyHashes()
 
   /// Of a lane whose mapping remembers what is done.
   var view: SettledView?
@@ -107,15 +106,6 @@ public struct LaneBuffer: Sendable {
     pickedMemory = nil
     swap(&pickedMemory, &picked)
     RecordRun.release(&pickedMemory)
-  }
-
-  /// The hash of each partition key of `run`, by position. Many batches are cut out of one run, and each asks.
-  mutating func hashesOfKeys() -> [UInt64] {
-    if let run, !hashesAreKnown {
-      run.partitionKeyHashes(into: &keyHashes)
-      hashesAreKnown = true
-    }
-    return keyHashes
   }
 
   /// The records that were looked at for `run`; `nil` if there is nothing to cut a batch from.

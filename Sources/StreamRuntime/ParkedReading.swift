@@ -88,7 +88,6 @@ extension LaneReader {
     let begin = run.position(atOrAfter: own.begin)
     let end = request.last.map { run.position(atOrAfter: $0.advanced(by: 1)) } ?? run.count
     var picker = RecordPicker(recycling: buffer.pickedMemory.take(), from: run, countLimit: request.countLimit)
-    let hashes = buffer.hashesOfKeys()
     let keys = parking.keys
     var parked: [ParkedRecord] = []
     parked.reserveCapacity(min(limit, buffer.parkedOfBatch))
@@ -97,20 +96,18 @@ extension LaneReader {
     // Neighbours are taken together.
     var start = position
     var room = request.countLimit
-    hashes.withUnsafeBufferPointer { hashes in
-      while position < end, position - start < room {
-        position = keys.firstPosition(of: hashes, in: position..<min(end, start + room))
-        guard position < end, position - start < room else { break }
-        guard parked.count < limit else {
-          parkingIsFull = true
-          break
-        }
-        parked.append(ParkedRecord(key: PartitionKeyHash(hashes[position]), index: run.index(at: position)))
-        picker.pick(start..<position)
-        room -= position - start
-        start = position + 1
-        position = start
+    while position < end, position - start < room {
+      position = buffer.keyHashes.firstPosition(of: keys, in: position..<min(end, start + room), of: run)
+      guard position < end, position - start < room else { break }
+      guard parked.count < limit else {
+        parkingIsFull = true
+        break
       }
+      parked.append(ParkedRecord(key: buffer.keyHashes[position], index: run.index(at: position)))
+      picker.pick(start..<position)
+      room -= position - start
+      start = position + 1
+      position = start
     }
     picker.pick(start..<position)
     let picked = picker.finish()

@@ -73,13 +73,37 @@ public struct BatchMeasure: Hashable, Sendable {
   static func payloadByteCount(of address: UnsafeRawPointer, sizing: RecordSizing) -> Int {
     let header = unsafe RecordHeader(at: address)
     guard !sizing.takesDataAsItIs else { return sizing.overhead + header.dataByteCount }
-    let key = unsafe UnsafeRawBufferPointer(start: address + header.keyOffset, count: header.keyByteCount)
-    return unsafe sizing.overhead + (header.dataByteCount + 2) / 3 * 4 + escapedByteCount(of: key)
+    return unsafe sizing.overhead + (header.dataByteCount + 2) / 3 * 4 + escapedByteCount(ofKeyIn: address, header)
   }
 
-  /// The bytes of `text` as a JSON string without its quotes: `"` and `\` and the five short escapes take two bytes,
-  /// other control characters six.
+  /// The bytes of a packed record's key as a JSON string without its quotes: `"` and `\` and the five short escapes take
+  /// two bytes, other control characters six.
   @inline(__always)
+  private static func escapedByteCount(ofKeyIn record: UnsafeRawPointer, _ header: RecordHeader) -> Int {
+    let key = unsafe UnsafeRawBufferPointer(start: record + header.keyOffset, count: header.keyByteCount)
+    return unsafe isPlain(key) ? key.count : escapedByteCount(of: key)
+  }
+
+  /// Whether nothing in the key is escaped: eight bytes at a time. The last eight end with the key; where the key is
+  /// shorter, they begin in the header before it.
+  @inline(__always)
+  private static func isPlain(_ key: UnsafeRawBufferPointer) -> Bool {
+    let count = key.count
+    guard let start = key.baseAddress, count > 0 else { return false }
+    var last = unsafe (start + count - 8).loadUnaligned(as: UInt64.self).littleEndian
+    if count < 8 {
+      let own = UInt64.max &<< UInt64(64 &- 8 &* count)
+      last = last & own | 0x2020_2020_2020_2020 & ~own
+    }
+    var position = 0
+    while position < count &- 8 {
+      let word = unsafe (start + position).loadUnaligned(as: UInt64.self).littleEndian
+      guard EightBytes.areAllPlain(word) else { return false }
+      position &+= 8
+    }
+    return EightBytes.areAllPlain(last)
+  }
+
   static func escapedByteCount(of text: UnsafeRawBufferPointer) -> Int {
     var count = text.count
     for position in 0..<text.count {

@@ -21,19 +21,30 @@ extension RecordRun {
 
   /// The same for all records, in their order, in the place of what `hashes` held.
   public func partitionKeyHashes(into hashes: inout [UInt64]) {
-    if hashes.count > count {
-      hashes.removeLast(hashes.count - count)
-    } else {
-      hashes.append(contentsOf: repeatElement(0, count: count - hashes.count))
-    }
-    unsafe hashes.withUnsafeMutableBufferPointer { hashes in
-      unsafe withAddresses { base, offsets in
-        for position in offsets.indices {
-          let address = unsafe base + Int(offsets[position])
-          let header = unsafe RecordHeader(at: address)
-          unsafe hashes[position] = sluice_xxh3_ofKey(address + header.keyOffset, header.keyByteCount)
-        }
+    hashes.resize(to: count)
+    unsafe hashes.withUnsafeMutableBufferPointer { unsafe writePartitionKeyHashes(of: 0..<count, to: $0) }
+  }
+
+  /// The same for the records at `positions`, each to its own place of `hashes`, which has one for each record.
+  public func writePartitionKeyHashes(of positions: Range<Int>, to hashes: UnsafeMutableBufferPointer<UInt64>) {
+    precondition(positions.lowerBound >= 0 && positions.upperBound <= min(count, hashes.count), "places of the run")
+    unsafe withAddresses { base, offsets in
+      for position in positions {
+        let address = unsafe base + Int(offsets[position])
+        let header = unsafe RecordHeader(at: address)
+        unsafe hashes[position] = sluice_xxh3_ofKey(address + header.keyOffset, header.keyByteCount)
       }
+    }
+  }
+}
+
+extension [UInt64] {
+  /// So many elements, of any values.
+  package mutating func resize(to count: Int) {
+    if self.count > count {
+      removeLast(self.count - count)
+    } else {
+      append(contentsOf: repeatElement(0, count: count - self.count))
     }
   }
 }

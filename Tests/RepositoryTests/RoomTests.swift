@@ -89,6 +89,16 @@ struct RoomTests {
     }
   }
 
+  @Test("what is inlinable is public: what only the package sees is never inlined in another room")
+  func inlinableIsPublic() throws {
+    for file in try Repository.swiftFiles(below: "Sources") {
+      let lines = try String(contentsOf: file, encoding: .utf8).split(separator: "\n")
+      for (line, next) in zip(lines, lines.dropFirst()) where line.contains("@inlinable") {
+        #expect(!line.contains("package ") && !next.contains("package "), "\(file.lastPathComponent): \(next)")
+      }
+    }
+  }
+
   @Test("the core, the filters and the simulator read no clock and throw no dice of their own")
   func coreIsPure() throws {
     let words = ["ContinuousClock", "SuspendingClock", "SystemRandomNumberGenerator", ".random(in:", "clock_gettime"]

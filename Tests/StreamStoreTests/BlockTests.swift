@@ -97,6 +97,21 @@ struct BatchMeasureTests {
     #expect(!measure.isFull)
   }
 
+  @Test("each byte of a key that is escaped counts, wherever it stands in a key of whatever length", arguments: 1...40)
+  func escapedAnywhere(length: Int) {
+    for byte in [UInt8(ascii: "\""), UInt8(ascii: "\\"), 0x0a, 0x01, 0x1f, 0x20, 0x7f, UInt8(ascii: "!")] {
+      let further = byte == 0x22 || byte == 0x5c || byte == 0x0a ? 1 : byte < 0x20 ? 5 : 0
+      for place in 0..<length {
+        var key = [UInt8](repeating: UInt8(ascii: "k"), count: length)
+        key[place] = byte
+        let measure = BatchMeasure.measure(
+          run([("before", 0), (String(decoding: key, as: UTF8.self), 3), ("behind", 0)]), from: 1, countLimit: 1,
+          payloadByteLimit: 1_000, recordOverheadBytes: 100, expiredBefore: nil)
+        #expect(measure.payloadBytes == 104 + length + further, "\(byte) at \(place)")
+      }
+    }
+  }
+
   @Test("batches cut one after the other cover the run")
   func consecutive() {
     let run = run((0..<100).map { ("key-\($0)", $0 * 7 % 50) })

@@ -1,3 +1,5 @@
+import StreamModel
+
 /// A place in a JSON text that moves forward value by value. Everything it passes is checked to be JSON, whether
 /// anybody wants the value or not: a record with one bad byte behind the last field that a pattern asks for is not JSON.
 package struct JSONCursor: ~Escapable {

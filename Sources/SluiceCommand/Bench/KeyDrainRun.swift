@@ -46,6 +46,8 @@ struct KeyDrainRun {
   struct Result {
     /// Until the records of the other keys were processed.
     var seconds: Double
+    /// What the process used of its processors meanwhile.
+    var processorSeconds: Double
     /// Of any records.
     var deliveries: Int
     var failedDeliveries: Int
@@ -57,6 +59,7 @@ struct KeyDrainRun {
     let others = DrainMeter(goal: otherRecords)
     let deliveries = DeliveryCounts()
     let begun = ContinuousClock.now
+    let processorSeconds = ProcessTime.seconds()
     let running = processor(on: place, mapping, keysFail: keysFail, others, deliveries)
     let task = Task { try await running.run() }
     let watcher = Task {
@@ -66,11 +69,13 @@ struct KeyDrainRun {
     }
     await others.wait()
     let finished = others.finishedAt ?? .now
+    let used = ProcessTime.seconds() - processorSeconds
     task.cancel()
     try await task.value
     await watcher.value
     return Result(
-      seconds: (finished - begun).inSeconds, deliveries: deliveries.all.load(ordering: .relaxed),
+      seconds: (finished - begun).inSeconds, processorSeconds: used,
+      deliveries: deliveries.all.load(ordering: .relaxed),
       failedDeliveries: deliveries.failed.load(ordering: .relaxed),
       parkedRecords: try parkedRecords(of: mapping, on: place))
   }

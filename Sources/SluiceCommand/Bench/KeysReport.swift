@@ -8,6 +8,9 @@ struct KeysReport: Encodable {
   private(set) var ratio = Spread()
   private(set) var recordsPerSecond = Spread()
   private(set) var calmRecordsPerSecond = Spread()
+  /// Processor time of a record of the other keys.
+  private(set) var nanoseconds = Spread()
+  private(set) var calmNanoseconds = Spread()
   private(set) var deliveries = Spread()
   private(set) var failedDeliveries = Spread()
   private(set) var parkedRecords = Spread()
@@ -21,6 +24,8 @@ struct KeysReport: Encodable {
     ratio.add(calm.seconds / failing.seconds)
     recordsPerSecond.add((Double(run.otherRecords) / failing.seconds).rounded())
     calmRecordsPerSecond.add((Double(run.otherRecords) / calm.seconds).rounded())
+    nanoseconds.add(failing.processorSeconds / Double(run.otherRecords) * 1_000_000_000)
+    calmNanoseconds.add(calm.processorSeconds / Double(run.otherRecords) * 1_000_000_000)
     deliveries.add(Double(failing.deliveries))
     failedDeliveries.add(Double(failing.failedDeliveries))
     parkedRecords.add(Double(failing.parkedRecords))
@@ -43,7 +48,8 @@ struct KeysReport: Encodable {
 
   private enum CodingKeys: String, CodingKey {
     case ratio, calmRecordsPerSecond, handlerMilliseconds, batchSize, keysPerShard, failingKeysPerShard, retryAttempts,
-      answer, deliveries, failedDeliveries, parkedRecords
+      answer, deliveries, failedDeliveries, parkedRecords, processorNanosecondsPerRecord,
+      calmProcessorNanosecondsPerRecord
   }
 
   func encode(to encoder: any Encoder) throws {
@@ -57,6 +63,8 @@ struct KeysReport: Encodable {
     try container.encode(run.backlog.failingKeys, forKey: .failingKeysPerShard)
     try container.encode(run.retryAttempts, forKey: .retryAttempts)
     try container.encode(run.answer.rawValue, forKey: .answer)
+    try container.encode(nanoseconds.median.rounded(), forKey: .processorNanosecondsPerRecord)
+    try container.encode(calmNanoseconds.median.rounded(), forKey: .calmProcessorNanosecondsPerRecord)
     try container.encode(Int(deliveries.median), forKey: .deliveries)
     try container.encode(Int(failedDeliveries.median), forKey: .failedDeliveries)
     try container.encode(Int(parkedRecords.median), forKey: .parkedRecords)
@@ -69,6 +77,8 @@ struct KeysReport: Encodable {
       \(name):  the other keys at \(ratio.text) of their rate without failures  \
       \(Text.count(Int(recordsPerSecond.median))) records/s beside \
       \(Text.count(Int(calmRecordsPerSecond.median)))  \
+      \(Text.count(Int(nanoseconds.median.rounded()))) ns of a core for each beside \
+      \(Text.count(Int(calmNanoseconds.median.rounded())))  \
       \(Text.count(Int(failedDeliveries.median))) of \(Text.count(Int(deliveries.median))) deliveries failed  \
       \(Text.count(Int(parkedRecords.median))) records parked at the end  \(ratio.count) pairs
       """)

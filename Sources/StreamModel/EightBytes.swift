@@ -1,5 +1,7 @@
 /// Eight bytes in a word, the first of them lowest, looked at together.
-package enum EightBytes {
+///
+/// Public because other rooms inline nothing else.
+public enum EightBytes {
   // Computed: other rooms would ask a function for the place of a stored one, each time.
   @inlinable @inline(__always)
   static var highs: UInt64 { 0x8080_8080_8080_8080 }
@@ -8,7 +10,7 @@ package enum EightBytes {
 
   /// How many bytes from the first on are digits.
   @inlinable @inline(__always)
-  package static func leadingDigits(_ word: UInt64) -> Int {
+  public static func leadingDigits(_ word: UInt64) -> Int {
     let values = word ^ (ones &* 48)
     // A carry out of one byte changes only those behind it.
     return ((values &+ ones &* 118 | values) & highs).trailingZeroBitCount >> 3
@@ -16,7 +18,7 @@ package enum EightBytes {
 
   /// What the first digits say, one to eight of them.
   @inlinable @inline(__always)
-  package static func number(_ word: UInt64, digits: Int) -> UInt64 {
+  public static func number(_ word: UInt64, digits: Int) -> UInt64 {
     // Zeros before them instead of what stands behind them; then pairs, fours, and all eight.
     var value = (word ^ (ones &* 48)) &<< UInt64(64 &- 8 &* digits)
     value = value &* 10 &+ value &>> 8
@@ -26,7 +28,7 @@ package enum EightBytes {
 
   /// Of one to eight digits.
   @inlinable @inline(__always)
-  package static func powerOfTen(_ digits: Int) -> UInt64 {
+  public static func powerOfTen(_ digits: Int) -> UInt64 {
     switch digits {
     case 1: 10
     case 2: 100
@@ -41,11 +43,15 @@ package enum EightBytes {
 
   /// How many bytes from the first on are neither a quote, nor a backslash, nor below a space.
   @inlinable @inline(__always)
-  package static func leadingPlain(_ word: UInt64) -> Int { (specials(word) & highs).trailingZeroBitCount >> 3 }
+  public static func leadingPlain(_ word: UInt64) -> Int { (specials(word) & highs).trailingZeroBitCount >> 3 }
+
+  /// Whether none is a quote, a backslash or below a space.
+  @inlinable @inline(__always)
+  public static func areAllPlain(_ word: UInt64) -> Bool { specials(word) & highs == 0 }
 
   /// The same, and none that is not ASCII.
   @inlinable @inline(__always)
-  package static func leadingPlainASCII(_ word: UInt64) -> Int {
+  public static func leadingPlainASCII(_ word: UInt64) -> Int {
     ((specials(word) | word) & highs).trailingZeroBitCount >> 3
   }
 

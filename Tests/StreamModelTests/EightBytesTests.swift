@@ -1,8 +1,6 @@
 import StreamModel
 import Testing
 
-@testable import EventPattern
-
 @Suite("Eight bytes at a time")
 struct EightBytesTests {
   private static func word(_ bytes: [UInt8]) -> UInt64 {
