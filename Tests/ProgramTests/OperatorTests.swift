@@ -172,12 +172,32 @@ struct OperatorTests {
         return answer.status == 503 ? answer.text : nil
       }
       #expect(text.contains("numbers-note has 2 failure entries, more than listen.readyFailureEntries: 1"))
-      #expect(try await place.sluice("status").output.contains("2 in failures, the oldest "))
+      let reason = "numbers-note has 2 failure entries, more than listen.readyFailureEntries: 1"
+      let status = try await place.sluice("status").output
+      #expect(status.contains("2 in failures, the oldest "))
+      #expect(status.contains("  OVER THRESHOLD: \(reason)\n"))
+      let report = try await place.ask(StatusReport.self, "status")
+      #expect(
+        report.passedThresholds == [
+          PassedThreshold(mapping: "numbers-note", setting: "listen.readyFailureEntries", reason: reason)
+        ])
       #expect(
         try await worker.get("/metrics").text.contains("sluice_failure_oldest_age_seconds{mapping=\"numbers-note\"}"))
       let entry = try #require(try await place.failures().first).entry
       #expect(try await place.sluice("failures", "purge", "--entry", "\(entry)", "--yes").code == 0)
       _ = try await eventually("it is ready again") { try await worker.get("/ready").status == 200 ? true : nil }
+      #expect(try await place.ask(StatusReport.self, "status").passedThresholds == [])
+
+      // Without a worker the store says how many there are, and a configuration how many there may be.
+      #expect(await worker.drain() == 0)
+      let alone = try await place.sluice("status").output
+      #expect(alone.contains("--config FILE compares with them") && !alone.contains("OVER THRESHOLD"))
+      try place.configure(Setup { $0.readyFailureAge = "1ms" })
+      let file = place.folder.appending(path: "sluice.yaml").path
+      let compared = try await place.sluice("status", "--config", file).output
+      #expect(
+        compared.contains(
+          "  OVER THRESHOLD: numbers-note has a failure entry that is older than listen.readyFailureAge: 1ms\n"))
     }
   }
 

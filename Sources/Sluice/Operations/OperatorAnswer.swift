@@ -64,8 +64,26 @@ public struct StatusReport: Codable, Hashable, Sendable {
   /// How long failure entries are kept whose mapping says nothing else, in milliseconds; `nil`: until somebody deletes
   /// them.
   public var failureRetentionMilliseconds: Int64?
+  /// What has passed a threshold of the configuration (`listen.ready…`), which makes a worker not ready; `nil` if nobody
+  /// knows the thresholds: the store does not keep them, the worker does.
+  public var passedThresholds: [PassedThreshold]?
   /// Milliseconds since 1970.
   public var generatedAt: Int64
+}
+
+/// A threshold of the configuration that a mapping has passed.
+public struct PassedThreshold: Codable, Hashable, Sendable {
+  public var mapping: String
+  /// Which one: such as `listen.readyFailureEntries`.
+  public var setting: String
+  /// In words, with the threshold and its unit; as `/ready` says it.
+  public var reason: String
+
+  public init(mapping: String, setting: String, reason: String) {
+    self.mapping = mapping
+    self.setting = setting
+    self.reason = reason
+  }
 }
 
 public struct WorkerReport: Codable, Hashable, Sendable {

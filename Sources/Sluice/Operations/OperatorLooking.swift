@@ -56,22 +56,6 @@ extension StoreOperator {
     return isEnabled && settings?.isConfigured ?? true ? .enabled : .disabled
   }
 
-  /// Why the worker is not ready: lanes that have been held up by a failing batch for longer than `limit`.
-  public func blockedLanes(longerThan limit: Duration) -> [String] {
-    do {
-      let (seconds, attoseconds) = limit.components
-      let oldest = clock().wall.milliseconds - seconds * 1_000 - attoseconds / 1_000_000_000_000_000
-      return try status().mappings.flatMap(\.lanes).compactMap { lane in
-        guard lane.state.isBlocked, let first = lane.attempts.first?.startedAt ?? lane.since, first < oldest else {
-          return nil
-        }
-        return "\(lane.subject) is blocked: \(lane.summary)"
-      }
-    } catch {
-      return ["the store cannot be read: \(error)"]
-    }
-  }
-
   func explain(_ name: String, _ shard: String?, _ lane: Int?) throws -> [LaneReport] {
     let mapping = try mapping(named: name)
     guard let stream = try stream(of: mapping) else {

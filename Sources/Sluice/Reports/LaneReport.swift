@@ -76,7 +76,10 @@ public struct LaneReport: Codable, Hashable, Sendable {
 
 extension LaneReport {
   /// The lane's mapping, its shard, and which of the shard's lanes it is.
-  var subject: String { "\(mapping) \(shard)" + (lane.map { " lane \($0)" } ?? "") }
+  public var subject: String { "\(mapping) \(shard)" + (lane.map { " lane \($0)" } ?? "") }
+
+  /// Since when a batch that failed holds it up, in milliseconds since 1970; `nil` if none does.
+  public var blockedSince: Int64? { state.isBlocked ? attempts.first?.startedAt ?? since : nil }
 }
 
 /// The states of a lane as people see them.

@@ -1,25 +1,40 @@
 import ArgumentParser
 import Foundation
 import Sluice
+import SluiceService
 
 struct Status: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Mappings, shards, iterator age, and the state of every lane.",
+    abstract: "Mappings, shards, iterator age, the state of every lane, and thresholds that are passed.",
     discussion: """
+      Thresholds are those of /ready: listen.readyBlockedAfter, listen.readyFailureEntries and listen.readyFailureAge. The \
+      worker knows its own; --config compares with those of a file, also where no worker runs. What has passed one stands in a \
+      line with OVER THRESHOLD, and in passedThresholds of the JSON.
+
       Examples:
         sluice status
+        sluice status --config sluice.yaml
+        sluice status --format json | jq '.passedThresholds[].reason'
         sluice status --watch
         sluice status --format json | jq '.mappings[].lanes[] | select(.state == "retrying")'
       """)
 
   @OptionGroup var store: DataOptions
 
+  @Option(help: "Compare with the thresholds of this configuration file instead of the worker's.")
+  var config: String?
+
   @Flag(help: "Refresh every second until interrupted.")
   var watch = false
 
   func run() async throws {
+    let thresholds = try config.map { file in
+      let overrides = ConfigurationOverrides(environment: ProcessInfo.processInfo.environment)
+      return ReadyThresholds(try ConfigurationOptions.read(file: file, overrides).configuration.listen)
+    }
     while true {
-      let report = try await fetch()
+      var report = try await fetch()
+      if let thresholds { report.passedThresholds = thresholds.passed(report) }
       if store.output.isJSON {
         try printJSON(report)
       } else {
@@ -47,6 +62,9 @@ enum StatusText {
       lines.append("worker \(worker.processID)\(worker.address.map { " on \($0)" } ?? "")")
     } else {
       lines.append("no worker is running: this is what the store says")
+      if report.passedThresholds == nil, report.mappings.contains(where: { $0.failureEntries > 0 }) {
+        lines.append("thresholds are known to workers and configurations alone: --config FILE compares with them")
+      }
     }
     for mapping in report.mappings {
       lines.append("")
@@ -63,6 +81,9 @@ enum StatusText {
       }
       lines.append("\(mapping.name)  (stream \(mapping.stream)\(failures))")
       lines.append("  \(state(of: mapping)), last result: \(mapping.lastProcessingResult)")
+      for passed in report.passedThresholds ?? [] where passed.mapping == mapping.name {
+        lines.append("  OVER THRESHOLD: \(passed.reason)")
+      }
       if let shadow = mapping.shadow {
         lines += text(shadow, now: report.generatedAt).map { "  " + $0 }
       } else if mapping.settings["shadow"] == "true" {

@@ -117,9 +117,9 @@ public struct ServiceProcess: Sendable {
     let operations = StoreOperator(
       store: store, poller: { processor.poller },
       worker: WorkerReport(processID: getpid(), address: readiness.address), transitions: worker.transitions)
-    let writing = WorkerOperator(store: operations, processor: processor, configuration: worker)
-    let limit = configuration.listen.readyBlockedAfter
-    let failures = FailureHealth(configuration.listen)
+    let thresholds = ReadyThresholds(configuration.listen)
+    let writing = WorkerOperator(
+      store: operations, processor: processor, configuration: worker, thresholds: thresholds)
     let logger = logger
     return ListenPort(
       host: configuration.listen.host, port: configuration.listen.port,
@@ -128,12 +128,10 @@ public struct ServiceProcess: Sendable {
         unreadiness: {
           if drain.isSet.load(ordering: .relaxed) { return ["the worker drains"] }
           guard processor.poller != nil else { return ["the lanes are being opened"] }
-          let blocked = operations.blockedLanes(longerThan: limit)
-          guard failures.isAsked else { return blocked }
           do {
-            return blocked + failures.reasons(try operations.status())
+            return thresholds.passed(try operations.status()).map(\.reason)
           } catch {
-            return blocked + ["the store cannot be read: \(error)"]
+            return ["the store cannot be read: \(error)"]
           }
         },
         metrics: {

@@ -389,9 +389,17 @@ struct WorkerOperator: Writing {
   let store: StoreOperator
   let processor: StreamProcessor
   let configuration: WorkerConfiguration
+  /// Of the configuration that the worker was started with: `listen` does not change while it runs.
+  let thresholds: ReadyThresholds
 
   func perform(_ request: OperatorRequest) async -> OperatorAnswer {
     if case .listFunctions = request { return .functions(await configuration.functionReports) }
+    if case .status = request {
+      let answer = await store.perform(request)
+      guard case .status(var report) = answer else { return answer }
+      report.passedThresholds = thresholds.passed(report)
+      return .status(report)
+    }
     do {
       // A seek closes and opens a mapping, as applying a configuration does.
       if case .seek(_, let consent) = request, consent.isApplied {

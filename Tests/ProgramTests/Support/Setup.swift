@@ -9,6 +9,7 @@ struct Setup {
   var durability = "commit"
   var readyBlockedAfter = "5m"
   var readyFailureEntries = 0
+  var readyFailureAge = "0s"
   var command = #"["python3", "handler.py"]"#
   var handlerProtocol = "lines"
   var timeout = "30s"
@@ -28,7 +29,10 @@ struct Setup {
   var yaml: String {
     """
     store: { mapSize: \(mapSize), durability: \(durability) }
-    listen: { readyBlockedAfter: \(readyBlockedAfter), readyFailureEntries: \(readyFailureEntries) }
+    listen:
+      readyBlockedAfter: \(readyBlockedAfter)
+      readyFailureEntries: \(readyFailureEntries)
+      readyFailureAge: \(readyFailureAge)
     failures: { keepFor: \(keepFailuresFor) }
     streams:
       - { name: numbers, kind: \(kind.rawValue), shards: \(shards), recordLimit: \(recordLimit) }
