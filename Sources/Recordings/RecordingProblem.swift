@@ -23,10 +23,13 @@ struct LineFault: Error {
   /// Of the line, from 0.
   var offset: Int
   var reason: String
+  /// The record was there before.
+  var isRepeated: Bool
 
-  init(_ reason: String, at offset: Int = 0) {
+  init(_ reason: String, at offset: Int = 0, isRepeated: Bool = false) {
     self.reason = reason
     self.offset = offset
+    self.isRepeated = isRepeated
   }
 }
 

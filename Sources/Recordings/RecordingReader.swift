@@ -43,13 +43,14 @@ public struct RecordingReader: ~Copyable {
   public let header: RecordingHeader
   /// Behind the last line: how it ended. `nil` before.
   public private(set) var ending: RecordingEnding?
-  /// Lines that were left out.
+  /// Lines that were left out, and records that are missing behind others.
   public private(set) var skipped: [RecordingProblem] = []
   /// Records so far.
   public private(set) var recordCount: UInt64 = 0
 
   private var source: LineSource
   private let badLineLimit: Int
+  private var leftOut = LeftOutLines()
   private var lineCount: UInt64 = 0
   private var digest: UInt64 = 0
   /// Every line has its check, or none has.
@@ -75,6 +76,8 @@ public struct RecordingReader: ~Copyable {
   private struct Shard {
     let shard: RecordedShard
     var next: RecordIndex
+    /// The line of the last record.
+    var lastLine: UInt64 = 0
     var lastArrival: WallTime
     var isClosed = false
   }
@@ -87,7 +90,7 @@ public struct RecordingReader: ~Copyable {
   }
 
   /// Reads the first line. `read` fills the front of the memory that it is given and says how much of it; 0 at the end.
-  /// Up to `badLineLimit` lines that cannot be used are left out.
+  /// Up to `badLineLimit` damages are left out: lines that cannot be used, and gaps in a shard that such lines do not explain.
   public init(
     badLineLimit: Int = 0, _ read: @escaping (UnsafeMutableRawBufferPointer) throws(RecordingFileError) -> Int
   ) throws(RecordingError) {
@@ -247,7 +250,8 @@ public struct RecordingReader: ~Copyable {
               "the recording ends within this line: it was interrupted, or cut (\(error.reason))", found.byte))
           return .end
         }
-        guard skipped.count < badLineLimit else { throw .problem(problem) }
+        guard leftOut.damageCount < badLineLimit else { throw .problem(problem) }
+        leftOut.add(line: lineCount, byteCount: found.count, isRepeated: error.isRepeated)
         skipped.append(problem)
         digestCounts = false
       }
@@ -340,16 +344,25 @@ public struct RecordingReader: ~Copyable {
     guard line.index != next else { return unsafe try accept(bytes) }
     guard line.index > next else {
       throw LineFault(
-        "record \(line.index.rawValue) of \(line.shard) is out of order: \(next.rawValue) or a later one follows")
+        "record \(line.index.rawValue) of \(line.shard) is out of order: \(next.rawValue) or a later one follows",
+        isRepeated: true)
     }
-    // What follows is taken as it is: if this line may be left out, the ones behind it are those that follow.
+    try passGap(of: latest, to: line.index)
+    unsafe try accept(bytes)
+  }
+
+  /// What follows a gap is taken as it is: if it may be left out, the lines behind it are those that follow. Where lines were
+  /// left out that can have held the missing records, that damage was counted with them.
+  private mutating func passGap(of place: Int, to index: RecordIndex) throws(LineFault) {
+    let (shard, next) = (shards[place].shard.shard, shards[place].next)
     let reason =
-      "records \(next.rawValue) to \(line.index.rawValue - 1) of \(line.shard) are missing before record "
-      + "\(line.index.rawValue)"
-    guard skipped.count < badLineLimit else { throw LineFault(reason) }
+      "records \(next.rawValue) to \(index.rawValue - 1) of \(shard) are missing before record \(index.rawValue)"
+    guard leftOut.pass(next.distance(to: index), behind: shards[place].lastLine, limit: badLineLimit) else {
+      throw LineFault(reason)
+    }
     skipped.append(problem(reason, lineByte))
     digestCounts = false
-    unsafe try accept(bytes)
+    shards[place].next = index
   }
 
   /// Where the shard stands in the list.
@@ -391,6 +404,7 @@ public struct RecordingReader: ~Copyable {
     if header.kind == .dynamodb { unsafe try checkChange(payload) }
     shards[latest].next = line.index.advanced(by: 1)
     shards[latest].lastArrival = line.arrival
+    shards[latest].lastLine = lineCount
     recordCount += 1
   }
 
@@ -458,14 +472,16 @@ public struct RecordingReader: ~Copyable {
   private mutating func miss(_ members: LineMembers) throws(LineFault) -> RecordingLine {
     let number = try members.shard("missing")
     let place = try known(number)
-    let next = shards[place].next
     let first = try members.index("first")
+    if first > shards[place].next { try passGap(of: place, to: first) }
+    let next = shards[place].next
     let count = UInt64(try members.number("count", in: 1...(.max)))
     guard first == next, count <= SequenceNumber.greatestIndex - first.rawValue else {
       throw LineFault("the missing records of \(number) are not those that follow: \(next.rawValue) does")
     }
     let range = RecordRange(first: first, count: count)
     shards[place].next = range.end
+    shards[place].lastLine = lineCount
     return .missing(range, number)
   }
 

@@ -93,6 +93,59 @@ struct RecordingTests {
     #expect(read.ending == .complete)
   }
 
+  @Test("one damage counts once: a line that is left out and the gap behind it are both named")
+  func oneDamage() {
+    let lines = Sample.write().lines
+    func read(_ lines: [[UInt8]], upTo limit: Int) -> Read {
+      Read(Array(lines.joined(separator: [10])) + [10], badLineLimit: limit)
+    }
+    // The first record of shard 0: its second one stands behind it.
+    var changed = lines
+    changed[3][20] ^= 1
+    let one = read(changed, upTo: 1)
+    #expect(one.error == nil && one.puts == Sample.puts.filter { !($0.shard == 0 && $0.index == 0) })
+    #expect(one.skipped.map(\.line) == [4, 6] && one.skipped.map(\.record) == [1, 2])
+    #expect(one.skipped[1].reason.contains("records 0 to 0 of shardId-000000000000 are missing before record 1"))
+    #expect(one.skipped[1].byte == UInt64(lines[..<5].reduce(0) { $0 + $1.count + 1 }))
+
+    // A line feed that was damaged makes one line of two, of both shards.
+    changed = lines
+    changed[3] += [32] + changed.remove(at: 4)
+    let joined = read(changed, upTo: 1)
+    #expect(joined.error == nil && joined.puts == Array(Sample.puts.dropFirst(2)))
+    #expect(joined.skipped.map(\.line) == [4, 5, 7])
+
+    // What no line explains is a damage of its own.
+    changed = lines
+    changed.remove(at: 7)
+    changed[3][20] ^= 1
+    #expect(read(changed, upTo: 1).problem?.reason.contains("records 1 to 1 of shardId-000000000001") == true)
+    #expect(read(changed, upTo: 2).error == nil)
+
+    // A record that is there twice takes none away.
+    changed = lines
+    changed[5] = lines[3]
+    #expect(read(changed, upTo: 1).problem?.reason.contains("records 1 to 1 of shardId-000000000000") == true)
+    #expect(read(changed, upTo: 2).error == nil)
+  }
+
+  @Test("records that are said to be missing may stand behind a line that is left out")
+  func gapBeforeMissing() {
+    var lines = [
+      #"{"recording":1,"stream":"s","kind":"kinesis","streamCreatedAt":0,"madeAt":0}"#,
+      #"{"shardOpened":3,"at":0,"createdAtSeconds":0,"hashKeys":["0","99"],"parents":[],"first":5}"#,
+      #"{"shard":3,"index":5,"arrival":4,"key":"k","json":1}"#,
+      #"{"missing":3,"first":6,"count":2}"#,
+      #"{"shard":3,"index":8,"arrival":4,"key":"k","json":true}"#,
+      #"{"records":2,"shards":1}"#,
+    ]
+    lines[2] = "?" + lines[2]
+    let text = Array(lines.joined(separator: "\n").utf8)
+    #expect(Read(text).problem?.line == 3)
+    let read = Read(text, badLineLimit: 1)
+    #expect(read.error == nil && read.puts.map(\.index) == [8] && read.skipped.map(\.line) == [3, 4])
+  }
+
   @Test("lines that were lost, doubled or exchanged are found")
   func moved() {
     let lines = Sample.write().lines

@@ -66,8 +66,8 @@ struct ReplayCommand: AsyncParsableCommand {
   @Option(
     help: "How long a delivery takes in virtual time. Not with a number as --speed: it takes what it really takes.")
   var takes = "0ms"
-  @Option(help: "Leave out up to so many lines of the recording that cannot be used.") var skipBad =
-    0
+  @Option(help: "Leave out up to so many damages of the recording: lines that cannot be used, and gaps.")
+  var skipBad = 0
   @Flag(help: "Put into the run file how long invocations really took, and their memory. No two runs are alike then.")
   var measure = false
   @Flag(help: "Replace the run file if it is there.") var overwrite = false
