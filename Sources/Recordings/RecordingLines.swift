@@ -146,7 +146,7 @@ enum LineCheck {
 
 extension UInt64 {
   /// Sixteen hexadecimal digits.
-  var sixteenDigits: String {
+  package var sixteenDigits: String {
     let digits = String(self, radix: 16)
     return String(repeating: "0", count: 16 - digits.count) + digits
   }

@@ -1,3 +1,5 @@
+import Recordings
+
 /// What a run file keeps of an answer or a state: all of it, or the beginning of a long one, with what tells two of them
 /// apart that only differ behind that.
 struct KeptText {
@@ -23,8 +25,7 @@ public struct RunRest: Codable, Hashable, Sendable {
     byteCount = bytes.count
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-    let digits = String(hash, radix: 16)
-    self.hash = String(repeating: "0", count: 16 - digits.count) + digits
+    self.hash = hash.sixteenDigits
   }
 
   /// Stands behind the beginning where two runs are compared.

@@ -67,26 +67,33 @@ final class RecordingLog: RecordLog, @unchecked Sendable {
   /// many as are delivered at once. At the end of the recording the others too, with what there is.
   func letOn() -> [ShardNumber] {
     guard isHolding else { return [] }
-    let limit = holdingByteLimit ?? .max
+    bringWhatLetsOn()
+    if isAtEnd { return letOnAtTheEnd() }
+    defer { satisfied.removeAll(keepingCapacity: true) }
+    return satisfied.sorted()
+  }
+
+  private func bringWhatLetsOn() {
     var roomForMore: Int?
     while !isAtEnd {
-      if !satisfied.isEmpty, byteCount > limit {
+      if !satisfied.isEmpty, byteCount > byteLimit {
         let room = roomForMore ?? byteCount + min(deliveriesAtOnce * Self.deliveryByteLimit, Self.deliveriesByteLimit)
         roomForMore = room
         if satisfied.count >= deliveriesAtOnce || held.isEmpty || byteCount > room { break }
       }
       bring()
     }
-    guard isAtEnd else {
-      defer { satisfied.removeAll(keepingCapacity: true) }
-      return satisfied.sorted()
-    }
+  }
+
+  private func letOnAtTheEnd() -> [ShardNumber] {
     let rest = (satisfied + held.keys).sorted()
-    let next = rest.prefix(while: makeRoom(upTo: limit))
+    let next = rest.prefix(while: makeRoom(upTo: byteLimit))
     satisfied = Array(rest[next.endIndex...])
     held = [:]
     return Array(next)
   }
+
+  private var byteLimit: Int { holdingByteLimit ?? .max }
 
   /// Takes shards as long as their records, of which each lane makes a copy, are not too many at once.
   private func makeRoom(upTo limit: Int) -> (ShardNumber) -> Bool {

@@ -74,17 +74,9 @@ final class WatchedHandler: BatchHandler, WindowedBatchHandler {
       UInt64(origin.shard.rawValue), batch?.firstIndex.rawValue ?? .max, batch?.lastIndex.rawValue ?? .max,
       UInt64(bitPattern: window?.start.milliseconds ?? 0),
     ] {
-      bits = Self.mixed(bits ^ number)
+      bits = SplitMix64.mixed(bits ^ number)
     }
-    return RequestID.make(of: (upper: bits, lower: Self.mixed(bits)))
-  }
-
-  /// One step of SplitMix64: every bit decides every bit.
-  private static func mixed(_ bits: UInt64) -> UInt64 {
-    var bits = bits &+ 0x9e37_79b9_7f4a_7c15
-    bits = (bits ^ bits >> 30) &* 0xbf58_476d_1ce4_e5b9
-    bits = (bits ^ bits >> 27) &* 0x94d0_49bb_1331_11eb
-    return bits ^ bits >> 31
+    return RequestID.make(of: (upper: bits, lower: SplitMix64.mixed(bits)))
   }
 
   /// Takes the note of the invocation that begins with this record.

@@ -11,11 +11,11 @@ public final class StreamPoller: Sendable {
   let driver: PollerDriver
   private let clock: @Sendable () -> Now
   private let seed: UInt64
-  private let bound: RunBound?
-  private let logger: Logger
-  private let readAhead = ReadAheadBudget()
+  let bound: RunBound?
+  let logger: Logger
+  let readAhead = ReadAheadBudget()
   private let unstoredWrites = UnstoredWrites()
-  private let state = Mutex(State())
+  let state = Mutex(State())
   private let observer = Mutex<StreamStore.ObserverID?>(nil)
 
   struct State {
@@ -313,184 +313,6 @@ public final class StreamPoller: Sendable {
     driver.close()
   }
 
-  // MARK: - Operators
-
-  /// Posts an operator's order to a lane. `false` if there is no such lane. What is noted goes with the records that
-  /// the order is about.
-  public func order(
-    _ makeEvent: (LaneID) -> PollerEvent, mapping: String, shard: ShardNumber, slot: Int = 0,
-    noting intervention: RecordEvent? = nil
-  ) -> Bool {
-    let lane = state.withLock { state -> LaneID? in
-      guard let lanes = state.mappings.first(where: { $0.runner.name == mapping })?.lanes[shard] else { return nil }
-      return lanes.indices.contains(slot) ? lanes[slot] : nil
-    }
-    guard let lane else { return false }
-    // Before the order, which may make a failure entry at once.
-    if let intervention { driver.note(intervention, of: lane) }
-    driver.post(makeEvent(lane))
-    return true
-  }
-
-  /// Where the failure entries of a mapping go from the store, for people; `nil` if they stay there, or the mapping does
-  /// not run here.
-  public func destination(of mapping: String) -> String? {
-    state.withLock { $0.mappings.first { $0.runner.name == mapping }?.runner.courier?.plan.name }
-  }
-
-  /// Tells the courier of a mapping that an entry is to be delivered. `false` if the mapping has no destination but the
-  /// store, or does not run here.
-  public func deliver(_ entry: UInt64, of mapping: String) -> Bool {
-    let courier = state.withLock { $0.mappings.first { $0.runner.name == mapping }?.runner.courier }
-    courier?.entryStored(entry)
-    return courier != nil
-  }
-
-  /// Which of the mapping's lanes on the shard has the record: 0 where there is one. `nil` if the mapping does not work
-  /// on that shard here.
-  public func slot(ofPartitionKey hash: UInt64, mapping: String, shard: ShardNumber) -> Int? {
-    state.withLock { state in
-      guard let lanes = state.mappings.first(where: { $0.runner.name == mapping })?.lanes[shard] else { return nil }
-      return driver.look { _, runners in lanes.first.map { runners[$0.rawValue].place.sharing.slot(of: hash) } }
-    }
-  }
-
-  /// What the lanes of a mapping look like now, by shard and slot. `nil` if the mapping does not run here.
-  public func look(at mapping: String) -> [ShardNumber: [LaneLook]]? {
-    state.withLock { state -> [ShardNumber: [LaneLook]]? in
-      guard let mapping = state.mappings.first(where: { $0.runner.name == mapping }) else { return nil }
-      return driver.look { poller, runners in
-        mapping.lanes.mapValues { lanes in
-          lanes.map { id in
-            LaneLook(
-              place: runners[id.rawValue].place, snapshot: poller.lane(id), progress: poller.progress(id),
-              policy: mapping.settings.policy, history: runners[id.rawValue].currentHistory,
-              ruleNames: mapping.runner.retryRules?.rules.map(\.name) ?? [],
-              parkedKeys: poller.parkedKeys(id).map { key in
-                ParkedKeyLook(
-                  snapshot: key,
-                  history: runners[id.rawValue].parkedHistories?.history(of: key.key, first: key.first)
-                    ?? AttemptHistory())
-              })
-          }
-        }
-      }
-    }
-  }
-
-  // MARK: - Opening
-
-  private func register(_ plan: MappingPlan, _ stream: StreamInfo) async throws -> (MappingInfo, MappingSettings) {
-    var settings = MappingSettings(stream: stream.number, policy: plan.policy)
-    settings.retryRules = plan.retryRules?.rules ?? []
-    settings.failureRetention = plan.failureRetention
-    settings.parameters = plan.parameters
-    let known = try store.catalog().mapping(named: plan.name)
-    if let known, let old = MappingSettings(decoding: known.settings) {
-      if old.stream != stream.number { throw PollerError.mappingMoved(mapping: plan.name, from: old.stream) }
-      settings.inherit(from: old)
-    }
-    guard
-      case .mapping(let info) = try await store.perform(
-        .storeMapping(name: plan.name, settings: settings.encoded()))
-    else { preconditionFailure("storing a mapping answers with the mapping") }
-    // A mapping that is known but has no lanes ended before it had fixed its beginning.
-    if try known == nil || store.lanes(of: info.number).isEmpty { try await storeStart(plan, of: info, stream) }
-    return (info, settings)
-  }
-
-  /// Fixes where a new mapping begins, before anything can be delivered: shards that appear from now on are new
-  /// and begin at their first record.
-  private func storeStart(_ plan: MappingPlan, of info: MappingInfo, _ stream: StreamInfo) async throws {
-    guard plan.start != .trimHorizon else { return }
-    let updates = try store.catalog().shards(of: stream.number).flatMap { shard in
-      let next = try store.index(for: plan.start, in: shard.address)
-      // A closed shard that ends before the start has nothing to deliver; its children may begin.
-      let isFinished = shard.closing.map { next >= $0.end } ?? false
-      return StoredShare(factor: plan.parallelizationFactor, from: next, isFinished: isFinished)
-        .updates(of: info.number, shard.address)
-    }
-    _ = try await store.perform(.storeLanes(updates))
-  }
-
-  /// Where other lanes work on a shard than those that did, hands over what those had settled: see
-  /// ``ShardCore/LaneSharing``. Each shard is changed at once or not at all, and a shard that was changed stays so. Whether
-  /// any was.
-  private func changeFactor(of plan: MappingPlan, _ info: MappingInfo, _ stream: StreamInfo) async throws -> Bool {
-    var isChanged = false
-    for shard in try store.catalog().shards(of: stream.number) {
-      guard let share = try storedShare(of: info, shard) else { continue }
-      if share.lanes.count != plan.parallelizationFactor, share.lanes.contains(where: \.progress.parksKeys) {
-        throw PollerError.keysAreParked(mapping: info.name, shard: shard.address.shard, factor: share.lanes.count)
-      }
-      let updates = share.changing(to: plan.parallelizationFactor, of: info.number, shard.address)
-      guard !updates.isEmpty else { continue }
-      _ = try await store.perform(.storeLanes(updates))
-      isChanged = true
-      logger.info(
-        "ParallelizationFactor changed",
-        metadata: [
-          "mapping": "\(info.name)", "shard": "\(shard.address.shard)", "from": "\(share.lanes.count)",
-          "to": "\(plan.parallelizationFactor)",
-        ])
-    }
-    return isChanged
-  }
-
-  /// `nil` if the mapping has never worked on the shard.
-  private func storedShare(of info: MappingInfo, _ shard: ShardInfo) throws -> StoredShare? {
-    let rows = try store.lanes(of: info.number, on: shard.address)
-    do {
-      return try StoredShare(rows, of: shard)
-    } catch {
-      throw PollerError.unreadableLane(mapping: info.name, shard: shard.address.shard, error)
-    }
-  }
-
-  private func storedParkedKeys(
-    of info: MappingInfo, _ shard: ShardInfo, _ slot: Int, _ lane: StoredLane
-  ) throws -> StoredParkedKeys {
-    guard lane.progress.parksKeys else { return try StoredParkedKeys([]) }
-    let key = LaneKey(mapping: info.number, address: shard.address, slot: UInt8(slot))
-    let records = try store.parkedKeys(of: key)
-    do {
-      return try StoredParkedKeys(records)
-    } catch {
-      throw PollerError.unreadableLane(mapping: info.name, shard: shard.address.shard, error)
-    }
-  }
-
-  /// Opens the lanes of each shard that has none, parents before children.
-  private func openLanes(of mapping: inout OpenMapping) throws {
-    for shard in try store.catalog().shards(of: mapping.stream) where mapping.lanes[shard.address.shard] == nil {
-      let share =
-        try storedShare(of: mapping.info, shard) ?? StoredShare(factor: mapping.factor, from: shard.firstAvailable)
-      let runner = mapping.runner
-      let parents = shard.parents.flatMap { mapping.lanes[$0] ?? [] }
-      let soughtEnds = try RedeliveryLog.soughtEnds(
-        of: mapping.info.number, on: shard.address.shard, factor: share.lanes.count, in: store)
-      mapping.lanes[shard.address.shard] = try share.lanes.enumerated().map { slot, lane in
-        readAhead.addLane()
-        var opening = LaneOpening(mapping: mapping.id, parents: parents, progress: lane.progress)
-        let parked = try storedParkedKeys(of: mapping.info, shard, slot, lane)
-        opening.progress.parked = parked.changes
-        opening.bound = bound?.end(of: shard.address)
-        let blocksByKey = opening.trackCount(mapping.settings.policy) > 0
-        let histories = blocksByKey ? ParkedHistories(parked.histories) : nil
-        let tracker = RedeliveryTracker(
-          lane.progress, suspects: runner.redeliveries?.formerSuspects ?? 0,
-          before: try store.shardBounds(shard.address).end, blocksByKey: blocksByKey, soughtEnd: soughtEnds[slot])
-        return driver.open(opening) { id in
-          LaneRunner(
-            id: id, place: LanePlace(shard: shard.address, slot: slot, sharing: lane.sharing),
-            shardCreatedAtSeconds: shard.createdAtSeconds, mapping: runner, history: lane.history,
-            failing: lane.progress.failing?.extent, hashKeys: shard.hashKeys, tracker: tracker,
-            parkedHistories: histories)
-        }
-      }
-    }
-  }
-
   /// On the writer thread, after each commit.
   private func committed(_ notice: CommitNotice) {
     if notice.changesCatalog {
@@ -509,22 +331,4 @@ public final class StreamPoller: Sendable {
     }
     if !notice.shards.isEmpty { driver.shardsChanged(notice.shards.lazy.map(\.address)) }
   }
-}
-
-/// A parked key as a running poller sees it.
-public struct ParkedKeyLook: Hashable, Sendable {
-  public var snapshot: ParkedKeySnapshot
-  public var history: AttemptHistory
-}
-
-/// One lane as a running poller sees it.
-public struct LaneLook: Hashable, Sendable {
-  public var place: LanePlace
-  public var snapshot: LaneSnapshot
-  public var progress: LaneProgress
-  public var policy: LanePolicy
-  public var history: AttemptHistory
-  /// The retry rules of the mapping, in their order.
-  public var ruleNames: [String]
-  public var parkedKeys: [ParkedKeyLook]
 }

@@ -99,6 +99,11 @@ struct BenchTests {
           #expect(report.failingKeysPerShard == 2 && report.failedDeliveries >= 4 && report.parkedRecords > 0)
         }
       }
+      let decoding = try await place.reports(
+        KeysLine.self, "bench", "keys", "--records", "2000", "--shards", "2", "--keys", "20", "--pairs", "1",
+        "--decode", "--handler-milliseconds", "0")
+      #expect(decoding.map(\.name) == ["keys, 10 % failing, decoding handler"])
+      #expect(decoding.allSatisfy { $0.parkedRecords > 0 })
     }
   }
 
@@ -127,7 +132,8 @@ struct BenchTests {
       ["drain", "--shards", "4", "--slow-shards", "4"], ["drain", "--compare"],
       ["drain", "--records", "3", "--shards", "4"], ["start", "--gigabytes", "0"],
       ["start", "--store", "a", "--directory", "b"], ["drain", "--filter", "{}"],
-      ["drain", "--slow-shards", "1", "--count-batches"], ["keys", "--keys", "9"], ["keys", "--failing-percent", "91"],
+      ["drain", "--slow-shards", "1", "--count-batches"], ["keys", "--keys", "9"],
+      ["keys", "--decode", "--record-bytes", "10"], ["keys", "--failing-percent", "91"],
     ])
   func wrongUsage(arguments: [String]) async throws {
     try await Workplace.with { place in

@@ -10,126 +10,10 @@ import StreamStore
 import Testing
 
 @Suite("Replays")
-struct ReplayTests {
-  /// A handler that fails at some records, each so often.
-  private final class Failing: BatchHandler {
-    private let left: Mutex<[UInt64: Int]>
-    let batches = Mutex<[[UInt64]]>([])
-
-    init(_ failures: [UInt64: Int] = [:]) { left = Mutex(failures) }
-
-    func handle(_ batch: RecordBatch) async throws -> HandlerOutcome {
-      let indexes = (0..<batch.count).map { batch.index(at: $0).rawValue }
-      batches.withLock { $0.append(indexes) }
-      for index in indexes {
-        let fails = left.withLock { left in
-          guard let times = left[index], times > 0 else { return false }
-          left[index] = times - 1
-          return true
-        }
-        if fails { throw HandlerFailure(kind: .error, type: "Poison", message: "record \(index)") }
-      }
-      return .succeeded
-    }
-  }
-
-  private static let begin: Int64 = 1_700_000_000_000
-
-  /// A recording of shards with records at these milliseconds, of which some are closed.
-  private func recording(
-    _ shards: [(arrivals: [Int64], parents: [UInt32], isClosed: Bool)], dataByteCount: Int = 0
-  ) -> [UInt8] {
-    let data = [UInt8](repeating: 0, count: dataByteCount)
-    var writer = RecordingWriter(
-      RecordingHeader(
-        stream: "s", kind: .kinesis, streamCreatedAt: WallTime(milliseconds: Self.begin),
-        madeAt: WallTime(milliseconds: Self.begin)))
-    for (number, shard) in shards.enumerated() {
-      let address = ShardNumber(UInt32(number))
-      writer.shardOpened(
-        RecordedShard(
-          shard: address, createdAt: WallTime(milliseconds: Self.begin),
-          createdAtSeconds: 1_700_000_000,
-          hashKeys: .all, parents: shard.parents.map { ShardNumber($0) }, first: .zero))
-    }
-    let all = shards.enumerated().flatMap { number, shard in
-      shard.arrivals.enumerated().map { (at: $0.element, shard: UInt32(number), index: $0.offset) }
-    }
-    for record in all.sorted(by: { ($0.at, $0.shard, $0.index) < ($1.at, $1.shard, $1.index) }) {
-      var packed: [UInt8] = []
-      Array("key \(record.index)".utf8).withUnsafeBytes { key in
-        let key = key
-        data.withUnsafeBytes { RecordLayout.append(partitionKey: key, data: $0, explicitHashKey: nil, to: &packed) }
-      }
-      var builder = RecordRunBuilder(firstIndex: RecordIndex(UInt64(record.index)))
-      let arrival = WallTime(milliseconds: Self.begin + record.at)
-      let isWhole = packed.withUnsafeBytes {
-        builder.append(packed: $0, recordCount: 1, firstArrival: arrival)
-      }
-      precondition(isWhole)
-      writer.record(at: 0, of: builder.finish(), arrival: arrival, shard: ShardNumber(record.shard))
-    }
-    for (number, shard) in shards.enumerated() where shard.isClosed {
-      writer.shardClosed(
-        RecordedClosing(
-          shard: ShardNumber(UInt32(number)), closedAt: WallTime(milliseconds: Self.begin + 10_000),
-          end: RecordIndex(UInt64(shard.arrivals.count))))
-    }
-    writer.end()
-    var bytes: [UInt8] = []
-    writer.take { bytes = Array($0) }
-    return bytes
-  }
-
-  private struct Outcome {
-    var run: [UInt8]
-    var end: RunEnd
-    var greatestLagMilliseconds: Int64
-    var greatestWaitingByteCount: Int
-    var lines: [String] {
-      String(decoding: run, as: UTF8.self).split(separator: "\n").map(String.init)
-    }
-  }
-
-  private func replay(
-    _ recording: [UInt8], through handler: any BatchHandler,
-    policy: LanePolicy = LanePolicy(batchSize: 10),
-    factor: Int = 1, _ change: (inout ReplayOptions) -> Void = { _ in }
-  ) async throws -> Outcome {
-    var position = 0
-    let reader = try RecordingReader { memory throws(RecordingFileError) in
-      let count = min(memory.count, recording.count - position)
-      memory.copyBytes(from: recording[position..<position + count])
-      position += count
-      return count
-    }
-    var plan = MappingPlan(
-      name: "m", stream: "s", start: .trimHorizon, policy: policy, handler: handler,
-      recordOverhead: 100)
-    plan.parallelizationFactor = factor
-    var options = ReplayOptions(timeoutMilliseconds: 60_000)
-    change(&options)
-    var bytes: [UInt8] = []
-    var recorder = try RunRecorder(
-      RunHeader(
-        stream: "s", mapping: "m", handler: "h", settings: [:], seed: options.seed, speed: "1")
-    ) { bytes += $0 }
-    let replay = Replay(
-      reader, through: plan, options,
-      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-    ) { try recorder.take($0, $1) }
-    try await replay.run {}
-    let end = try recorder.end(
-      records: replay.recordCount, milliseconds: replay.elapsedMilliseconds,
-      unsettled: replay.unsettled)
-    return Outcome(
-      run: bytes, end: end, greatestLagMilliseconds: replay.greatestLagMilliseconds,
-      greatestWaitingByteCount: replay.greatestWaitingByteCount)
-  }
-
+struct ReplayTests: ReplaySuite {
   @Test("records come when they came, and batches are what a worker would have made of them")
   func batches() async throws {
-    let handler = Failing()
+    let handler = FailingRecords()
     let outcome = try await replay(
       recording([([0, 0, 0, 5, 5, 100], [], false)]), through: handler)
     #expect(handler.batches.withLock { $0 } == [[0, 1, 2], [3, 4], [5]])
@@ -150,12 +34,12 @@ struct ReplayTests {
   @Test("a window waits in virtual time; everything at once makes full batches")
   func windows() async throws {
     let shard: [Int64] = (0..<25).map { Int64($0) * 100 }
-    let waiting = Failing()
+    let waiting = FailingRecords()
     _ = try await replay(
       recording([(shard, [], false)]), through: waiting,
       policy: LanePolicy(batchSize: 10, windowMilliseconds: 450))
     #expect(waiting.batches.withLock { $0.map(\.count) } == [5, 5, 5, 5, 5])
-    let atOnce = Failing()
+    let atOnce = FailingRecords()
     _ = try await replay(recording([(shard, [], false)]), through: atOnce) { $0.isAtOnce = true }
     #expect(atOnce.batches.withLock { $0.map(\.count) } == [10, 10, 5])
   }
@@ -171,7 +55,7 @@ struct ReplayTests {
     var batches: [[[UInt64]]] = []
     var waited: [Int] = []
     for limit in [1 << 30, 64 << 10] {
-      let handler = Failing()
+      let handler = FailingRecords()
       let outcome = try await replay(bytes, through: handler, policy: LanePolicy(batchSize: 100), factor: factor) {
         $0.isAtOnce = true
         $0.holdingByteLimit = limit
@@ -193,7 +77,7 @@ struct ReplayTests {
     var batches: [[[UInt64]]] = []
     var waited: [Int] = []
     for limit in [1 << 30, 64 << 10] {
-      let handler = Failing()
+      let handler = FailingRecords()
       let outcome = try await replay(bytes, through: handler) {
         $0.isAtOnce = true
         $0.holdingByteLimit = limit
@@ -279,10 +163,10 @@ struct ReplayTests {
     let bytes = recording([
       ((0..<30).map { _ in 0 }, [], false), ((0..<5).map { _ in 0 }, [], false),
     ])
-    var runs: [Outcome] = []
+    var runs: [ReplayOutcome] = []
     for seed in [1, 1, 2] as [UInt64] {
       runs.append(
-        try await replay(bytes, through: Failing([12: 1_000]), policy: policy) {
+        try await replay(bytes, through: FailingRecords([12: 1_000]), policy: policy) {
           $0.seed = seed
           $0.concurrency = 4
         })
@@ -303,7 +187,7 @@ struct ReplayTests {
 
   @Test("what fails for ever is told, a day after the last record")
   func endless() async throws {
-    let outcome = try await replay(recording([([0, 0], [], false)]), through: Failing([1: .max]))
+    let outcome = try await replay(recording([([0, 0], [], false)]), through: FailingRecords([1: .max]))
     #expect(outcome.end.unsettledLanes == ["shardId-000000000000"])
     #expect((86_340_000...86_460_000).contains(outcome.end.milliseconds))
   }
@@ -312,7 +196,7 @@ struct ReplayTests {
     "children begin when their parents are drained; lanes of a shard share its keys",
     arguments: [1, 3])
   func family(factor: Int) async throws {
-    let handler = Failing([0: 2])
+    let handler = FailingRecords([0: 2])
     let bytes = recording([([0, 1, 2], [], true), ([3, 4], [0], false)])
     let outcome = try await replay(
       bytes, through: handler, policy: LanePolicy(batchSize: 1), factor: factor)
@@ -406,7 +290,7 @@ struct ReplayTests {
 
   @Test("a part by time and shard is replayed alone")
   func part() async throws {
-    let handler = Failing()
+    let handler = FailingRecords()
     let bytes = recording([([0, 10, 20, 30], [], false), ([10, 20], [], false)])
     let outcome = try await replay(bytes, through: handler) {
       $0.from = WallTime(milliseconds: Self.begin + 10)
@@ -417,152 +301,10 @@ struct ReplayTests {
     #expect(outcome.end.records == 2 && !outcome.lines.contains { $0.contains("lost") })
   }
 
-  /// A handler that takes its time, of a clock in the test's hand.
-  private final class Slow: BatchHandler {
-    let time = HandTime()
-    private let milliseconds: Int64
-    let batches = Mutex<[[UInt64]]>([])
-
-    init(milliseconds: Int64) { self.milliseconds = milliseconds }
-
-    func handle(_ batch: RecordBatch) async throws -> HandlerOutcome {
-      batches.withLock { $0.append((0..<batch.count).map { batch.index(at: $0).rawValue }) }
-      await time.sleep(milliseconds: milliseconds)
-      return .succeeded
-    }
-  }
-
-  @Test(
-    "in real time, at any factor, a quick handler sees what it sees in virtual time, and the wall takes its part",
-    arguments: [0.5, 1, 10, 1_000])
-  func realTime(factor: Double) async throws {
-    let bytes = recording([([0, 0, 7, 450, 451, 900, 3_000, 60_000], [], false)])
-    for change: (inout LanePolicy) -> Void in [
-      { $0.windowMilliseconds = 500 },
-      { $0.maximumRetryAttempts = 6 },
-      { $0.maximumRecordAgeMilliseconds = 5_000 },
-    ] {
-      var policy = LanePolicy(batchSize: 10)
-      change(&policy)
-      let virtual = try await replay(bytes, through: Failing([3: 1_000]), policy: policy)
-      let time = HandTime()
-      let begun = time.nanoseconds
-      let real = try await replay(bytes, through: Failing([3: 1_000]), policy: policy) {
-        $0.pace = ReplayPace(factor: factor, time: time)
-      }
-      #expect(real.lines.dropLast() == virtual.lines.dropLast() && virtual.lines.count > 8)
-      var end = real.end
-      end.greatestLagMilliseconds = nil
-      #expect(end == virtual.end)
-      let took = Double(time.nanoseconds - begun) / 1_000_000
-      #expect(abs(took * factor - Double(end.milliseconds)) < 2 + factor / 1_000, "\(took) ms")
-    }
-  }
-
-  @Test("what is prepared is prepared before time goes by, once, for the lanes that begin then")
-  func prepared() async throws {
-    let handler = Slow(milliseconds: 50)
-    let prepared = Mutex<[Int]>([])
-    let outcome = try await replay(
-      recording([([0, 1_000], [], true), ([0], [], false), ([2_000], [0], false)]), through: handler, factor: 2
-    ) {
-      $0.pace = ReplayPace(factor: 10, time: handler.time)
-      $0.prepare = { lanes in
-        prepared.withLock { $0.append(lanes) }
-        handler.time.pass(milliseconds: 700)
-      }
-    }
-    #expect(prepared.withLock { $0 } == [6])
-    #expect(outcome.greatestLagMilliseconds == 0 && outcome.end.milliseconds == 2_500)
-  }
-
-  @Test("a handler that is slower than the pace falls behind and sees every record, in fuller batches")
-  func slowHandler() async throws {
-    let bytes = recording([((0..<20).map { Int64($0) * 100 }, [], false)])
-    let handler = Slow(milliseconds: 50)
-    let outcome = try await replay(bytes, through: handler) {
-      $0.pace = ReplayPace(factor: 10, time: handler.time)
-    }
-    // Half a second goes by in 50 ms: five records come while it works.
-    #expect(
-      handler.batches.withLock { $0 } == [
-        [0], [1, 2, 3, 4, 5], [6, 7, 8, 9, 10], [11, 12, 13, 14, 15], [16, 17, 18, 19],
-      ])
-    let invocations = try outcome.lines.filter { $0.contains(#""invocation":"#) }.map {
-      try JSONDecoder().decode(RunInvocation.self, from: Data($0.utf8))
-    }
-    #expect(invocations.map { $0.begunAt - Self.begin } == [0, 500, 1_000, 1_500, 2_000])
-    #expect(invocations.allSatisfy { $0.endedAt - $0.begunAt == 500 })
-    #expect(outcome.greatestLagMilliseconds == 100 && outcome.end.milliseconds == 2_500)
-    // Lanes do not wait for one another.
-    let two = Slow(milliseconds: 50)
-    let both = try await replay(recording([([0], [], false), ([0], [], false)]), through: two) {
-      $0.pace = ReplayPace(factor: 10, time: two.time)
-    }
-    #expect(both.end.milliseconds == 500 && both.end.invocations == 2)
-  }
-
-  @Test("a handler has the real time of its timeout, and its invocation ends in the middle of what comes meanwhile")
-  func realTimeout() async throws {
-    let handler = Slow(milliseconds: 1_000_000)
-    var policy = LanePolicy(batchSize: 10, handlerTimeoutMilliseconds: 2_000)
-    policy.maximumRetryAttempts = 0
-    let outcome = try await replay(
-      recording([([0, 5_000], [], false)]), through: handler, policy: policy
-    ) {
-      $0.pace = ReplayPace(factor: 10, time: handler.time)
-    }
-    #expect(outcome.end.departures == 2 && outcome.end.failures == 2 && outcome.end.unsettledLanes == [])
-    #expect(outcome.end.milliseconds == 40_000)
-    #expect(outcome.lines.count { $0.contains(#""failure":"timeout""#) } == 2)
-  }
-
-  @Test("what waits in memory stays within its bound: records come later, and none is lost")
-  func realTimeRoom() async throws {
-    let bytes = recording([((0..<2_000).map { Int64($0) }, [], false)], dataByteCount: 1_000)
-    let handler = Slow(milliseconds: 10)
-    let outcome = try await replay(bytes, through: handler) {
-      $0.pace = ReplayPace(factor: 10, time: handler.time)
-      $0.byteLimit = 300_000
-    }
-    #expect(handler.batches.withLock { $0.flatMap { $0 } } == Array(0..<2_000))
-    #expect(outcome.greatestWaitingByteCount < 310_000 && outcome.greatestLagMilliseconds > 10_000)
-    // What never gets better ends as it does in virtual time.
-    var failing = LanePolicy(batchSize: 10)
-    failing.maximumRetryAttempts = nil
-    await #expect(throws: ReplayError.self) {
-      try await replay(bytes, through: Failing([3: .max]), policy: failing) {
-        $0.pace = ReplayPace(factor: 10, time: HandTime())
-        $0.byteLimit = 300_000
-      }
-    }
-  }
-
-  @Test("a replay that ends early ends its handlers first")
-  func realTimeEnd() async throws {
-    var bytes = recording([([0, 10, 20], [], false)])
-    bytes[bytes.count - 200] ^= 1
-    let handler = Slow(milliseconds: .max / 10_000_000)
-    await #expect(throws: ReplayError.self) {
-      try await replay(bytes, through: handler) { $0.pace = ReplayPace(factor: 1, time: handler.time) }
-    }
-    #expect(handler.batches.withLock { $0.count } == 1)
-  }
-
-  @Test("the machine's own time goes by")
-  func machineTime() async throws {
-    let begun = ContinuousClock.now
-    let outcome = try await replay(recording([([0, 4_000], [], false)]), through: Failing()) {
-      $0.pace = ReplayPace(factor: 100)
-    }
-    #expect(outcome.end.invocations == 2 && outcome.end.milliseconds >= 4_000)
-    #expect(ContinuousClock.now - begun >= .milliseconds(40))
-  }
-
   @Test("a recording that is not as it should be ends the replay with its place")
   func corrupt() async throws {
     var bytes = recording([([0, 10, 20], [], false)])
     bytes[bytes.count - 200] ^= 1
-    await #expect(throws: ReplayError.self) { try await replay(bytes, through: Failing()) }
+    await #expect(throws: ReplayError.self) { try await replay(bytes, through: FailingRecords()) }
   }
 }

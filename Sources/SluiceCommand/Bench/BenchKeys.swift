@@ -12,10 +12,12 @@ struct BenchKeys: AsyncParsableCommand {
       as a failure entry and the next one of its key fails.
 
       The clock stops when the records of all other keys are processed. A drain of the calm pair is asked for the same
-      records. Measured twice: with a handler that does nothing else, and with one that waits for each batch.
+      records. Measured twice: with a handler that does nothing else, and with one that waits for each batch; with --decode
+      both decode the data of each record, a JSON document, with Foundation's decoder.
 
       Examples:
         sluice bench keys
+        sluice bench keys --decode --handler-milliseconds 0
         sluice bench keys --records 2000000 --failing-percent 10 --handler-milliseconds 0,1 --format json
       """)
 
@@ -27,6 +29,7 @@ struct BenchKeys: AsyncParsableCommand {
   @Option(help: "MaximumRetryAttempts.") var retryAttempts = 10
   @Option(help: "How long the handler waits for each batch; several are measured one after the other.")
   var handlerMilliseconds: MillisecondList = [0, 1]
+  @Flag(help: "The handler decodes the data of each record.") var decode = false
   @Option(help: "names or throws: how the handler says that a record fails.") var answer: FailureAnswer = .names
   @Option(help: "Counted pairs.") var pairs = 5
   @OptionGroup var bench: BenchOptions
@@ -48,6 +51,10 @@ struct BenchKeys: AsyncParsableCommand {
     guard (0...10_000).contains(retryAttempts) else {
       throw ValidationError("--retry-attempts is \(retryAttempts): allowed are 0 to 10,000.")
     }
+    if decode, bench.recordBytes < DecodedData.leastByteCount {
+      throw ValidationError(
+        "--record-bytes is \(bench.recordBytes): with --decode allowed is \(DecodedData.leastByteCount) or more.")
+    }
     if pairs < 1 { throw ValidationError("--pairs is \(pairs): allowed is 1 or more.") }
   }
 
@@ -60,7 +67,10 @@ struct BenchKeys: AsyncParsableCommand {
     defer { place.remove() }
     var progress = ProgressLine(isQuiet: bench.output.isJSON)
     let backlog = backlog
-    try await place.fill(records: records, recordBytes: bench.recordBytes, progress: &progress, key: backlog.key(at:))
+    try await place.fill(
+      records: records, recordBytes: bench.recordBytes,
+      data: decode ? DecodedData.document(byteCount: bench.recordBytes) : nil, progress: &progress,
+      key: backlog.key(at:))
     let otherRecords = (0..<records).count { !backlog.fails(at: $0 / shards) }
     for milliseconds in handlerMilliseconds.values {
       try await compare(milliseconds, backlog, otherRecords, on: place).print(isJSON: bench.output.isJSON)
@@ -72,7 +82,8 @@ struct BenchKeys: AsyncParsableCommand {
     _ milliseconds: Int, _ backlog: KeyBacklog, _ otherRecords: Int, on place: BenchStore
   ) async throws -> KeysReport {
     let run = KeyDrainRun(
-      batchSize: batchSize, handlerMilliseconds: milliseconds, retryAttempts: retryAttempts, answer: answer,
+      batchSize: batchSize, decodes: decode, handlerMilliseconds: milliseconds, retryAttempts: retryAttempts,
+      answer: answer,
       backlog: backlog, otherRecords: otherRecords)
     var report = KeysReport(run, bench)
     for pair in 0...pairs {

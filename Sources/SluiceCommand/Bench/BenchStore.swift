@@ -55,11 +55,12 @@ struct BenchStore {
     }
   }
 
-  /// `key` names the partition key of a record by its place in its shard, from 0 on.
+  /// `key` names the partition key of a record by its place in its shard, from 0 on. All have the same `data`; `nil`:
+  /// letters.
   func fill(
-    records: Int, recordBytes: Int, progress: inout ProgressLine, key: (Int) -> String
+    records: Int, recordBytes: Int, data: [UInt8]? = nil, progress: inout ProgressLine, key: (Int) -> String
   ) async throws {
-    let data = [UInt8](repeating: 0x61, count: recordBytes)
+    let data = data ?? [UInt8](repeating: 0x61, count: recordBytes)
     try await fill(records: records, progress: &progress, key: key) { _ in data }
   }
 

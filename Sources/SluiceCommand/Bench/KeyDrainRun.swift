@@ -1,3 +1,4 @@
+import class Foundation.JSONDecoder
 import Logging
 import Sluice
 import StreamModel
@@ -24,11 +25,7 @@ struct KeyBacklog: Sendable {
   func fails(at place: Int) -> Bool { number(at: place) < failingKeys }
 
   private func number(at place: Int) -> Int {
-    // A step of SplitMix64.
-    var mixed = (UInt64(place) &+ 1) &* 0x9e37_79b9_7f4a_7c15
-    mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-    return Int((mixed ^ (mixed >> 31)) % UInt64(keys))
+    Int(SplitMix64.mixed(UInt64(place)) % UInt64(keys))
   }
 }
 
@@ -36,6 +33,8 @@ struct KeyBacklog: Sendable {
 /// processed.
 struct KeyDrainRun {
   var batchSize: Int
+  /// The handler decodes the data of each record.
+  var decodes: Bool
   var handlerMilliseconds: Int
   var retryAttempts: Int
   var answer: FailureAnswer
@@ -100,13 +99,15 @@ struct KeyDrainRun {
     var processor = StreamProcessor(store: place.store)
     // Every failure is a warning.
     processor.logger.logLevel = .error
-    let (wait, answer) = (handlerMilliseconds, answer)
+    let (wait, answer, decodes) = (handlerMilliseconds, answer, decodes)
     processor.map(source) { batch in
       others.begin()
       deliveries.all.add(1, ordering: .relaxed)
       if wait > 0 { try await Task.sleep(for: .milliseconds(wait)) }
       var done = 0
+      let decoder = decodes ? JSONDecoder() : nil
       for position in 0..<batch.count {
+        if let decoder { try DecodedData.check(batch[position].dataBytes, decoder) }
         guard batch[position].partitionKeyBytes.unsafeLoad(as: UInt8.self) == UInt8(ascii: "x") else {
           done += 1
           continue

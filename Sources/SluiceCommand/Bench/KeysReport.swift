@@ -32,8 +32,11 @@ struct KeysReport: Encodable {
   }
 
   var name: String {
-    "keys, \(run.backlog.failingPercent) % failing, "
-      + (run.handlerMilliseconds == 0 ? "no-op handler" : "\(run.handlerMilliseconds) ms handler")
+    var parts: [String] = []
+    if run.decodes { parts.append("decoding") }
+    if run.handlerMilliseconds > 0 { parts.append("\(run.handlerMilliseconds) ms") }
+    return
+      "keys, \(run.backlog.failingPercent) % failing, \(parts.isEmpty ? "no-op" : parts.joined(separator: ", ")) handler"
   }
 
   /// The line of every bench: records of the other keys.
@@ -47,7 +50,8 @@ struct KeysReport: Encodable {
   }
 
   private enum CodingKeys: String, CodingKey {
-    case ratio, calmRecordsPerSecond, handlerMilliseconds, batchSize, keysPerShard, failingKeysPerShard, retryAttempts,
+    case ratio, calmRecordsPerSecond, handlerMilliseconds, decodes, batchSize, keysPerShard, failingKeysPerShard,
+      retryAttempts,
       answer, deliveries, failedDeliveries, parkedRecords, processorNanosecondsPerRecord,
       calmProcessorNanosecondsPerRecord
   }
@@ -58,6 +62,7 @@ struct KeysReport: Encodable {
     try container.encode(ratio, forKey: .ratio)
     try container.encode(calmRecordsPerSecond.median, forKey: .calmRecordsPerSecond)
     try container.encode(run.handlerMilliseconds, forKey: .handlerMilliseconds)
+    try container.encode(run.decodes, forKey: .decodes)
     try container.encode(run.batchSize, forKey: .batchSize)
     try container.encode(run.backlog.keys, forKey: .keysPerShard)
     try container.encode(run.backlog.failingKeys, forKey: .failingKeysPerShard)
