@@ -144,6 +144,27 @@ public struct RecordingReader: ~Copyable {
   /// The sequence number that the record was imported with; `nil` if it is the one that shard and index make.
   public private(set) var importedSequenceNumber: String?
 
+  /// What handlers know the record by that was read last: the number that it was imported with, that of a table's change, or
+  /// the one that shard and index make.
+  public var sequenceNumber: String {
+    if let importedSequenceNumber { return importedSequenceNumber }
+    let own = shards[latest].shard.sequenceNumber(of: line.index)
+    guard header.kind == .dynamodb else { return own.description }
+    let data = unsafe UnsafeRawBufferPointer(
+      start: source.memory + lineStart + line.data.lowerBound, count: line.data.count)
+    guard line.isBase64 else { return ChangeSequenceNumber.text(of: unsafe RawSpan(_unsafeBytes: data), own) }
+    let decoded = unsafe Base64Reading.bytes(of: Array(data)) ?? []
+    return ChangeSequenceNumber.text(of: unsafe decoded.span.bytes, own)
+  }
+
+  /// The partition key of the record that was read last; invalid UTF-8 is shown as `�`.
+  public var partitionKey: String {
+    guard line.decodedKey.isEmpty else { return String(decoding: line.decodedKey, as: UTF8.self) }
+    let key = unsafe UnsafeRawBufferPointer(
+      start: source.memory + lineStart + line.key.lowerBound, count: line.key.count)
+    return unsafe String(decoding: key, as: UTF8.self)
+  }
+
   /// Appends the record that was read last, which ``PackedRecords/takes(_:arrival:)``.
   public func appendRecord(to records: PackedRecords) { append(to: &records.content) }
 

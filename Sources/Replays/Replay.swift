@@ -81,6 +81,10 @@ public final class Replay {
   /// Records of the part that is replayed, as far as they were read.
   public private(set) var recordCount: UInt64 = 0
 
+  /// When the shards that are replayed were created, in seconds since 1970; of those alone whose sequence numbers are made of
+  /// it: not of imported records and not of the changes of a table, which have numbers of their own.
+  public private(set) var shardTimes: [ShardNumber: UInt64] = [:]
+
   private enum Source {
     /// Records come when they came.
     case paced(PacedReading)
@@ -298,6 +302,7 @@ public final class Replay {
   }
 
   private func opened(_ shard: RecordedShard) {
+    if header.imported == nil, header.kind == .kinesis { shardTimes[shard.shard] = shard.createdAtSeconds }
     nextOfShard[shard.shard] = shard.first
     if let poller { open(shard, poller) } else { waiting.append(shard) }
   }

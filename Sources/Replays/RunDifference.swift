@@ -7,6 +7,8 @@ public struct RunDifference: Codable, Hashable, Sendable {
     public var last: UInt64
     public var before: String
     public var after: String
+    /// The records' names, as far as they are known: of many the first ones and the last one.
+    public var names: [RecordName] = []
 
     public var count: UInt64 { last - first + 1 }
   }
@@ -17,6 +19,8 @@ public struct RunDifference: Codable, Hashable, Sendable {
     public var records: [[UInt64]]
     public var before: String
     public var after: String
+    /// The name of the batch's first record, as far as it is known.
+    public var firstRecord: RecordName?
   }
 
   /// A tumbling window that came to another state; `nil` where a run has none of it.
@@ -93,6 +97,7 @@ public struct RunDifference: Codable, Hashable, Sendable {
       windows.append(
         Window(shard: window.shard, begin: window.begin, end: window.end, before: former, after: latter))
     }
+    name(with: RecordNames(createdAtSeconds: before.shardTimes.merging(after.shardTimes) { $1 }))
     // What settings were in force when it happened nobody knows.
     guard !before.isRecorded, !after.isRecorded else { return }
     for name in Set(before.header.settings.keys).union(after.header.settings.keys) {

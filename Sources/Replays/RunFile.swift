@@ -76,6 +76,8 @@ public struct RunFile: Sendable {
 
   public let header: RunHeader
   public let end: RunEnd
+  /// When its shards were created, in seconds since 1970, where sequence numbers are made of it.
+  let shardTimes: [UInt32: UInt64]
   /// By shard: records from one index to another, in their order.
   let outcomes: [UInt32: [Stretch]]
   /// What succeeded was answered with.
@@ -118,6 +120,8 @@ public struct RunFile: Sendable {
         collected.take(try read(RunInvocation.self, line))
       } else if kind.left != nil {
         collected.take(try read(RunDeparture.self, line))
+      } else if let seconds = kind.createdAtSeconds {
+        collected.shardTimes[try read(RunShard.self, line).shard] = seconds
       } else if kind.ended != nil {
         end = try read(RunEnd.self, line)
       } else if kind.lost == nil {
@@ -128,6 +132,7 @@ public struct RunFile: Sendable {
     guard let end else { throw RunFileError(line: number, reason: "the run has no end: it was interrupted") }
     self.header = header
     self.end = end
+    shardTimes = collected.shardTimes
     outcomes = collected.outcomes.mapValues { $0.sorted { $0.records.lowerBound < $1.records.lowerBound } }
     answers = collected.answers
     windows = collected.windows
@@ -141,6 +146,7 @@ public struct RunFile: Sendable {
   public init(_ recorded: RecordedRun) {
     header = recorded.header
     end = recorded.end
+    shardTimes = [:]
     outcomes = recorded.outcomes
     answers = [:]
     windows = [:]
@@ -162,12 +168,14 @@ public struct RunFile: Sendable {
     var invocation: UInt64?
     var left: UInt64?
     var lost: UInt64?
+    var createdAtSeconds: UInt64?
     var ended: Bool?
   }
 }
 
 /// What the lines of a run say, one after the other.
 private struct Collected {
+  var shardTimes: [UInt32: UInt64] = [:]
   var outcomes: [UInt32: [RunFile.Stretch]] = [:]
   var answers: [RunFile.Delivered: String] = [:]
   var windows: [RunFile.Window: String] = [:]

@@ -77,6 +77,13 @@ public struct RunDeparture: Codable, Hashable, Sendable {
   public var attempts: Int
 }
 
+/// A shard of the recording: its sequence numbers are made of when it was created.
+struct RunShard: Codable {
+  /// Seconds since 1970.
+  var createdAtSeconds: UInt64
+  var shard: UInt32
+}
+
 /// The last line.
 public struct RunEnd: Codable, Hashable, Sendable {
   public var ended: Bool

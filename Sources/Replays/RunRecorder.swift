@@ -1,5 +1,5 @@
 import ShardCore
-import StreamModel
+public import StreamModel
 public import StreamRuntime
 
 /// Writes what happens in a replay into a run file.
@@ -35,11 +35,15 @@ public struct RunRecorder {
     }
   }
 
-  /// Writes the last line and gives it.
+  /// Writes the last lines and gives the very last one. `shards`: when shards were created, in seconds since 1970, where
+  /// sequence numbers are made of it.
   public mutating func end(
-    records: UInt64, milliseconds: Int64, unsettled: [LanePlace], greatestLagMilliseconds: Int64? = nil,
-    peakMemoryBytes: Int64? = nil
+    records: UInt64, milliseconds: Int64, unsettled: [LanePlace], shards: [ShardNumber: UInt64] = [:],
+    greatestLagMilliseconds: Int64? = nil, peakMemoryBytes: Int64? = nil
   ) throws -> RunEnd {
+    for (shard, seconds) in shards.sorted(by: { $0.key < $1.key }) {
+      try file.append(RunShard(createdAtSeconds: seconds, shard: shard.rawValue))
+    }
     var end = RunEnd(
       ended: true, invocations: invocations, records: records, departures: departures,
       leftRecords: leftRecords,

@@ -103,6 +103,18 @@ struct ReplayTests {
       #expect(ended.code == 1 && difference.newlyFailing.isEmpty && difference.failingOtherwise.isEmpty)
       #expect(difference.newlySucceeding.reduce(0) { $0 + $1.count } == UInt64(cancelled))
       #expect(difference.newlySucceeding.allSatisfy { $0.before.contains("TypeError") && $0.after == "succeeded" })
+      // Each of them is named as in the recording and in the store.
+      let named = try await place.sluice(
+        "diff", "old.run", "new.run", "--recording", "flights.recording", "--format", "json")
+      let names = try JSONDecoder().decode(RunDifference.self, from: Data(named.output.utf8))
+        .newlySucceeding.flatMap(\.names)
+      #expect(names.count == cancelled)
+      let recorded = place.lines(of: "flights.recording")
+      for name in names {
+        let line = try #require(recorded.first { $0.contains("\"\(name.sequenceNumber)\"") })
+        #expect(line.contains("\"index\":\(name.index),") && line.contains("\"key\":\"\(name.partitionKey ?? "")\""))
+        #expect(line.contains("\"dep_time\":null"))
+      }
       let text = try await place.sluice("diff", "new.run", "old.run")
       #expect(text.code == 1 && text.output.contains("\(cancelled) records no longer succeed"), "\(text)")
       let page = try await place.sluice("diff", "old.run", "new.run", "--html", "changes.html")

@@ -49,6 +49,62 @@ struct RunDifferenceTests {
     #expect(RunDifference(before, before).isSame && RunDifference(after, after).isSame)
   }
 
+  private static let shardLine = #"{"createdAtSeconds":1700000000,"shard":0}"#
+
+  private static func number(_ index: UInt64) -> String {
+    SequenceNumber(shardCreatedAtSeconds: 1_700_000_000, shard: ShardNumber(0), index: RecordIndex(index)).description
+  }
+
+  @Test("records are named by their sequence numbers; by their keys too, out of the recording")
+  func names() throws {
+    let before = try run([
+      invocation(0...4, "failed"), left(0...4, "RetryAttemptsExhausted"), invocation(5...9, answer: "a"),
+      Self.shardLine,
+    ])
+    let after = try run([invocation(0...4), invocation(5...9, answer: "b"), Self.shardLine])
+    var difference = RunDifference(before, after)
+    let record = try #require(difference.newlySucceeding.first)
+    #expect(record.names.map(\.index) == [0, 1, 2, 3, 4])
+    #expect(record.names.map(\.sequenceNumber) == (0...4).map(Self.number))
+    #expect(record.words() == "0–4, \(Self.number(0)) to \(Self.number(4))")
+    #expect(difference.lacksPartitionKeys)
+    #expect(difference.answers.first?.firstRecord?.sequenceNumber == Self.number(5))
+
+    try difference.name(from: reader(of: (0...9).map { "key \($0)" }))
+    let named = try #require(difference.newlySucceeding.first)
+    #expect(named.names.map(\.partitionKey) == (0...4).map { "key \($0)" } && !difference.lacksPartitionKeys)
+    #expect(named.words() == "0–4, \(Self.number(0)) to \(Self.number(4)), key 0, key 1, key 2 and others")
+    #expect(difference.answers.first?.firstRecord?.partitionKey == "key 5")
+    let page = RunReport(before, after, difference, names: ["a", "b"]).html
+    #expect(page.contains("key 0, key 1, key 2, key 3, key 4") && page.contains("key 5"))
+    #expect(page.contains(Self.number(4)))
+
+    // Without what a run says of its shards nothing is named, and the page is whole.
+    let bare = RunDifference(try run([invocation(0...0)]), try run([invocation(0...0, "failed")]))
+    #expect(bare.newlyFailing.map(\.names) == [[]] && bare.newlyFailing.first?.words() == "0")
+  }
+
+  @Test("of many records that came to something else the first ones are named, and the last one")
+  func manyNames() throws {
+    let last = Int(RunDifference.namedRecordLimit) + 500
+    var difference = RunDifference(try run([invocation(0...last)]), try run([invocation(0...last, "failed")]))
+    try difference.name(from: reader(of: (0...last).map { "\($0)" }))
+    let names = try #require(difference.newlyFailing.first).names
+    #expect(names.count == Int(RunDifference.namedRecordLimit) + 1 && names.last?.partitionKey == "\(last)")
+  }
+
+  /// A recording of shard 0 with records of these keys.
+  private func reader(of keys: [String]) throws -> RecordingReader {
+    var lines = [
+      #"{"recording":1,"stream":"s","kind":"kinesis","streamCreatedAt":0,"madeAt":0}"#,
+      #"{"shardOpened":0,"at":0,"createdAtSeconds":1700000000,"hashKeys":["0","99"],"parents":[],"first":0}"#,
+    ]
+    lines += keys.enumerated().map { #"{"shard":0,"index":\#($0.offset),"arrival":1,"key":"\#($0.element)","json":1}"# }
+    lines.append(#"{"records":\#(keys.count),"shards":1}"#)
+    let input = Bytes(Array(lines.joined(separator: "\n").utf8))
+    return try RecordingReader { memory throws(RecordingFileError) in input.read(into: memory) }
+  }
+
   /// What happened to twenty records of shard 0: 5 to 9 failed, 12 is under retry, those behind it wait.
   private func recorded(
     redacted: [String] = [], isEnded: Bool = true, hasOutcomes: Bool = true

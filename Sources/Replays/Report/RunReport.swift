@@ -105,10 +105,12 @@ public struct RunReport {
     let rows = records.prefix(Self.rowLimit).map { record in
       [
         "\(record.shard)", record.count == 1 ? "\(record.first)" : "\(record.first)–\(record.last)",
+        "<code>\(HTMLText.escaped(record.sequenceNumbers))</code>", HTMLText.escaped(record.keys(10, 60)),
         HTMLText.short(record.before), HTMLText.short(record.after),
       ]
     }
-    return table(title, ["shard", "records", "before", "after"], rows, of: records.count)
+    let heads = ["shard", "records", "sequence number", "partition key", "before", "after"]
+    return table(title, heads, rows, of: records.count)
   }
 
   private var answers: String {
@@ -116,10 +118,14 @@ public struct RunReport {
       let texts = ChangedText(answer.before, answer.after, limit: HTMLText.shortLimit)
       return [
         "\(answer.shard)", answer.records.first?.first.map { "from \($0)" } ?? "end of a window",
+        "<code>\(HTMLText.escaped(answer.firstRecord?.sequenceNumber ?? ""))</code>",
+        HTMLText.short(answer.firstRecord?.partitionKey ?? ""),
         "<code>\(HTMLText.short(texts.before))</code>", "<code>\(HTMLText.short(texts.after))</code>",
       ]
     }
-    return table("Changed answers", ["shard", "batch", "before", "after"], rows, of: difference.answers.count)
+    return table(
+      "Changed answers", ["shard", "batch", "first sequence number", "its partition key", "before", "after"], rows,
+      of: difference.answers.count)
   }
 
   private var windows: String {

@@ -16,11 +16,15 @@ struct DiffCommand: ParsableCommand {
       In place of a run file a recording with outcomes (record --outcomes) stands for what really happened. Of deliveries \
       that succeeded it knows nothing, so answers and states are not compared then.
 
+      Records are named by shard, place in the shard and sequence number, and by partition key out of the recording: of one \
+      that is compared, or of --recording.
+
       Exit code 0 if every record came to the same and every answer and every state is the same, 1 if not. What was \
       measured does not count.
 
       Examples:
         sluice diff old.run new.run
+        sluice diff old.run new.run --recording flights.recording
         sluice diff flights.recording new.run
         sluice diff old.run new.run --format json | jq .newlyFailing
         sluice diff old.run new.run --html changes.html
@@ -28,6 +32,8 @@ struct DiffCommand: ParsableCommand {
 
   @Argument(help: "The run before, or a recording with outcomes.") var before: String
   @Argument(help: "The run after, or a recording with outcomes.") var after: String
+  @Option(help: "The recording that was replayed: records are named by their partition keys too.")
+  var recording: String?
   @Option(help: "Write a page with pictures there, which needs nothing else.") var html: String?
   @OptionGroup var format: FormatOption
 
@@ -36,7 +42,10 @@ struct DiffCommand: ParsableCommand {
 
   func run() throws {
     let (former, latter) = (try Self.read(before), try Self.read(after))
-    let difference = RunDifference(former, latter)
+    var difference = RunDifference(former, latter)
+    if let path = recording ?? [(former, before), (latter, after)].first(where: \.0.isRecorded)?.1 {
+      try Self.name(&difference, from: path, stream: latter.header.stream)
+    }
     if let html {
       let report = RunReport(former, latter, difference, names: [before, after])
       do {
@@ -47,6 +56,23 @@ struct DiffCommand: ParsableCommand {
     }
     if format.isJSON { try printJSON(difference) } else { print(text(difference)) }
     if !difference.isSame { throw Exit.failed }
+  }
+
+  private static func name(_ difference: inout RunDifference, from path: String, stream: String) throws {
+    do {
+      let input = try RecordingInput(path: path)
+      // What the replay has left out it says itself.
+      let reader = try RecordingReader(badLineLimit: .max, owning: input)
+      guard reader.header.stream == stream else {
+        throw Problem(
+          Exit.badInput, "\(path) is a recording of stream \(reader.header.stream), and the run is one of \(stream)")
+      }
+      try difference.name(from: reader)
+    } catch let error as RecordingFileError {
+      throw Problem(Exit.badInput, "\(error)")
+    } catch let error as RecordingError {
+      throw Problem(Exit.badInput, "\(path): \(error)")
+    }
   }
 
   private static func read(_ path: String) throws -> RunFile {
@@ -87,15 +113,15 @@ struct DiffCommand: ParsableCommand {
     ] where !records.isEmpty {
       lines.append("\(Text.records(records.reduce(0) { $0 + $1.count })) \(what)")
       lines += records.prefix(Self.shownLimit).map { record in
-        let which = record.count == 1 ? "\(record.first)" : "\(record.first)–\(record.last)"
-        return "  \(ShardNumber(record.shard)) \(which): \(Self.short(record.before)) → \(Self.short(record.after))"
+        "  \(ShardNumber(record.shard)) \(record.words()): \(Self.short(record.before)) → \(Self.short(record.after))"
       }
       lines += more(records.count)
     }
     if !difference.answers.isEmpty {
       lines.append("\(difference.answers.count) of \(difference.comparedAnswers) answers changed")
       lines += difference.answers.prefix(Self.shownLimit).map { answer in
-        let first = answer.records.first?.first.map { " from \($0)" } ?? ", the end of a window"
+        let name = answer.firstRecord.map { ", \($0.sequenceNumber)" + ($0.partitionKey.map { ", \($0)" } ?? "") } ?? ""
+        let first = answer.records.first?.first.map { " from \($0)\(name)" } ?? ", the end of a window"
         return "  \(ShardNumber(answer.shard))\(first): \(Self.change(answer.before, answer.after))"
       }
       lines += more(difference.answers.count)
@@ -109,6 +135,7 @@ struct DiffCommand: ParsableCommand {
       }
       lines += more(difference.windows.count)
     }
+    if difference.lacksPartitionKeys { lines.append("partition keys: --recording FILE, the one that was replayed") }
     if difference.isSame { lines.append(difference.sameness) }
     for (name, values) in difference.settings.sorted(by: { $0.key < $1.key }) {
       lines.append("\(name): \(Self.short(values[0])) → \(Self.short(values[1]))")

@@ -252,7 +252,8 @@ struct ReplayCommand: AsyncParsableCommand {
     if case .interrupted(let problem)? = replay.status.ending { warn("\(problem)") }
     let end = try recorder.recorder.end(
       records: replay.recordCount, milliseconds: replay.elapsedMilliseconds,
-      unsettled: replay.unsettled, greatestLagMilliseconds: options.pace.map { _ in replay.greatestLagMilliseconds },
+      unsettled: replay.unsettled, shards: replay.shardTimes,
+      greatestLagMilliseconds: options.pace.map { _ in replay.greatestLagMilliseconds },
       peakMemoryBytes: memory.peakBytes)
     return (end, recorder.recorder.lastFailure)
   }
