@@ -45,7 +45,7 @@ let package = Package(
     .systemLibrary(name: "CSpawn"),
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
-    .target(name: "Locks", swiftSettings: strict),
+    .target(name: "Locks", dependencies: ["CSpawn"], swiftSettings: strict),
     .target(name: "LMDB", dependencies: ["CLMDB", "Locks"], swiftSettings: strict),
     .target(name: "StreamModel", swiftSettings: strict),
     .target(name: "ShardCore", dependencies: ["StreamModel"], swiftSettings: common),

@@ -49,6 +49,12 @@ public final class Monitor<State>: @unchecked Sendable {
     unsafe pthread_cond_signal(condition)
   }
 
+  /// Lets all waiting threads look at the value again.
+  @inlinable
+  public func signalAll() {
+    unsafe pthread_cond_broadcast(condition)
+  }
+
   /// Waits until `body` gives something; `nil` if the deadline, in nanoseconds of monotonic time, came first. `body`
   /// runs alone, at once and after each signal.
   @inlinable

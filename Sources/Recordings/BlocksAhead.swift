@@ -60,7 +60,7 @@ final class BlocksAhead: Sendable {
   /// `nil` if the system gives no thread. `read` is that of the thread from here on: it fills the front of the memory
   /// that it is given and says how much of it; 0 at the end.
   init?(_ read: sending @escaping (UnsafeMutableRawBufferPointer) throws(RecordingFileError) -> Int) {
-    guard ReadingThread.start({ [self] in unsafe run(read) }) else { return nil }
+    guard SystemThread.startDetached(named: "sluice-read", { [self] in unsafe run(read) }) else { return nil }
   }
 
   deinit {

@@ -15,7 +15,8 @@ struct LineOutput {
     unsafe address += text.utf8CodeUnitCount
   }
 
-  mutating func put(_ number: SequenceNumber) {
+  @inline(__always)
+  mutating func put(_ number: SequenceNumberDigits) {
     unsafe number.write(to: UnsafeMutableRawBufferPointer(start: address, count: SequenceNumber.digitCount))
     unsafe address += SequenceNumber.digitCount
   }
@@ -27,48 +28,96 @@ struct LineOutput {
     unsafe address += bytes.count
   }
 
+  private static var eightDigits: UInt64 { 100_000_000 }
+
+  /// Without leading zeros. Up to seven bytes behind it are overwritten.
+  @inline(__always)
   mutating func put(_ number: UInt64) {
-    var count = 1
-    var power: UInt64 = 10
-    while count < 20, number >= power {
-      count += 1
-      let (next, overflow) = power.multipliedReportingOverflow(by: 10)
-      if overflow { break }
-      power = next
+    guard number >= Self.eightDigits else { return putFirst(number) }
+    let (upper, lower) = number.quotientAndRemainder(dividingBy: Self.eightDigits)
+    if upper < Self.eightDigits {
+      putFirst(upper)
+    } else {
+      let (first, middle) = upper.quotientAndRemainder(dividingBy: Self.eightDigits)
+      putFirst(first)
+      putEight(middle)
     }
-    var rest = number
-    for place in stride(from: count - 1, through: 0, by: -1) {
-      unsafe address.storeBytes(of: UInt8(truncatingIfNeeded: 48 + rest % 10), toByteOffset: place, as: UInt8.self)
-      rest /= 10
-    }
-    unsafe address += count
+    putEight(lower)
   }
 
-  mutating func putHexadecimal(_ number: UInt32) {
-    for place in 0..<8 {
-      let digit = UInt8(truncatingIfNeeded: number >> UInt32(28 - 4 * place) & 15)
-      unsafe address.storeBytes(of: digit < 10 ? 48 + digit : 87 + digit, toByteOffset: place, as: UInt8.self)
+  /// Of up to eight digits.
+  @inline(__always)
+  private mutating func putFirst(_ number: UInt64) {
+    let digits = EightBytes.digits(number)
+    let zeros = number == 0 ? 7 : (digits ^ EightBytes.digits(0)).trailingZeroBitCount / 8
+    unsafe address.storeBytes(of: (digits &>> UInt64(8 &* zeros)).littleEndian, as: UInt64.self)
+    unsafe address += 8 &- zeros
+  }
+
+  /// With leading zeros.
+  @inline(__always)
+  private mutating func putEight(_ number: UInt64) {
+    unsafe address.storeBytes(of: EightBytes.digits(number).littleEndian, as: UInt64.self)
+    unsafe address += 8
+  }
+
+  mutating func put(_ hashKey: HashKey) {
+    let sixteenDigits: UInt128 = 10_000_000_000_000_000
+    let (upper, lower) = hashKey.rawValue.quotientAndRemainder(dividingBy: sixteenDigits)
+    guard upper > 0 else { return put(UInt64(lower)) }
+    let (first, middle) = upper.quotientAndRemainder(dividingBy: sixteenDigits)
+    if first > 0 {
+      put(UInt64(first))
+      putSixteen(UInt64(middle))
+    } else {
+      put(UInt64(middle))
     }
+    putSixteen(UInt64(lower))
+  }
+
+  private mutating func putSixteen(_ number: UInt64) {
+    putEight(number / Self.eightDigits)
+    putEight(number % Self.eightDigits)
+  }
+
+  /// Eight digits in lower case.
+  @inline(__always)
+  mutating func putHexadecimal(_ number: UInt32) {
+    unsafe address.storeBytes(of: LineCheck.digits(number).bigEndian, as: UInt64.self)
     unsafe address += 8
   }
 
   /// The inside of a JSON string.
+  @inline(__always)
   mutating func putEscaped(_ text: UnsafeRawBufferPointer) {
-    for position in 0..<text.count {
-      let byte = unsafe text[position]
-      if byte >= 0x20, byte != 0x22, byte != 0x5c {
-        unsafe address.storeBytes(of: byte, as: UInt8.self)
+    var position = 0
+    while position &+ 8 <= text.count {
+      let word = unsafe UInt64(littleEndian: text.loadUnaligned(fromByteOffset: position, as: UInt64.self))
+      guard EightBytes.areAllPlain(word) else { break }
+      unsafe address.storeBytes(of: word.littleEndian, as: UInt64.self)
+      unsafe address += 8
+      position &+= 8
+    }
+    while position < text.count {
+      unsafe putEscaped(text[position])
+      position &+= 1
+    }
+  }
+
+  @inline(__always)
+  private mutating func putEscaped(_ byte: UInt8) {
+    if byte >= 0x20, byte != 0x22, byte != 0x5c {
+      unsafe address.storeBytes(of: byte, as: UInt8.self)
+      unsafe address += 1
+    } else if byte >= 0x20 {
+      unsafe address.storeBytes(of: 0x5c, as: UInt8.self)
+      unsafe address.storeBytes(of: byte, toByteOffset: 1, as: UInt8.self)
+      unsafe address += 2
+    } else {
+      put("\\u00")
+      for digit in [byte >> 4, byte & 15] {
+        unsafe address.storeBytes(of: digit < 10 ? 48 + digit : 87 + digit, as: UInt8.self)
         unsafe address += 1
-      } else if byte >= 0x20 {
-        unsafe address.storeBytes(of: 0x5c, as: UInt8.self)
-        unsafe address.storeBytes(of: byte, toByteOffset: 1, as: UInt8.self)
-        unsafe address += 2
-      } else {
-        put("\\u00")
-        for digit in [byte >> 4, byte & 15] {
-          unsafe address.storeBytes(of: digit < 10 ? 48 + digit : 87 + digit, as: UInt8.self)
-          unsafe address += 1
-        }
       }
     }
   }

@@ -115,7 +115,7 @@ public final class RecordingFeed {
     init?(_ reading: Reading) {
       // The reading is that of the thread from here on: its reader owns its file, and nobody else refers to it.
       nonisolated(unsafe) let reading = reading
-      guard ReadingThread.start({ [self] in unsafe run(reading) }) else { return nil }
+      guard SystemThread.startDetached(named: "sluice-check", { [self] in unsafe run(reading) }) else { return nil }
     }
 
     private func run(_ reading: Reading) {

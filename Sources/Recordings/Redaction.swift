@@ -8,6 +8,12 @@ struct Redaction: Hashable, Sendable {
   /// Each path as the UTF-8 of its names.
   private let paths: [[[UInt8]]]
 
+  /// What a recording is to lack; `nil` if nothing.
+  init?(of header: RecordingHeader) {
+    guard !header.redacted.isEmpty else { return nil }
+    self.init(header.redacted, kind: header.kind)
+  }
+
   /// Paths such as `crew.name`.
   init(_ fields: [String], kind: StreamKind) {
     replacement = Array((kind == .dynamodb ? #"{"S":"[redacted]"}"# : #""[redacted]""#).utf8)

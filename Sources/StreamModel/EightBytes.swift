@@ -26,6 +26,19 @@ public enum EightBytes {
     return ((value & pairs) &* 0x000f_4240_0000_0064 &+ (value &>> 16 & pairs) &* 0x0000_2710_0000_0001) &>> 32
   }
 
+  /// The eight digits of a number below 10^8 as ASCII, leading zeros with them, the first one lowest.
+  @inlinable @inline(__always)
+  public static func digits(_ number: UInt64) -> UInt64 {
+    // Two of four digits, four of two, eight of one: each division multiplies by a little more than what it divides by.
+    let (high, low) = (number / 10_000, number % 10_000)
+    var value = high | low &<< 32
+    let hundreds = (value &* 10_486) &>> 20 & 0x0000_007f_0000_007f
+    value = hundreds | (value &- hundreds &* 100) &<< 16
+    let tens = (value &* 103) &>> 10 & 0x000f_000f_000f_000f
+    value = tens | (value &- tens &* 10) &<< 8
+    return value | ones &* 48
+  }
+
   /// Of one to eight digits.
   @inlinable @inline(__always)
   public static func powerOfTen(_ digits: Int) -> UInt64 {

@@ -44,18 +44,7 @@ public struct SequenceNumber: Hashable, Comparable, Sendable, CustomStringConver
   /// Writes the 56 digits as ASCII to the front of `bytes`, without an allocation.
   public func write(to bytes: UnsafeMutableRawBufferPointer) {
     precondition(bytes.count >= Self.digitCount, "a sequence number takes 56 bytes")
-    var limbs = halves
-    // Three divisions by 10^19 give 57 digits; the first of them is always 0.
-    var position = Self.digitCount
-    while position > 0 {
-      var chunk = Self.divideByTenToTheNineteen(&limbs)
-      let count = min(19, position)
-      for _ in 0..<count {
-        position -= 1
-        unsafe bytes[position] = UInt8(truncatingIfNeeded: 48 + chunk % 10)
-        chunk /= 10
-      }
-    }
+    unsafe SequenceNumberDigits(self).write(to: bytes)
   }
 
   /// Reads the 56 digits back; `nil` for a number that no shard of ours can have given out.
@@ -90,7 +79,7 @@ public struct SequenceNumber: Hashable, Comparable, Sendable, CustomStringConver
 
   /// From the top: 2 (4 bits), seconds (36), low digit of the shard (4), index (64) | zeros (8), seconds (36),
   /// shard (32), 2 (4). The upper half ends behind the first 16 bits of the index.
-  private var halves: (upper: UInt64, lower: UInt128) {
+  var halves: (upper: UInt64, lower: UInt128) {
     let upper =
       UInt64(2) << 56 | shardCreatedAtSeconds << 20 | UInt64(shard.rawValue & 15) << 16 | index.rawValue >> 48
     let lower =
@@ -100,14 +89,4 @@ public struct SequenceNumber: Hashable, Comparable, Sendable, CustomStringConver
   }
 
   private static let secondsMask: UInt64 = (1 << 36) - 1
-
-  /// Divides the number in place and returns the remainder, below 10^19.
-  private static func divideByTenToTheNineteen(_ number: inout (upper: UInt64, lower: UInt128)) -> UInt64 {
-    let divisor: UInt64 = 10_000_000_000_000_000_000
-    let (top, carry) = number.upper.quotientAndRemainder(dividingBy: divisor)
-    let (middle, carried) = divisor.dividingFullWidth((carry, UInt64(truncatingIfNeeded: number.lower >> 64)))
-    let (bottom, remainder) = divisor.dividingFullWidth((carried, UInt64(truncatingIfNeeded: number.lower)))
-    number = (top, UInt128(middle) << 64 | UInt128(bottom))
-    return remainder
-  }
 }

@@ -22,7 +22,7 @@ final class SharedTimer: Sendable {
   /// Fires `fired` on the timer's own thread whenever the armed moment has come, until ``stop()``.
   /// `now` is the monotonic clock in nanoseconds.
   func start(now: @escaping @Sendable () -> Int64, fired: @escaping @Sendable () -> Void) {
-    Thread.start(named: "sluice-timer") { [self] in
+    let isStarted = SystemThread.startDetached(named: "sluice-timer") { [self] in
       while true {
         let (due, isStopped) = state.withLock { ($0.due, $0.isStopped) }
         if isStopped { return }
@@ -39,6 +39,7 @@ final class SharedTimer: Sendable {
         if isDue { fired() }
       }
     }
+    precondition(isStarted, "the system gives a poller the one thread of its timer")
   }
 
   /// Replaces the armed moment, in nanoseconds of the monotonic clock.
@@ -110,32 +111,6 @@ final class ThreadBell: @unchecked Sendable {
     moment.tv_nsec = Int(total % 1_000_000_000)
     while !isRung {
       if pthread_cond_timedwait(condition, mutex, &moment) == ETIMEDOUT { return }
-    }
-  }
-}
-
-/// Threads of the operating system, for the few things that must not run on the cooperative pool.
-enum Thread {
-  /// Runs `body` on a new, detached thread.
-  static func start(named name: String, _ body: @escaping @Sendable () -> Void) {
-    let box = Unmanaged.passRetained(Body(run: body))
-    var thread = pthread_t()
-    let result = pthread_create(
-      &thread, nil,
-      { argument in
-        guard let argument else { return nil }
-        Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run()
-        return nil
-      }, box.toOpaque())
-    precondition(result == 0, "the system refused a thread for \(name): error \(result)")
-    pthread_detach(thread)
-  }
-
-  private final class Body: Sendable {
-    let run: @Sendable () -> Void
-
-    init(run: @escaping @Sendable () -> Void) {
-      self.run = run
     }
   }
 }

@@ -27,7 +27,7 @@ public final class StreamStore: Sendable {
   private struct Writing: Sendable {
     let lock: HolderLock
     let writer: StoreWriter
-    let thread: WriterThread
+    let thread: SystemThread
     let isClosed = SharedFlag()
   }
 
@@ -66,7 +66,12 @@ public final class StreamStore: Sendable {
     let writer = try converting { () throws(LMDBError) in
       try StoreWriter(environment: environment, layout: layout, options: options)
     }
-    let thread = try WriterThread { writer.run() }
+    let thread: SystemThread
+    do throws(SystemThread.Refusal) {
+      thread = try SystemThread(named: "sluice-writer") { writer.run() }
+    } catch {
+      throw .failed("the thread of the writer could not be started: \(error)")
+    }
     return StreamStore(
       path: path, role: .writer, environment: environment, layout: layout,
       writing: Writing(lock: lock, writer: writer, thread: thread))

@@ -125,6 +125,7 @@ struct RecordingTests {
         ),
         (["flights", "-o", "x", "--redact", "a..b"], 64, "--redact is a..b"),
         (["flights", "-o", "missing/x"], 1, "missing/x: No such file or directory"),
+        (["flights", "-o", "/dev/full", "--overwrite"], 1, "/dev/full: No space left on device"),
       ]
       for (arguments, code, text) in cases {
         let ended = try await place.sluice(["record"] + arguments)

@@ -341,12 +341,12 @@ struct RecordingTests {
     ]
     func write(_ header: RecordingHeader) -> Written {
       var writer = RecordingWriter(header)
-      for shard: UInt32 in 0..<2 { writer.shardOpened(Sample.shard(shard)) }
+      for shard: UInt32 in 0..<2 { writer.outline.shardOpened(Sample.shard(shard)) }
       for line in all {
-        if case .checkpoint(let checkpoint) = line { writer.checkpoint(checkpoint) }
-        if case .outcome(let outcome) = line { writer.outcome(outcome) }
+        if case .checkpoint(let checkpoint) = line { writer.outline.checkpoint(checkpoint) }
+        if case .outcome(let outcome) = line { writer.outline.outcome(outcome) }
       }
-      writer.end()
+      writer.outline.end()
       var bytes: [UInt8] = []
       writer.take { bytes = Array($0) }
       return Written(bytes: bytes)

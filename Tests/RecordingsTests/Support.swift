@@ -64,11 +64,11 @@ enum Sample {
     _ puts: [Put] = puts, header: RecordingHeader = header, isEnded: Bool = true
   ) -> Written {
     var writer = RecordingWriter(header)
-    for shard in Set(puts.map(\.shard)).sorted() { writer.shardOpened(self.shard(shard)) }
+    for shard in Set(puts.map(\.shard)).sorted() { writer.outline.shardOpened(self.shard(shard)) }
     for put in puts {
-      writer.record(at: 0, of: put.run, arrival: WallTime(milliseconds: put.arrival), shard: ShardNumber(put.shard))
+      writer.outline.records(at: 0..<1, of: put.run, shard: ShardNumber(put.shard))
     }
-    if isEnded { writer.end() }
+    if isEnded { writer.outline.end() }
     var bytes: [UInt8] = []
     writer.take { bytes = Array($0) }
     return Written(bytes: bytes)

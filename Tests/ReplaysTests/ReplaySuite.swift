@@ -57,7 +57,7 @@ extension ReplaySuite {
         madeAt: WallTime(milliseconds: Self.begin)))
     for (number, shard) in shards.enumerated() {
       let address = ShardNumber(UInt32(number))
-      writer.shardOpened(
+      writer.outline.shardOpened(
         RecordedShard(
           shard: address, createdAt: WallTime(milliseconds: Self.begin),
           createdAtSeconds: 1_700_000_000,
@@ -78,15 +78,15 @@ extension ReplaySuite {
         builder.append(packed: $0, recordCount: 1, firstArrival: arrival)
       }
       precondition(isWhole)
-      writer.record(at: 0, of: builder.finish(), arrival: arrival, shard: ShardNumber(record.shard))
+      writer.outline.records(at: 0..<1, of: builder.finish(), shard: ShardNumber(record.shard))
     }
     for (number, shard) in shards.enumerated() where shard.isClosed {
-      writer.shardClosed(
+      writer.outline.shardClosed(
         RecordedClosing(
           shard: ShardNumber(UInt32(number)), closedAt: WallTime(milliseconds: Self.begin + 10_000),
           end: RecordIndex(UInt64(shard.arrivals.count))))
     }
-    writer.end()
+    writer.outline.end()
     var bytes: [UInt8] = []
     writer.take { bytes = Array($0) }
     return bytes

@@ -114,7 +114,7 @@ struct RunDifferenceTests {
     if hasOutcomes { header.outcomes = RecordingHeader.Outcomes(of: "m", at: .zero) }
     var writer = RecordingWriter(header)
     let shard = ShardNumber(0)
-    writer.shardOpened(
+    writer.outline.shardOpened(
       RecordedShard(
         shard: shard, createdAt: .zero, createdAtSeconds: 0, hashKeys: .all, parents: [], first: .zero))
     if hasOutcomes {
@@ -127,15 +127,15 @@ struct RunDifferenceTests {
           begunAt: .zero, milliseconds: 3, kind: "error", type: "E", message: "bad", requestID: "r",
           batch: RecordedDelivery.Batch(first: RecordIndex(5), last: RecordIndex(9), count: 5))
       ]
-      writer.checkpoint(RecordedCheckpoint(next: RecordIndex(12), shard: shard, lane: 0))
-      writer.outcome(RecordedOutcome(.retrying, of: shard, records: [range(12, 12)], failure: failure))
+      writer.outline.checkpoint(RecordedCheckpoint(next: RecordIndex(12), shard: shard, lane: 0))
+      writer.outline.outcome(RecordedOutcome(.retrying, of: shard, records: [range(12, 12)], failure: failure))
       failure.condition = "RetryAttemptsExhausted"
       failure.entry = 1
-      writer.outcome(RecordedOutcome(.failed, of: shard, records: [range(5, 9)], failure: failure))
-      writer.outcome(RecordedOutcome(.passed, of: shard, records: [range(0, 4), range(10, 11)]))
-      writer.outcome(RecordedOutcome(.waiting, of: shard, records: [range(13, 19)]))
+      writer.outline.outcome(RecordedOutcome(.failed, of: shard, records: [range(5, 9)], failure: failure))
+      writer.outline.outcome(RecordedOutcome(.passed, of: shard, records: [range(0, 4), range(10, 11)]))
+      writer.outline.outcome(RecordedOutcome(.waiting, of: shard, records: [range(13, 19)]))
     }
-    if isEnded { writer.end() }
+    if isEnded { writer.outline.end() }
     var bytes: [UInt8] = []
     writer.take { bytes = Array($0) }
     let input = Bytes(bytes)

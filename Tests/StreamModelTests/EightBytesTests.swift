@@ -38,4 +38,15 @@ struct EightBytesTests {
       #expect(EightBytes.powerOfTen(digits) == power)
     }
   }
+
+  @Test("eight digits of a number are those that it has, with zeros before them")
+  func digits() {
+    var random = SplitMix64(seed: 8)
+    let pairs = (0..<10_000).flatMap { [UInt64($0), UInt64($0) * 10_000, 99_999_999 - UInt64($0)] }
+    for number in pairs + (0..<100_000).map({ _ in random.next() % 100_000_000 }) {
+      let text = String(number)
+      let expected = Array((String(repeating: "0", count: 8 - text.count) + text).utf8)
+      #expect(EightBytes.digits(number) == Self.word(expected), "\(number)")
+    }
+  }
 }

@@ -68,6 +68,57 @@ struct SequenceNumberTests {
     }
   }
 
+  @Test("counted up, the digits are those of each number, wherever it begins and however far it goes at once")
+  func countedUp() {
+    var generator = SplitMix(state: 43)
+    for round in 0..<300 {
+      var number = SequenceNumber(
+        shardCreatedAtSeconds: UInt64.random(in: 0..<1 << 36, using: &generator),
+        shard: ShardNumber(UInt32.random(in: .min ... .max, using: &generator)),
+        index: RecordIndex(UInt64.random(in: 0...SequenceNumber.greatestIndex >> UInt64(round % 63), using: &generator))
+      )
+      var digits = SequenceNumberDigits(number)
+      for step in 0..<40 {
+        let isFar = step % 10 == 9
+        let distance = isFar ? UInt64.random(in: 0...1 << 40, using: &generator) : UInt64(step % 5 == 0 ? 0 : 1)
+        let index = number.index.rawValue + distance
+        guard index <= SequenceNumber.greatestIndex else { break }
+        number.index = RecordIndex(index)
+        digits.advance(to: number.index)
+        let text = String(unsafeUninitializedCapacity: SequenceNumber.digitCount) { bytes in
+          digits.write(to: UnsafeMutableRawBufferPointer(bytes))
+          return SequenceNumber.digitCount
+        }
+        let expected = Self.decimal(hexadecimal: Self.layout(number))
+        #expect(text == String(repeating: "0", count: 56 - expected.count) + expected, "\(number)")
+      }
+    }
+  }
+
+  @Test("the digits are counted up past a carry into the first eighteen of them")
+  func carriedFar() {
+    func number(_ index: UInt64) -> SequenceNumber {
+      SequenceNumber(shardCreatedAtSeconds: 1_790_000_000, shard: ShardNumber(3), index: RecordIndex(index))
+    }
+    let first = number(0).description.prefix(18)
+    // The last index before the carry.
+    var (low, high) = (UInt64(0), UInt64(1) << 62)
+    while high - low > 1 {
+      let middle = low + (high - low) / 2
+      if number(middle).description.prefix(18) == first { low = middle } else { high = middle }
+    }
+    #expect(number(low).description.prefix(18) != number(high).description.prefix(18))
+    var digits = SequenceNumberDigits(number(low - 2))
+    for index in low - 2...low + 2 {
+      digits.advance(to: RecordIndex(index))
+      let text = String(unsafeUninitializedCapacity: SequenceNumber.digitCount) { bytes in
+        digits.write(to: UnsafeMutableRawBufferPointer(bytes))
+        return SequenceNumber.digitCount
+      }
+      #expect(text == number(index).description)
+    }
+  }
+
   @Test("numbers of one shard are ordered as their texts are")
   func order() {
     let indexes: [UInt64] = [0, 1, 9, 10, 1 << 16, (1 << 48) - 1, 1 << 48, SequenceNumber.greatestIndex]

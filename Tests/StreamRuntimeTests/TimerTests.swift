@@ -49,19 +49,20 @@ struct TimerTests {
   func rings() async {
     let (ping, pong) = (ThreadBell(), ThreadBell())
     let done = AsyncStream<Int>.makeStream()
-    Thread.start(named: "pong") {
+    let isPonging = SystemThread.startDetached(named: "pong") {
       for _ in 0..<2_000 {
         ping.wait(nanoseconds: .max)
         pong.ring()
       }
     }
-    Thread.start(named: "ping") {
+    let isPinging = SystemThread.startDetached(named: "ping") {
       for _ in 0..<2_000 {
         ping.ring()
         pong.wait(nanoseconds: .max)
       }
       done.continuation.yield(2_000)
     }
+    #expect(isPonging && isPinging)
     var ends = done.stream.makeAsyncIterator()
     #expect(await ends.next() == 2_000)
   }

@@ -44,19 +44,20 @@ public final class ImportedRecordingText {
   init(_ header: RecordingHeader, _ shards: [RecordedShard], _ entries: EntryReading) {
     self.entries = entries
     writer = RecordingWriter(header)
-    for shard in shards { writer.shardOpened(shard) }
+    for shard in shards { writer.outline.shardOpened(shard) }
   }
 
-  public var redactedWhole: UInt64 { writer.redactedWhole }
-  public var recordCount: UInt64 { writer.recordCount }
-  public var dataByteCount: UInt64 { writer.dataByteCount }
+  public var redactedWhole: UInt64 { writer.tally.redactedWhole }
+  public var recordCount: UInt64 { writer.tally.recordCount }
+  public var dataByteCount: UInt64 { writer.tally.dataByteCount }
+  public var textByteCount: UInt64 { writer.tally.textByteCount }
 
   /// The next piece; empty behind the last.
   public func nextPiece() throws(RecordingFileError) -> [UInt8] {
     guard !isEnded else { return [] }
     while writer.byteCount < Self.pieceByteCount {
       guard unsafe try entries.next({ (entry) throws(RecordingFileError) in unsafe write(entry) }) else {
-        writer.end()
+        writer.outline.end()
         isEnded = true
         break
       }

@@ -15,13 +15,14 @@ struct Bench: ParsableCommand {
         sluice bench keys --failing-percent 10
         sluice bench latency --durability system
         sluice bench start --gigabytes 4
+        sluice bench record --runs 5
         sluice bench replay --retries 100000
         sluice bench encode --batch-size 100
         sluice bench invoke --callers 1 --command python3 -m awslambdaric orders.handler
       """,
     subcommands: [
       BenchPut.self, BenchDrain.self, BenchKeys.self, BenchLatency.self, BenchStart.self, BenchIdle.self,
-      BenchFirstDelivery.self, BenchEncode.self, BenchInvoke.self, BenchReplay.self,
+      BenchFirstDelivery.self, BenchEncode.self, BenchInvoke.self, BenchRecord.self, BenchReplay.self,
     ])
 }
 

@@ -125,7 +125,7 @@ struct BenchReplay: AsyncParsableCommand {
     var writer = RecordingWriter(
       RecordingHeader(stream: "bench", kind: .kinesis, streamCreatedAt: moment, madeAt: moment))
     for shard in 0..<shards {
-      writer.shardOpened(
+      writer.outline.shardOpened(
         RecordedShard(
           shard: ShardNumber(UInt32(shard)), createdAt: moment, createdAtSeconds: UInt64(Self.begin / 1_000),
           hashKeys: .all, parents: [], first: .zero))
@@ -156,9 +156,7 @@ struct BenchReplay: AsyncParsableCommand {
         }
         precondition(isWhole, "packed records are well-formed")
         let run = builder.finish()
-        for place in 0..<count {
-          writer.record(at: place, of: run, arrival: arrival, shard: ShardNumber(UInt32(shard)))
-        }
+        writer.outline.records(at: 0..<count, of: run, shard: ShardNumber(UInt32(shard)))
         next[shard] += UInt64(count)
         written += count
         // Soon: what stays of this memory would show as memory of the replay.
@@ -166,7 +164,7 @@ struct BenchReplay: AsyncParsableCommand {
       }
       round += 1
     }
-    writer.end()
+    writer.outline.end()
     try flush(&writer, &output)
   }
 

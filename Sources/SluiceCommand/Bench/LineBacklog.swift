@@ -20,6 +20,21 @@ struct LineBacklog {
     self.lines = lines
   }
 
+  private init(_ lines: [[UInt8]]) { self.lines = lines }
+
+  /// Flights such as those of Examples/flights, of 240 bytes each.
+  static let flights = LineBacklog(
+    (0..<1_000).map { number in
+      let (hour, minute) = (5 + number % 18, number % 60)
+      var line = #"{"year":2013,"month":\#(1 + number % 9),"day":\#(1 + number % 28)"#
+      line += #","dep_time":\#(hour * 100 + minute)"#
+      line += #","sched_dep_time":\#(hour * 100),"dep_delay":\#(minute),"arr_time":\#((hour + 1) * 100 + minute)"#
+      line += #","sched_arr_time":\#((hour + 1) * 100),"arr_delay":\#(minute),"flight":\#(1_000 + number)"#
+      line += #","air_time":\#(60 + number % 300),"distance":\#(200 + number % 2_000),"carrier":"UA""#
+      line += #","tailnum":"N\#(10_000 + number)","origin":"EWR","dest":"IAH"}"#
+      return Array(line.utf8)
+    })
+
   private static let byteLimit = 256 << 20
 
   /// The data of the record that is put as number `position`, from 0 on.

@@ -46,29 +46,29 @@ struct OutcomeRecorder {
 
   /// Writes the lines of all shards: `recorded` are the bounds of each, and what was seen of records whose key matters.
   mutating func write(
-    _ recorded: [(shard: ShardInfo, bounds: Range<RecordIndex>, seen: SeenOutcomes)], to writer: inout RecordingWriter
+    _ recorded: [(shard: ShardInfo, bounds: Range<RecordIndex>, seen: SeenOutcomes)], to outline: inout RecordingOutline
   ) throws {
     for (shard, _, _) in recorded {
       for (slot, next) in (lanes[shard.address.shard]?.checkpoints ?? []).enumerated() {
-        writer.checkpoint(RecordedCheckpoint(next: next, shard: shard.address.shard, lane: slot))
+        outline.checkpoint(RecordedCheckpoint(next: next, shard: shard.address.shard, lane: slot))
       }
     }
     let bounds = Dictionary(uniqueKeysWithValues: recorded.map { ($0.shard.address, $0.bounds) })
-    let failed = try writeEntries(bounds, &writer)
+    let failed = try writeEntries(bounds, &outline)
     for (shard, bounds, seen) in recorded {
       guard let known = lanes[shard.address.shard] else { continue }
       let number = shard.address.shard
       let taken = RecordRange.merged(failed[number] ?? [])
       let stretches = known.stretches(in: bounds, seen)
       for (place, ranges) in stretches.sorted(by: { $0.key < $1.key }) {
-        write(place, RecordRange.merged(ranges).subtracting(taken), of: number, known, &writer)
+        write(place, RecordRange.merged(ranges).subtracting(taken), of: number, known, &outline)
       }
     }
   }
 
   private mutating func write(
     _ place: OutcomePlace, _ ranges: [RecordRange], of shard: ShardNumber, _ known: ShardLanes,
-    _ writer: inout RecordingWriter
+    _ outline: inout RecordingOutline
   ) {
     let count = ranges.reduce(0) { $0 + $1.count }
     let kind: RecordedOutcome.Kind
@@ -79,13 +79,13 @@ struct OutcomeRecorder {
     }
     for start in stride(from: 0, to: ranges.count, by: RecordedOutcome.rangeLimit) {
       let part = ranges[start..<min(ranges.count, start + RecordedOutcome.rangeLimit)]
-      writer.outcome(RecordedOutcome(kind, of: shard, records: Array(part), failure: known.failure(at: place)))
+      outline.outcome(RecordedOutcome(kind, of: shard, records: Array(part), failure: known.failure(at: place)))
     }
   }
 
   /// By shard, the records that are in entries.
   private mutating func writeEntries(
-    _ bounds: [ShardAddress: Range<RecordIndex>], _ writer: inout RecordingWriter
+    _ bounds: [ShardAddress: Range<RecordIndex>], _ outline: inout RecordingOutline
   ) throws -> [ShardNumber: [RecordRange]] {
     var failed: [ShardNumber: [RecordRange]] = [:]
     var last: UInt64 = 0
@@ -103,7 +103,7 @@ struct OutcomeRecorder {
         counts.entries += 1
         var outcome = RecordedOutcome(.failed, of: entry.address.shard, records: added)
         outcome.failure = RecordedFailure(entry)
-        writer.outcome(outcome)
+        outline.outcome(outcome)
       }
     }
     for shard in failed.keys {

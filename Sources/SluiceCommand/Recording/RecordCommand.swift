@@ -78,16 +78,12 @@ struct RecordCommand: AsyncParsableCommand {
     let opened = try Connection.open(store.dataDirectory, role: .looker)
     let catalog = try opened.catalog()
     let (info, mapping) = try subject(in: catalog)
-    var recorder = try StreamRecorder(
-      opened, catalog, info, outcomesOf: mapping, bounds: bounds, redacted: redact)
+    var recording = RecordingRun(
+      try StreamRecorder(opened, catalog, info, outcomesOf: mapping, bounds: bounds, redacted: redact))
     var progress = ProgressLine(isQuiet: store.output.isJSON)
     do {
       var file = try RecordingOutput(path: output, isReplacing: overwrite)
-      while try recorder.step() {
-        try recorder.writer.take { (bytes) throws(RecordingFileError) in try file.write(bytes) }
-        progress.show(recorder.progress(since: begun))
-      }
-      try recorder.writer.take { (bytes) throws(RecordingFileError) in try file.write(bytes) }
+      while try recording.step(to: &file) { progress.show(recording.progress(since: begun)) }
     } catch let error as RecordingFileError {
       progress.clear()
       throw Problem(Exit.failed, error.advised)
@@ -96,11 +92,12 @@ struct RecordCommand: AsyncParsableCommand {
       throw Problem(Exit.failed, "\(error)")
     }
     progress.clear()
-    try tell(recorder.report)
-    if recorder.report.missing > 0 {
+    let report = recording.report
+    try tell(report)
+    if report.missing > 0 {
       throw Problem(
         Exit.failed,
-        "\(Text.records(recorder.report.missing)) could not be read, and the recording says which: see its lines that "
+        "\(Text.records(report.missing)) could not be read, and the recording says which: see its lines that "
           + "begin with {\"missing\", and sluice check-store")
     }
   }
@@ -162,6 +159,7 @@ struct RecordCommand: AsyncParsableCommand {
     report.records = recording.recordCount
     report.shards = recording.shards.count
     report.dataBytes = text.dataByteCount
+    report.textBytes = text.textByteCount
     report.redactedWhole = text.redactedWhole
     report.leftOut = recording.skipped.count
     report.duplicates = recording.duplicates
@@ -198,6 +196,8 @@ struct RecordingReport: Codable {
   var shards = 0
   /// Of the payloads.
   var dataBytes: UInt64 = 0
+  /// Of the recording, before it was compressed.
+  var textBytes: UInt64 = 0
   var missing: UInt64 = 0
   /// Payloads that are not JSON and were taken out as a whole.
   var redactedWhole: UInt64 = 0

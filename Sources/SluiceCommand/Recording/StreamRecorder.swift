@@ -8,9 +8,10 @@ struct RecordingBounds {
   var to: WallTime?
 }
 
-/// Reads the shards of a stream side by side and writes their records in the order of arrival.
+/// Reads the shards of a stream side by side and says what a recording holds of them: their records in the order of
+/// arrival.
 struct StreamRecorder: ~Copyable {
-  var writer: RecordingWriter
+  private var outline: RecordingOutline
   private let store: StreamStore
   /// By number.
   private var shards: [Shard] = []
@@ -21,6 +22,7 @@ struct StreamRecorder: ~Copyable {
   private var openedCount = 0
   /// Tells what became of the records, if that was asked for.
   private var outcomes: OutcomeRecorder?
+  private var isEnded = false
 
   private struct Shard {
     let info: ShardInfo
@@ -69,7 +71,7 @@ struct StreamRecorder: ~Copyable {
     self.store = store
     self.shards = shards
     self.outcomes = outcomes
-    writer = RecordingWriter(header)
+    outline = RecordingOutline(header)
     wanted = shards.reduce(0) { $0 + $1.next.distance(to: $1.end) }
   }
 
@@ -92,25 +94,40 @@ struct StreamRecorder: ~Copyable {
     return shards
   }
 
-  func progress(since begun: ContinuousClock.Instant) -> String {
-    let done = writer.recordCount + report.missing
+  var header: RecordingHeader { outline.header }
+
+  /// What the recording holds, of whose lines this is the tally.
+  func report(_ tally: RecordingTally) -> RecordingReport {
+    var report = report
+    report.records = tally.recordCount
+    report.dataBytes = tally.dataByteCount
+    report.redactedWhole = tally.redactedWhole
+    report.textBytes = tally.textByteCount
+    return report
+  }
+
+  /// `recorded`: records that were written so far.
+  func progress(_ recorded: UInt64, since begun: ContinuousClock.Instant) -> String {
+    let done = recorded + report.missing
     let seconds = (ContinuousClock.now - begun).inSeconds
     let rate = Double(done) / max(seconds, 0.001)
     let left = Text.duration(Int64(Double(wanted - min(done, wanted)) / max(rate, 1) * 1_000))
     return "\(Text.count(done)) of \(Text.records(wanted)), \(Text.count(Int(rate))) a second, \(left) left"
   }
 
-  /// Writes some records. `false` when all are written, and the end of the recording.
-  mutating func step() throws -> Bool {
-    while writer.byteCount < Self.stepByteCount {
+  /// The next part of the recording; `nil` behind the last.
+  mutating func step() throws -> RecordingDraft? {
+    guard !isEnded else { return nil }
+    while outline.byteCount < Self.stepByteCount {
       guard let first = try firstShard() else {
         try finish()
-        return false
+        isEnded = true
+        break
       }
       try tell(before: shards[first].arrival, upTo: first)
       writeRecords(of: first)
     }
-    return true
+    return outline.take()
   }
 
   /// The shard whose next record arrived first; of several the one with the lowest number.
@@ -154,7 +171,7 @@ struct StreamRecorder: ~Copyable {
       throw Problem(Exit.failed, "record \(next.rawValue) of \(shards[place].info.address.shard) cannot be read")
     }
     try tell(before: WallTime(milliseconds: .min), upTo: place)
-    writer.missing(RecordRange(first: next, count: next.distance(to: end)), of: shards[place].info.address.shard)
+    outline.missing(RecordRange(first: next, count: next.distance(to: end)), of: shards[place].info.address.shard)
     report.missing += next.distance(to: end)
     shards[place].next = end
   }
@@ -173,13 +190,16 @@ struct StreamRecorder: ~Copyable {
     let end = Int(min(UInt64(run.count), run.firstIndex.distance(to: shards[place].end)))
     var position = shards[place].position
     var arrival = shards[place].arrival
+    let first = position
+    var byteCount = outline.byteCount
     repeat {
       if let keyMatters = shards[place].keyMatters { see(position, of: run, place, from: keyMatters) }
-      writer.record(at: position, of: run, arrival: arrival, shard: number)
+      byteCount += RecordingOutline.byteCount(at: position, of: run)
       position += 1
       guard position < end else { break }
       arrival = run.arrival(at: position)
-    } while arrival < limit && writer.byteCount < Self.stepByteCount
+    } while arrival < limit && byteCount < Self.stepByteCount
+    outline.records(at: first..<position, of: run, shard: number)
     shards[place].next = position < run.count ? run.index(at: position) : run.endIndex
     shards[place].position = position
     shards[place].arrival = arrival
@@ -202,7 +222,7 @@ struct StreamRecorder: ~Copyable {
       for parent in shard.parents {
         if let parent = shards.firstIndex(where: { $0.info.address.shard == parent }) { close(parent) }
       }
-      writer.shardOpened(
+      outline.shardOpened(
         RecordedShard(
           shard: shard.info.address.shard, createdAt: shard.info.createdAt,
           createdAtSeconds: shard.info.createdAtSeconds, hashKeys: shard.info.hashKeys, parents: shard.parents,
@@ -218,20 +238,17 @@ struct StreamRecorder: ~Copyable {
       return
     }
     shards[place].isClosed = true
-    writer.shardClosed(RecordedClosing(shard: shard.info.address.shard, closedAt: closing.closedAt, end: closing.end))
+    outline.shardClosed(RecordedClosing(shard: shard.info.address.shard, closedAt: closing.closedAt, end: closing.end))
   }
 
   private mutating func finish() throws {
     try tell(before: .distantFuture, upTo: shards.count - 1)
     for place in shards.indices { close(place) }
     if var outcomes {
-      try outcomes.write(shards.map { ($0.info, $0.first..<$0.end, $0.seen) }, to: &writer)
+      try outcomes.write(shards.map { ($0.info, $0.first..<$0.end, $0.seen) }, to: &outline)
       report.outcomes = outcomes.counts
     }
-    writer.end()
-    report.records = writer.recordCount
-    report.dataBytes = writer.dataByteCount
-    report.redactedWhole = writer.redactedWhole
+    outline.end()
     report.shards = shards.count
   }
 }
