@@ -3,7 +3,7 @@ SWIFT ?= swift
 PYTHON_PACKAGES = awslambdaric==4.2.2 aws-lambda-powertools==3.37.0 boto3==1.44.5
 DEBIAN_PACKAGES = liblmdb-dev libxxhash-dev zlib1g-dev libzstd-dev pkg-config python3 python3-venv
 
-.PHONY: demo test build release python-functions simulate bench bench-layers bench-peers kills thread-sanitizer format format-check dependencies clean help
+.PHONY: demo test build release python-functions simulate bench bench-layers bench-peers kills thread-sanitizer thread-sanitizer-core format format-check dependencies clean help
 
 help:
 	@echo "make demo              build a release and tell the one-minute story"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench-peers       Sluice beside Redis and SQLite on the same work"
 	@echo "make kills             kill -9 of a worker under load, 200 times"
 	@echo "make thread-sanitizer  the store, core, runtime and handler tests under the thread sanitizer"
+	@echo "make thread-sanitizer-core  those of the store, the core, the runtime and recordings: the quick part of it"
 	@echo "make format            format the sources"
 
 dependencies:
@@ -58,10 +59,16 @@ bench-peers: release
 	@Scripts/install-dependencies redis-server
 	Benchmarks/Peers/peers.py
 
+SANITIZING = TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/thread-sanitizer.suppressions
+
 thread-sanitizer: dependencies python-functions
-	TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/thread-sanitizer.suppressions \
+	$(SANITIZING) \
 	  Scripts/run-tests 2400 $(SWIFT) test --sanitize=thread --scratch-path .build-tsan \
-	  --filter 'LMDBTests|StreamStoreTests|ShardCoreTests|StreamRuntimeTests|LambdaRuntimeTests|SluiceTests'
+	  --filter 'LMDBTests|StreamStoreTests|ShardCoreTests|StreamRuntimeTests|RecordingsTests|ReplaysTests|LambdaRuntimeTests|SluiceTests'
+
+thread-sanitizer-core: dependencies
+	$(SANITIZING) SLUICE_TARGETS=core \
+	  Scripts/run-tests 1200 $(SWIFT) test --sanitize=thread --scratch-path .build-tsan-core
 
 format:
 	$(SWIFT) format format --in-place --recursive Sources Tests Benchmarks Package.swift

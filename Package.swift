@@ -221,3 +221,14 @@ let package = Package(
       swiftSettings: common),
   ]
 )
+
+// What threads share, and none of the packages that speak HTTP: `make thread-sanitizer-core` builds it in a third of the time.
+if Context.environment["SLUICE_TARGETS"] == "core" {
+  let core: Set = [
+    "CLMDB", "CXXHash", "CZlib", "CZstd", "Locks", "LMDB", "StreamModel", "ShardCore", "EventPattern", "TableChanges",
+    "StreamStore", "StreamRuntime", "Recordings", "StoreConformance", "LMDBTests", "StreamStoreTests", "ShardCoreTests",
+    "StreamRuntimeTests", "RecordingsTests",
+  ]
+  package.products = []
+  package.targets.removeAll { !core.contains($0.name) }
+}
