@@ -4,15 +4,18 @@
 /// The text is the same, byte for byte, with any number of threads.
 public struct DraftedRecording: ~Copyable {
   let makers: TextMakers
+  private let compressor: FrameCompressor?
   private var sheet: TextMakers.Sheet?
   private var hasDraft = true
   private var failure: (any Error)?
   /// What the text came to that was handed out.
   public private(set) var tally = RecordingTally()
 
-  /// `threads` make text besides the one that calls: with none, all of it is made there.
-  public init(_ header: RecordingHeader, threads: Int) {
-    makers = TextMakers(Redaction(of: header), threads: threads)
+  /// `threads` make text besides the one that calls: with none, all of it is made there. `compresses`: what is handed out
+  /// are frames of zstd.
+  public init(_ header: RecordingHeader, compresses: Bool = false, threads: Int) {
+    makers = TextMakers(Redaction(of: header), compresses: compresses, threads: threads)
+    compressor = compresses ? FrameCompressor() : nil
   }
 
   deinit { makers.stop() }
@@ -32,7 +35,7 @@ public struct DraftedRecording: ~Copyable {
           hasDraft = false
         }
       case .make(let given):
-        given.makeText()
+        given.makeText(compressor)
         makers.made(given)
       case .take(let made):
         let before = tally
@@ -41,6 +44,7 @@ public struct DraftedRecording: ~Copyable {
           made.text.end(tally, shardCount: shardCount)
           tally = before
           tally.add(made.text.tally)
+          made.compress(compressor)
         }
         sheet = made
         return true
@@ -51,11 +55,14 @@ public struct DraftedRecording: ~Copyable {
     }
   }
 
-  /// Hands over the text of the part.
+  /// Hands over the text of the part, or its frames.
   public func take<Failure: Error>(
     _ body: (UnsafeRawBufferPointer) throws(Failure) -> Void
   ) throws(Failure) {
     guard let sheet else { return }
-    try unsafe sheet.text.withBytes(body)
+    guard compressor != nil else { return try unsafe sheet.text.withBytes(body) }
+    let frames = sheet.frames
+    let span = unsafe frames.span.bytes
+    try unsafe span.withUnsafeBytes(body)
   }
 }

@@ -1,7 +1,8 @@
 internal import Glibc
 
 /// Where a recording is written to. A path that ends in `.zst` is compressed: each call of ``write(_:)`` makes frames of
-/// its own, so that what was written before an interruption can be read.
+/// its own, so that what was written before an interruption can be read. Or whoever writes has made the frames, with
+/// ``write(made:)``.
 @safe
 public struct RecordingOutput: ~Copyable {
   public let path: String
@@ -11,7 +12,7 @@ public struct RecordingOutput: ~Copyable {
   /// A new file, or standard output for `-`. What is there already is kept, unless it is to be replaced.
   public init(path: String, isReplacing: Bool) throws(RecordingFileError) {
     self.path = path
-    compressor = path.hasSuffix(".zst") ? FrameCompressor() : nil
+    compressor = Self.isCompressed(at: path) ? FrameCompressor() : nil
     guard path != "-" else {
       descriptor = STDOUT_FILENO
       return
@@ -27,6 +28,14 @@ public struct RecordingOutput: ~Copyable {
   }
 
   deinit { if descriptor != STDOUT_FILENO, descriptor >= 0 { close(descriptor) } }
+
+  /// Whether a file of this name holds frames of zstd.
+  public static func isCompressed(at path: String) -> Bool { path.hasSuffix(".zst") }
+
+  /// Writes all of the bytes, which are frames already if the file is compressed.
+  public mutating func write(made bytes: UnsafeRawBufferPointer) throws(RecordingFileError) {
+    unsafe try writeAll(bytes)
+  }
 
   /// Writes all of the bytes.
   public mutating func write(_ bytes: UnsafeRawBufferPointer) throws(RecordingFileError) {

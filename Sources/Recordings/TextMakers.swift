@@ -8,10 +8,29 @@ final class TextMakers: Sendable {
   final class Sheet {
     fileprivate(set) var draft = RecordingDraft()
     var text: RecordingText
+    /// The text, compressed, where that is wanted.
+    private(set) var frames: [UInt8] = []
 
     fileprivate init(_ redaction: Redaction?) { text = RecordingText(redaction) }
 
-    func makeText() { text.append(draft) }
+    /// The last line of the recording is still to come behind the last draft: its text is compressed with it.
+    func makeText(_ compressor: FrameCompressor?) {
+      text.append(draft)
+      if draft.shardCount == nil { compress(compressor) }
+    }
+
+    func compress(_ compressor: FrameCompressor?) {
+      guard let compressor else { return }
+      unsafe text.withBytes { bytes in
+        unsafe compressor.compress(bytes) { frame in unsafe frames.append(contentsOf: frame) }
+      }
+    }
+
+    fileprivate func removeAll() {
+      draft = RecordingDraft()
+      text.removeAll()
+      frames.removeAll(keepingCapacity: true)
+    }
   }
 
   /// What whoever gives the drafts does next.
@@ -37,12 +56,14 @@ final class TextMakers: Sendable {
   }
 
   private let state: Monitor<State>
+  private let compresses: Bool
 
   /// Sheets for each thread that makes text, and one that is written meanwhile.
   private static let sheetsForEach = 3
 
   /// As many threads as the system gives, up to `threads`: none is fine.
-  init(_ redaction: Redaction?, threads: Int) {
+  init(_ redaction: Redaction?, compresses: Bool, threads: Int) {
+    self.compresses = compresses
     let count = threads == 0 ? 1 : (threads + 1) * Self.sheetsForEach
     state = Monitor(State(spare: (0..<count).map { _ in Sheet(redaction) }))
     for _ in 0..<threads {
@@ -67,12 +88,13 @@ final class TextMakers: Sendable {
   }
 
   private func run() {
+    let compressor = compresses ? FrameCompressor() : nil
     while true {
       let sheet = state.wait(deadline: nil) { state -> Sheet?? in
         state.isStopped ? .some(nil) : state.begin().map { .some($0) }
       }
       guard case .some(.some(let sheet)) = sheet else { return }
-      sheet.makeText()
+      sheet.makeText(compressor)
       made(sheet)
     }
   }
@@ -113,8 +135,7 @@ final class TextMakers: Sendable {
 
   /// Nobody needs what stands on it.
   func reuse(_ sheet: Sheet) {
-    sheet.draft = RecordingDraft()
-    sheet.text.removeAll()
+    sheet.removeAll()
     state.withLock { $0.spare.append(sheet) }
   }
 }

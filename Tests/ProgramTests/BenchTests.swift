@@ -20,6 +20,24 @@ struct BenchTests {
     }
   }
 
+  @Test("record tells the bytes of the file, also of a compressed one before it was, and leaves no file")
+  func record() async throws {
+    try await Workplace.with { place in
+      for (arguments, name) in [([], "record"), (["--compressed"], "record, compressed")] {
+        let ended = try await place.sluice(
+          ["bench", "record", "--records", "5000", "--shards", "3", "--runs", "1", "--format", "json", "--directory"]
+            + [place.folder.path] + arguments)
+        #expect(ended.code == 0, "\(ended)")
+        let report = try JSONDecoder().decode(RecordLine.self, from: Data(ended.output.utf8))
+        #expect(report.name == name && report.records == 5_000 && report.megabytesPerSecond > 0)
+        // A flight, and what a line has besides.
+        #expect((300...600).contains(report.recordBytes))
+      }
+      let left = try FileManager.default.contentsOfDirectory(atPath: place.folder.path)
+      #expect(!left.contains { $0.hasPrefix("sluice-bench") })
+    }
+  }
+
   @Test("puts into a stream of a running worker stay there; where there is no worker or no stream it says so")
   func puttingIntoAWorker() async throws {
     try await Workplace.with { place in
@@ -155,6 +173,13 @@ private struct StartLine: Decodable {
   var storeBytes: Int
   var milliseconds: SpreadLine
   var openMilliseconds: SpreadLine
+}
+
+private struct RecordLine: Decodable {
+  var name: String
+  var records: Int
+  var recordBytes: Int
+  var megabytesPerSecond: Double
 }
 
 private struct KeysLine: Decodable {

@@ -70,6 +70,45 @@ struct DraftedRecordingTests {
     }
   }
 
+  @Test("compressed on any number of threads it is the same text, and each part is whole frames", arguments: [0, 1, 3])
+  func compressed(threads: Int) throws {
+    let drafts = drafts(60)
+    let expected = written(drafts)
+    var rest = drafts[...]
+    var recording = DraftedRecording(Sample.header, compresses: true, threads: threads)
+    var (bytes, text): ([UInt8], [UInt8]) = ([], [])
+    while try recording.next({ rest.popFirst() }) {
+      var frames: [UInt8] = []
+      recording.take { frames = Array($0) }
+      bytes += frames
+      text += try expanded(frames)
+    }
+    #expect(text == expected.bytes && bytes.count < text.count)
+    #expect(try expanded(bytes) == text)
+    #expect(recording.tally.textByteCount == UInt64(text.count))
+  }
+
+  private func expanded(_ frames: [UInt8]) throws -> [UInt8] {
+    var position = 0
+    let format = try #require(Decompressor.Format(Array(frames.prefix(4))))
+    let decompressor = Decompressor(format, path: "frames") { memory in
+      let count = min(memory.count, frames.count - position)
+      memory.copyBytes(from: frames[position..<position + count])
+      position += count
+      return count
+    }
+    var text: [UInt8] = []
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 16)
+    defer { memory.deallocate() }
+    while true {
+      let count = try decompressor.decompress(into: memory)
+      if count == 0 { break }
+      text += memory[..<count]
+    }
+    #expect(!decompressor.endedEarly)
+    return text
+  }
+
   @Test("it asks for a few drafts ahead, and no more: memory does not grow with the recording", arguments: [0, 1, 3])
   func fewAhead(threads: Int) throws {
     let drafts = drafts(200)

@@ -26,9 +26,9 @@ final class FrameCompressor {
   }
 
   /// Gives the frames of the bytes to `write`.
-  func compress(
-    _ bytes: UnsafeRawBufferPointer, _ write: (UnsafeRawBufferPointer) throws(RecordingFileError) -> Void
-  ) throws(RecordingFileError) {
+  func compress<Failure: Error>(
+    _ bytes: UnsafeRawBufferPointer, _ write: (UnsafeRawBufferPointer) throws(Failure) -> Void
+  ) throws(Failure) {
     var position = 0
     while position < bytes.count {
       let piece = unsafe UnsafeRawBufferPointer(

@@ -73,7 +73,8 @@ struct BenchRecord: AsyncParsableCommand {
     }
     var recording = RecordingRun(
       try StreamRecorder(
-        place.store, catalog, info, outcomesOf: nil, bounds: RecordingBounds(), redacted: []))
+        place.store, catalog, info, outcomesOf: nil, bounds: RecordingBounds(), redacted: []),
+      at: path)
     var file = try RecordingOutput(path: path, isReplacing: false)
     while try recording.step(to: &file) {}
     return recording.report

@@ -79,7 +79,7 @@ struct RecordCommand: AsyncParsableCommand {
     let catalog = try opened.catalog()
     let (info, mapping) = try subject(in: catalog)
     var recording = RecordingRun(
-      try StreamRecorder(opened, catalog, info, outcomesOf: mapping, bounds: bounds, redacted: redact))
+      try StreamRecorder(opened, catalog, info, outcomesOf: mapping, bounds: bounds, redacted: redact), at: output)
     var progress = ProgressLine(isQuiet: store.output.isJSON)
     do {
       var file = try RecordingOutput(path: output, isReplacing: overwrite)

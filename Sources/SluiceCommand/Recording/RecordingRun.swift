@@ -10,15 +10,17 @@ struct RecordingRun: ~Copyable {
   /// would wait for that one.
   private static let threads = min(ProcessInfo.processInfo.activeProcessorCount - 1, 3)
 
-  init(_ recorder: consuming StreamRecorder) {
-    recording = DraftedRecording(recorder.header, threads: Self.threads)
+  /// `path`: where it will stand, which says whether it is compressed.
+  init(_ recorder: consuming StreamRecorder, at path: String) {
+    recording = DraftedRecording(
+      recorder.header, compresses: RecordingOutput.isCompressed(at: path), threads: Self.threads)
     self.recorder = recorder
   }
 
   /// Writes some records; `false` when all are written, and the end of the recording.
   mutating func step(to file: inout RecordingOutput) throws -> Bool {
     guard try recording.next({ try recorder.step() }) else { return false }
-    try recording.take { (bytes) throws(RecordingFileError) in try file.write(bytes) }
+    try recording.take { (bytes) throws(RecordingFileError) in try file.write(made: bytes) }
     return true
   }
 
