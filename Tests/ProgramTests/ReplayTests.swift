@@ -278,6 +278,32 @@ struct ReplayTests {
     }
   }
 
+  @Test("a mapping does not replay a recording of the other kind of stream")
+  func otherKind() async throws {
+    try await Workplace.with { place in
+      let items = Self.configuration.replacing("name: flights,", with: "name: flights, kind: dynamodb,")
+      try place.write(items, to: "table.yaml")
+      try place.write(Self.configuration, to: "flights.yaml")
+      try place.write(#"{"tailnum":"N1","t":1}\#n"#, to: "lines.ndjson")
+      let change =
+        #"{"ApproximateCreationDateTime":1789649400,"Keys":{"k":{"S":"a"}},"SequenceNumber":"111111111111111111111","#
+        + #""SizeBytes":3,"StreamViewType":"KEYS_ONLY"}"#
+      try place.write(#"{"Records":[{"eventName":"REMOVE","dynamodb":\#(change)}]}"#, to: "changes.json")
+      for (file, more, configuration, text) in [
+        ("lines.ndjson", ["--key-field", "tailnum", "--time-field", "t"], "table.yaml", "says is of kind dynamodb"),
+        ("changes.json", [], "flights.yaml", "says is of kind kinesis"),
+      ] {
+        let ended = try await place.sluice(["replay", file, "--config", configuration] + more)
+        #expect(ended.code == 65 && ended.errors.contains("mapping flights-delays is one of stream flights"), "\(ended)")
+        #expect(ended.errors.contains(text) && ended.errors.contains("events of another form"), "\(ended)")
+        let other = configuration == "table.yaml" ? "flights.yaml" : "table.yaml"
+        let taken = try await place.sluice(
+          ["replay", file, "--config", other, "--command", "sh -c 'while read -r e; do echo {}; done'"] + more)
+        #expect(taken.code == 0, "\(taken)")
+      }
+    }
+  }
+
   @Test("what cannot be replayed is refused with its reason")
   func refusals() async throws {
     try await Workplace.with { place in

@@ -174,6 +174,7 @@ struct ReplayCommand: AsyncParsableCommand {
     let header = reader.header
     let configuration = try readConfiguration()
     let (wanted, handler) = try choose(in: configuration, stream: header.stream)
+    try checkKind(of: wanted, in: configuration, header.kind)
     let stream = StreamInfo(
       number: StreamNumber(1), name: header.stream, kind: header.kind,
       createdAt: header.streamCreatedAt)
@@ -344,6 +345,16 @@ struct ReplayCommand: AsyncParsableCommand {
       handler.code = nil
     }
     return (first, handler)
+  }
+
+  /// Its function knows the events of one kind of stream.
+  private func checkKind(of wanted: MappingConfiguration, in configuration: Configuration, _ kind: StreamKind) throws {
+    guard let own = configuration.stream(named: wanted.stream)?.kind, own != kind else { return }
+    throw Problem(
+      Exit.badInput,
+      "mapping \(wanted.name) is one of stream \(wanted.stream), which \(config) says is of kind \(own.rawValue), and "
+        + "\(file) is of kind \(kind.rawValue): its function would get events of another form. Name a mapping of a "
+        + "\(kind.rawValue) stream with --mapping, or give the stream that kind")
   }
 
   private func options(of handler: FunctionConfiguration) throws -> ReplayOptions {
