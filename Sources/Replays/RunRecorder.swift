@@ -81,7 +81,7 @@ public struct RunRecorder {
     case .faulted(let kind, rule: _):
       line.result = "failed"
       line.failure = kind.name
-      lastFailure = note?.failure.map(Self.inWords) ?? kind.name
+      lastFailure = note?.failure.map(Self.words(of:)) ?? kind.name
       line.errorType = note?.failure?.type
       line.errorMessage = note?.failure?.message
     }
@@ -97,7 +97,8 @@ public struct RunRecorder {
     try file.append(line)
   }
 
-  private static func inWords(_ failure: HandlerFailure) -> String {
+  /// The type of the error, its message, and the last line that a process wrote that ended.
+  public static func words(of failure: HandlerFailure) -> String {
     let said = [failure.type, failure.message].filter { !$0.isEmpty }.joined(separator: ": ")
     // The last line of a traceback is the error once more.
     guard failure.kind == .exited, let last = failure.trace.last(where: { !$0.isEmpty }), !last.contains(failure.type)

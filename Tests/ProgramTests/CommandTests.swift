@@ -1,5 +1,6 @@
 import Foundation
 import Sluice
+import StreamStore
 import Testing
 
 @Suite("Exit codes and configuration", .timeLimit(.minutes(10)))
@@ -84,6 +85,22 @@ struct CommandTests {
       }
       #expect(try await place.lanes().map(\.state) == [.notRunning])
       #expect(try await place.sluice("explain", "numbers-note").code == 0)
+    }
+  }
+
+  @Test("a worker that does not listen any more is said to start or to drain, and what to do")
+  func closedPort() async throws {
+    try await Workplace.with { place in
+      let store = try StreamStore.open(at: place.data.path, role: .writer)
+      defer { withExtendedLifetime(store) {} }
+      // Nobody listens at port 1.
+      try store.setHolderNote(HolderNote(processID: getpid(), listenAddress: "127.0.0.1:1"))
+      let ended = try await place.sluice("status")
+      #expect(ended.code == 69, "\(ended)")
+      #expect(
+        ended.errors.contains(
+          "The worker at 127.0.0.1:1 does not answer: connection refused. It is starting or draining: try again in a "
+            + "moment"), "\(ended)")
     }
   }
 

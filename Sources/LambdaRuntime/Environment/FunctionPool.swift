@@ -157,6 +157,22 @@ public final class FunctionPool: Sendable {
     }
   }
 
+  /// Why an environment of the function cannot be initialized: starts one for nothing else. `nil` if it can.
+  public func startFailure() async -> HandlerFailure? {
+    let environment: ExecutionEnvironment
+    do throws(HandlerFailure) {
+      environment = try await ExecutionEnvironment.start(
+        settings, limits, isProvisioned: false, statistics: FunctionStatistics(), logger: logger,
+        keeper: .init(mayExpire: { _ in true }, didEnd: { _, _ in }))
+    } catch {
+      return error
+    }
+    let isInitialized = await environment.waitUntilInitialized()
+    environment.requestStop()
+    let failure = await environment.failure()
+    return isInitialized ? nil : failure
+  }
+
   /// Lets running invocations finish, then ends all processes: SIGTERM, and after a while SIGKILL. Returns when all are
   /// gone. Calls that wait, and later ones, fail as `unavailable`. Calling it twice is fine.
   public func shutdown() async {

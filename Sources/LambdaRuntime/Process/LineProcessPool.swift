@@ -105,6 +105,36 @@ public final class LineProcessPool: Sendable {
     }
   }
 
+  /// Why a process of the function ends before anybody gives it an event: starts one for nothing else and looks for so long
+  /// whether it ends by itself. `nil` if it does not: then it waits for an event, or is busy with its start.
+  public func startFailure(within time: Duration) async -> HandlerFailure? {
+    let child: ChildProcess
+    do throws(HandlerFailure) {
+      child = try await ChildProcess.start(command.resolved(), limits: limits, logger: logger)
+    } catch {
+      return error
+    }
+    let endsByItself = await withTaskGroup(of: Bool.self) { group in
+      group.addTask {
+        await child.waitUntilGone()
+        return true
+      }
+      group.addTask {
+        // Whoever cancels the sleep has no use for the process any more either.
+        do { try await ContinuousClock().sleep(for: time) } catch is CancellationError {} catch {
+          preconditionFailure("a clock is only cancelled: \(error)")
+        }
+        child.requestStop()
+        return false
+      }
+      let first = await group.next() ?? false
+      group.cancelAll()
+      return first
+    }
+    guard endsByItself, !Task.isCancelled, let end = await child.end() else { return nil }
+    return Self.failure(for: end)
+  }
+
   /// Lets running events finish, then ends all processes: end of input, after a while SIGTERM, after another SIGKILL.
   /// Returns when all are gone. Calls that wait, and later ones, fail as `unavailable`. Calling it twice is fine.
   public func shutdown() async {

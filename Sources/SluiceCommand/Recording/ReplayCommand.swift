@@ -224,8 +224,10 @@ struct ReplayCommand: AsyncParsableCommand {
     }
     let result = try RunOutput(path: output, isReplacing: overwrite)
     let recorder = RecorderBox(try RunRecorder(head) { try result.write($0) })
+    let starting = StartWatch { await replayed.startFailure() }
     let replay = Replay(reader, through: replayed.plan, options, logger: logger) { event, note in
       try recorder.recorder.take(event, note)
+      try starting.look(at: event)
     }
     var progress = ProgressLine(isQuiet: format.isJSON)
     let begun = ContinuousClock.now
@@ -240,6 +242,13 @@ struct ReplayCommand: AsyncParsableCommand {
           "\(Text.records(count)), \(Text.count(Int(Double(count) / seconds))) a second, \(Text.count(failures)) failures"
             + standing(of: replay) + left(read, of: byteCount, seconds))
       }
+      try await starting.end()
+    } catch let error as HandlerNeverStarts {
+      progress.clear()
+      throw Problem(
+        Exit.badInput,
+        "the handler \(head.handler) cannot start, so nothing can be replayed: \(Self.line(RunRecorder.words(of: error.failure)))"
+      )
     } catch let error as ReplayError {
       progress.clear()
       throw Problem(Exit.badInput, "\(file): \(error)")
@@ -285,6 +294,9 @@ struct ReplayCommand: AsyncParsableCommand {
     Warning.write("\(file): \(text)")
   }
 
+  /// What a handler said, on one line that is not too long.
+  private static func line(_ text: String) -> String { String(text.replacing("\n", with: " ").prefix(400)) }
+
   private func tell(_ end: RunEnd, _ lastFailure: String?) throws {
     if output != "-" {
       if format.isJSON {
@@ -293,7 +305,7 @@ struct ReplayCommand: AsyncParsableCommand {
         print(
           "\(Text.records(end.records)), \(Text.count(end.invocations)) invocations, \(Text.count(end.failures)) of them failed, "
             + "in \(Text.duration(end.milliseconds)) of virtual time")
-        if let lastFailure { print("the last failure: \(lastFailure.replacing("\n", with: " ").prefix(400))") }
+        if let lastFailure { print("the last failure: \(Self.line(lastFailure))") }
         if end.leftRecords > 0 {
           print("\(Text.records(end.leftRecords)) left in \(Text.count(end.departures)) failure entries")
         } else if end.records == 0 {

@@ -49,6 +49,14 @@ struct RemoteWorker: Writing {
   }()
 
   private func unreachable(_ error: any Error) -> OperatorRefusal {
-    OperatorRefusal(.needsWorker, "The worker at \(address) does not answer: \(error)")
+    OperatorRefusal(.needsWorker, "The worker at \(address) does not answer: \(Self.reason(error))")
+  }
+
+  /// What the error says of itself is about a connection that was reset, where there never was one.
+  private static func reason(_ error: any Error) -> String {
+    let refusals = [ECONNREFUSED, EHOSTUNREACH, ENETUNREACH]
+    guard let code = (error as? IOError)?.errnoCode, refusals.contains(code) else { return "\(error)" }
+    return String(cString: strerror(code)).lowercased()
+      + ". It is starting or draining: try again in a moment. If that does not help, look into its log and start it again"
   }
 }

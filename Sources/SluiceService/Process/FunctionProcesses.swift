@@ -90,6 +90,15 @@ enum FunctionProcesses: Sendable {
     }
   }
 
+  /// Why a process of the function does not come to its first event; `nil` if it does, or as far as anybody can see.
+  func startFailure() async -> HandlerFailure? {
+    switch self {
+    case .lines(let pool): await pool.startFailure(within: .seconds(2))
+    case .lambda(let pool): await pool.startFailure()
+    case .http: nil
+    }
+  }
+
   func shutdown() async {
     switch self {
     case .lines(let pool): await pool.shutdown()

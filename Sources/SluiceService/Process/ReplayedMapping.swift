@@ -2,7 +2,7 @@ import Foundation
 import LambdaRuntime
 package import Logging
 import Sluice
-import StreamModel
+package import StreamModel
 package import StreamRuntime
 package import StreamStore
 
@@ -39,6 +39,10 @@ package struct ReplayedMapping: Sendable {
 
   /// Starts the processes that the first deliveries of so many lanes need.
   package func prepare(_ laneCount: Int) async { await processes.prepare(laneCount) }
+
+  /// Starts a process for nothing else and tells why it does not come to its first event; `nil` if it does, or if it has not
+  /// ended by itself after two seconds.
+  package func startFailure() async -> HandlerFailure? { await processes.startFailure() }
 
   /// Ends the processes and removes what was unpacked for them.
   package func shutdown() async throws {
