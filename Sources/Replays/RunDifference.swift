@@ -1,3 +1,5 @@
+import StreamModel
+
 /// What one run made otherwise than another.
 public struct RunDifference: Codable, Hashable, Sendable {
   /// Records whose outcome is another one.
@@ -70,8 +72,9 @@ public struct RunDifference: Codable, Hashable, Sendable {
     guard comparedAnswers + comparedWindows > 0 else {
       return same + "; no batch that succeeded was the same in both, so no answers were compared"
     }
-    let states = comparedWindows > 0 ? ", and none of \(comparedWindows) tumbling windows came to another state" : ""
-    return same + ", and none of \(comparedAnswers) answers changed" + states
+    let states =
+      comparedWindows > 0 ? ", and none of \(comparedWindows.withThousands) tumbling windows came to another state" : ""
+    return same + ", and none of \(comparedAnswers.withThousands) answers changed" + states
   }
 
   public init(_ before: RunFile, _ after: RunFile) {

@@ -91,6 +91,8 @@ struct RunDifferenceTests {
     try difference.name(from: reader(of: (0...last).map { "\($0)" }))
     let names = try #require(difference.newlyFailing.first).names
     #expect(names.count == Int(RunDifference.namedRecordLimit) + 1 && names.last?.partitionKey == "\(last)")
+    let page = RunReport(try run([invocation(0...last)]), try run([]), difference, names: ["a", "b"]).html
+    #expect(page.contains("1,501 records no longer succeed"))
   }
 
   /// A recording of shard 0 with records of these keys.

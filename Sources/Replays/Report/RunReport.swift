@@ -1,3 +1,5 @@
+import StreamModel
+
 /// A page about two runs, in one file that needs nothing else.
 public struct RunReport {
   private let before: RunFile
@@ -56,7 +58,7 @@ public struct RunReport {
       (UInt64(difference.answers.count), "answers changed"),
       (UInt64(difference.windows.count), "windows came to another state"),
     ]
-    return parts.filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }.joined(separator: ", ") + "."
+    return parts.filter { $0.0 > 0 }.map { "\($0.0.withThousands) \($0.1)" }.joined(separator: ", ") + "."
   }
 
   private var summary: String {
@@ -64,14 +66,14 @@ public struct RunReport {
       ["handler", HTMLText.escaped(before.header.handler), HTMLText.escaped(after.header.handler)],
       ["mapping", HTMLText.escaped(before.header.mapping), HTMLText.escaped(after.header.mapping)],
       ["stream", HTMLText.escaped(before.header.stream), HTMLText.escaped(after.header.stream)],
-      ["records", "\(before.end.records)", "\(after.end.records)"],
+      ["records", before.end.records.withThousands, after.end.records.withThousands],
       ["invocations"] + difference.invocations.map { Self.known($0) },
       ["failed invocations"] + difference.failures.map { Self.known($0) },
-      ["records without success", "\(before.end.leftRecords)", "\(after.end.leftRecords)"],
+      ["records without success", before.end.leftRecords.withThousands, after.end.leftRecords.withThousands],
       ["virtual time"]
         + difference.milliseconds.map { $0.map { Self.duration(microseconds: $0 * 1_000) } ?? "–" },
     ]
-    if difference.notCompared > 0 { rows.append(["records not compared", "\(difference.notCompared)", ""]) }
+    if difference.notCompared > 0 { rows.append(["records not compared", difference.notCompared.withThousands, ""]) }
     for (name, values) in difference.settings.sorted(by: { $0.key < $1.key }) {
       rows.append([HTMLText.escaped(name)] + values.map { HTMLText.short($0) })
     }
@@ -97,7 +99,8 @@ public struct RunReport {
 
   private func table(_ title: String, _ heads: [String], _ rows: [[String]], of count: Int) -> String {
     guard count > 0 else { return "" }
-    let note = count > rows.count ? "The first \(rows.count) of \(count): sluice diff --format json has all." : ""
+    let note =
+      count > rows.count ? "The first \(rows.count) of \(count.withThousands): sluice diff --format json has all." : ""
     return section(title, "<table>\(HTMLText.heads(heads))\(rows.map(HTMLText.row).joined())</table>", note: note)
   }
 
@@ -141,7 +144,7 @@ public struct RunReport {
       of: difference.windows.count)
   }
 
-  private static func known(_ count: UInt64?) -> String { count.map { "\($0)" } ?? "–" }
+  private static func known(_ count: UInt64?) -> String { count.map { $0.withThousands } ?? "–" }
 
   /// `1.2 ms`, `3 min 5 s`
   static func duration(microseconds: Int64) -> String {

@@ -110,7 +110,8 @@ extension Failures {
         case .redrive(let entry):
           let done = pace.succeeded.count + pace.failed.count
           line.show(
-            "entry \(entry.entry); \(pace.succeeded.count) done, \(pace.failed.count) failed, \(pace.waitingCount) to go, "
+            "entry \(entry.entry); \(Text.count(pace.succeeded.count)) done, \(Text.count(pace.failed.count)) failed, "
+              + "\(Text.count(pace.waitingCount)) to go, "
               + speed.rate(done) + speed.left(done, of: entries.count))
           pace.end(entry, succeeded: try await redrive(entry, worker))
         }
@@ -160,8 +161,8 @@ extension Failures {
         Swift.print("No failure entry matches.")
       } else {
         Swift.print(
-          "\(pace.succeeded.count) of \(count) entries succeeded, \(Text.records(pace.succeededRecords)); "
-            + "\(pace.failed.count) failed, \(pace.left.count) behind them stay")
+          "\(Text.count(pace.succeeded.count)) of \(Text.count(count)) entries succeeded, \(Text.records(pace.succeededRecords)); "
+            + "\(Text.count(pace.failed.count)) failed, \(Text.count(pace.left.count)) behind them stay")
       }
       if !pace.failed.isEmpty { throw Problem(Exit.failed, "Entries that failed again: see sluice failures list.") }
     }
@@ -199,10 +200,10 @@ extension Failures {
         guard case .failure(let report, let records) = answer else { throw Problem(answer) }
         try file.write(contentsOf: encoder.encode(FailureDetail(entry: report, records: records)) + Data("\n".utf8))
         count += 1
-        line.show("\(count) of \(entries.count) entries")
+        line.show("\(Text.count(count)) of \(Text.count(entries.count)) entries")
       }
       line.clear()
-      if let output { print("\(count) entr\(count == 1 ? "y" : "ies") in \(output)") }
+      if let output { print("\(Text.count(count)) entr\(count == 1 ? "y" : "ies") in \(output)") }
     }
 
     private static func create(_ path: String) throws -> FileHandle {

@@ -118,7 +118,8 @@ struct DiffCommand: ParsableCommand {
       lines += more(records.count)
     }
     if !difference.answers.isEmpty {
-      lines.append("\(difference.answers.count) of \(difference.comparedAnswers) answers changed")
+      let (changed, all) = (Text.count(difference.answers.count), Text.count(difference.comparedAnswers))
+      lines.append("\(changed) of \(all) answers changed")
       lines += difference.answers.prefix(Self.shownLimit).map { answer in
         let name = answer.firstRecord.map { ", \($0.sequenceNumber)" + ($0.partitionKey.map { ", \($0)" } ?? "") } ?? ""
         let first = answer.records.first?.first.map { " from \($0)\(name)" } ?? ", the end of a window"
@@ -127,7 +128,7 @@ struct DiffCommand: ParsableCommand {
       lines += more(difference.answers.count)
     }
     if !difference.windows.isEmpty {
-      lines.append("\(difference.windows.count) tumbling windows came to another state")
+      lines.append("\(Text.count(difference.windows.count)) tumbling windows came to another state")
       lines += difference.windows.prefix(Self.shownLimit).map { window in
         let begin = CalendarTime(WallTime(milliseconds: window.begin)).withMilliseconds
         return "  \(ShardNumber(window.shard)) from \(begin): "
@@ -157,17 +158,17 @@ struct DiffCommand: ParsableCommand {
     }
     if let before = difference.durations[0], let after = difference.durations[1] {
       lines.append(
-        "measured: median \(before.median) → \(after.median) µs an invocation, 99 of 100 within "
-          + "\(before.ninetyNinth) → \(after.ninetyNinth) µs, memory of a process "
+        "measured: median \(Text.count(before.median)) → \(Text.count(after.median)) µs an invocation, 99 of 100 within "
+          + "\(Text.count(before.ninetyNinth)) → \(Text.count(after.ninetyNinth)) µs, memory of a process "
           + "\(Self.mebibytes(before.peakMemoryBytes)) → \(Self.mebibytes(after.peakMemoryBytes))")
     }
     return lines.joined(separator: "\n")
   }
 
-  private static func mebibytes(_ bytes: Int64?) -> String { bytes.map { "\($0 >> 20) MiB" } ?? "unknown" }
+  private static func mebibytes(_ bytes: Int64?) -> String { bytes.map { "\(Text.count($0 >> 20)) MiB" } ?? "unknown" }
 
   private func more(_ count: Int) -> [String] {
-    count > Self.shownLimit ? ["  … and \(count - Self.shownLimit) more: --format json has all"] : []
+    count > Self.shownLimit ? ["  … and \(Text.count(count - Self.shownLimit)) more: --format json has all"] : []
   }
 
   private static func change(_ before: String, _ after: String) -> String {

@@ -115,7 +115,7 @@ private final class ReadingProgress {
   func passed(_ count: Int) {
     byteCount += UInt64(count)
     line.show(
-      "\(byteCount >> 20) MiB\(total.map { " of \($0 >> 20)" } ?? "") read, \(pace.rate(byteCount >> 20))"
+      "\(Text.count(byteCount >> 20)) MiB\(total.map { " of \(Text.count($0 >> 20))" } ?? "") read, \(pace.rate(byteCount >> 20))"
         + pace.left(byteCount, of: total))
   }
 

@@ -171,7 +171,7 @@ struct RecordCommand: AsyncParsableCommand {
     guard output != "-" else { return }
     if store.output.isJSON { return try printJSON(report) }
     var text =
-      "\(Text.records(report.records)) of \(report.shards) shard\(report.shards == 1 ? "" : "s") recorded in \(output)"
+      "\(Text.records(report.records)) of \(Text.count(report.shards)) shard\(report.shards == 1 ? "" : "s") recorded in \(output)"
     if report.redactedWhole > 0 {
       text += "\n\(Text.records(report.redactedWhole)) had a payload that is not JSON, which was taken out as a whole"
     }

@@ -1,4 +1,5 @@
 import Foundation
+import StreamModel
 
 /// How times, ages and counts read on a terminal.
 enum Text {
@@ -41,15 +42,7 @@ enum Text {
   }
 
   /// `27,004`.
-  static func count(_ value: some BinaryInteger) -> String {
-    var digits = String(value)
-    var groups: [String] = []
-    while digits.count > 3, digits.last?.isNumber == true {
-      groups.insert(String(digits.suffix(3)), at: 0)
-      digits = String(digits.dropLast(3))
-    }
-    return ([digits] + groups).joined(separator: ",")
-  }
+  static func count(_ value: some BinaryInteger) -> String { value.withThousands }
 
   /// `1 record`, `27,004 records`.
   static func records(_ value: some BinaryInteger) -> String {
