@@ -89,7 +89,10 @@ let package = Package(
       swiftSettings: common),
     .target(
       name: "Recordings",
-      dependencies: ["StreamModel", "EventPattern", "TableChanges", "Locks", "CXXHash", "CZlib", "CZstd"],
+      dependencies: [
+        "StreamModel", "EventPattern", "TableChanges", "Locks", "CXXHash", "CZlib", "CZstd",
+        .product(name: "Crypto", package: "swift-crypto"),
+      ],
       swiftSettings: strict),
     .target(
       name: "Replays",

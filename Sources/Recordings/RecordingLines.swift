@@ -13,6 +13,11 @@ public struct RecordingHeader: Hashable, Sendable {
   public var to: WallTime?
   /// Fields whose values were taken out of the payloads.
   public var redacted: [String] = []
+  /// What partition keys became.
+  public var keys = RecordedKeys.plain
+  /// For who writes it, and never written: recordings with the same secret have the same pseudonyms. `nil`: one that nobody
+  /// knows.
+  public var keySecret: [UInt8]?
   /// The format of the files that it was imported from; `nil` if it was recorded. Sequence numbers of an imported
   /// recording are those of the files, if they had any.
   public var imported: String?
@@ -36,12 +41,22 @@ public struct RecordingHeader: Hashable, Sendable {
 
   public var version: Int64 { outcomes == nil ? 1 : 2 }
 
+  /// Something was taken out: then what handlers said is too, because it may quote it.
+  public var isRedacted: Bool { !redacted.isEmpty || keys == .pseudonyms }
+
   public init(stream: String, kind: StreamKind, streamCreatedAt: WallTime, madeAt: WallTime) {
     self.stream = stream
     self.kind = kind
     self.streamCreatedAt = streamCreatedAt
     self.madeAt = madeAt
   }
+}
+
+/// Whether partition keys stand in a recording as they are.
+public enum RecordedKeys: String, Hashable, Sendable {
+  case plain
+  /// Each became a hash, the same one wherever it stands, that nobody can tell the key from.
+  case pseudonyms
 }
 
 /// A shard of a recording.

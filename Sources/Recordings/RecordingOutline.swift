@@ -42,7 +42,7 @@ public struct RecordingOutline {
   /// What became of records, in a recording whose header says that it holds it.
   public mutating func outcome(_ outcome: RecordedOutcome) {
     precondition(header.outcomes != nil, "the header says whose outcomes they are")
-    append(outcome.line(isRedacted: !header.redacted.isEmpty))
+    append(outcome.line(isRedacted: header.isRedacted))
   }
 
   /// Where a lane stood.
@@ -90,6 +90,7 @@ extension RecordingHeader {
     if !redacted.isEmpty {
       text += #","redacted":[\#(redacted.map(JSONLine.quoted).joined(separator: ","))]"#
     }
+    if keys != .plain { text += #","keys":"\#(keys.rawValue)""# }
     if let imported { text += #","imported":\#(JSONLine.quoted(imported))"# }
     if let outcomes {
       text += #","mapping":\#(JSONLine.quoted(outcomes.mapping)),"outcomesAt":\#(outcomes.at.milliseconds)"#

@@ -555,6 +555,12 @@ extension RecordingHeader {
     from = try members.number(ifThere: "from").map { WallTime(milliseconds: $0) }
     to = try members.number(ifThere: "to").map { WallTime(milliseconds: $0) }
     redacted = try members.list("redacted")
+    if let text = try members.text(ifThere: "keys").map({ String(decoding: $0, as: UTF8.self) }) {
+      guard let keys = RecordedKeys(rawValue: text) else {
+        throw LineFault("keys is \(text): allowed are plain and pseudonyms")
+      }
+      self.keys = keys
+    }
     imported = try members.text(ifThere: "imported").map { String(decoding: $0, as: UTF8.self) }
     if version > 1 { outcomes = Outcomes(of: try members.string("mapping"), at: try members.moment("outcomesAt")) }
   }

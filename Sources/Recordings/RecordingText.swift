@@ -89,6 +89,18 @@ struct RecordingText: ~Copyable {
     tally.recordCount += 1
     unsafe tally.dataByteCount += UInt64(record.data.count)
     guard let redaction else { return put(record, of: shard) }
+    guard let pseudonyms = redaction.pseudonyms else { return putRedacted(record, redaction, of: shard) }
+    let pseudonym = unsafe pseudonyms.pseudonym(of: record.key)
+    unsafe pseudonym.withUnsafeBytes { key in
+      var hidden = record
+      unsafe hidden.key = key
+      putRedacted(hidden, redaction, of: shard)
+    }
+  }
+
+  /// With the fields taken out of its payload.
+  private mutating func putRedacted(_ record: RecordPieces, _ redaction: Redaction, of shard: ShardText) {
+    guard redaction.hasFields else { return put(record, of: shard) }
     payload.removeAll(keepingCapacity: true)
     if unsafe !redaction.rewrite(RawSpan(_unsafeBytes: record.data), to: &payload) { tally.redactedWhole += 1 }
     // Empty data has no address, and neither has an empty array.

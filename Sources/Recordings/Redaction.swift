@@ -7,15 +7,23 @@ struct Redaction: Hashable, Sendable {
   private let replacement: [UInt8]
   /// Each path as the UTF-8 of its names.
   private let paths: [[[UInt8]]]
+  /// What keys become, if they are not to be known.
+  let pseudonyms: KeyPseudonyms?
+
+  /// Whether something is taken out of payloads.
+  var hasFields: Bool { !paths.isEmpty }
 
   /// What a recording is to lack; `nil` if nothing.
   init?(of header: RecordingHeader) {
-    guard !header.redacted.isEmpty else { return nil }
-    self.init(header.redacted, kind: header.kind)
+    guard header.isRedacted else { return nil }
+    var pseudonyms: KeyPseudonyms?
+    if header.keys == .pseudonyms { pseudonyms = header.keySecret.map { KeyPseudonyms(secret: $0) } ?? .random() }
+    self.init(header.redacted, kind: header.kind, pseudonyms)
   }
 
   /// Paths such as `crew.name`.
-  init(_ fields: [String], kind: StreamKind) {
+  init(_ fields: [String], kind: StreamKind, _ pseudonyms: KeyPseudonyms? = nil) {
+    self.pseudonyms = pseudonyms
     replacement = Array((kind == .dynamodb ? #"{"S":"[redacted]"}"# : #""[redacted]""#).utf8)
     paths = fields.map { $0.split(separator: ".", omittingEmptySubsequences: false).map { Array($0.utf8) } }
   }

@@ -39,7 +39,7 @@ public struct RecordedRun {
     end = RunEnd(
       ended: true, invocations: 0, records: reader.recordCount, departures: UInt64(entries.count), leftRecords: failed,
       failures: 0, milliseconds: 0, unsettledLanes: [])
-    hasErrors = header.redacted.isEmpty
+    hasErrors = !header.isRedacted
     outcomes = stretches.mapValues(Self.inOrder)
   }
 

@@ -100,6 +100,27 @@ struct RecordingTests {
       let text = try String(contentsOf: place.folder.appending(path: "r"), encoding: .utf8)
       #expect(!text.contains(#""tailnum":"N"#) && text.contains(#""tailnum":"[redacted]""#))
 
+      // Keys as pseudonyms, as many as there are keys, in the same order.
+      try place.write("a secret of sixteen\n", to: "secret")
+      let hidden = try await place.sluice(
+        "record", "flights", "-o", "hidden", "--redact-keys", "--key-secret", "secret")
+      #expect(hidden.code == 0 && hidden.errors.contains("payloads are in the recording as they are"), "\(hidden)")
+      func keys(_ name: String) -> [Substring] {
+        place.lines(of: name).compactMap { $0.firstMatch(of: #/"key":"([^"]*)"/#)?.1 }
+      }
+      let (plain, pseudonyms) = (keys("r"), keys("hidden"))
+      #expect(plain.count == pseudonyms.count && pseudonyms.allSatisfy { $0.count == 32 })
+      let pairs = Set(zip(plain, pseudonyms).map { "\($0) \($1)" }).count
+      #expect(pairs == Set(plain).count && pairs == Set(pseudonyms).count && pairs > 100)
+      try place.write("short", to: "secret")
+      for (more, text) in [
+        (["--redact-keys", "--key-secret", "secret"], "its secret has 5 bytes, and needs 16 or more"),
+        (["--key-secret", "secret"], "--key-secret goes with --redact-keys"),
+      ] {
+        let refused = try await place.sluice(["record", "flights", "-o", "never"] + more)
+        #expect(refused.code != 0 && refused.errors.contains(text), "\(refused)")
+      }
+
       // The second half, by the moment at which it began.
       let middle = whole.records[whole.records.count / 2].arrival
       let moment = CalendarTime(middle).withMilliseconds

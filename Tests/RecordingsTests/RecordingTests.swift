@@ -311,6 +311,46 @@ struct RecordingTests {
     }
   }
 
+  @Test("the pseudonym of a key is half of its HMAC-SHA256, with a secret of any length", arguments: pseudonyms)
+  func pseudonym(secret: [UInt8], key: String, expected: String) {
+    let pseudonyms = KeyPseudonyms(secret: secret)
+    let own = Array(key.utf8).withUnsafeBytes { pseudonyms.pseudonym(of: $0) }
+    #expect(String(decoding: own, as: UTF8.self) == expected)
+  }
+
+  /// Of RFC 4231: cases 1, 2 and 6.
+  private static let pseudonyms: [([UInt8], String, String)] = [
+    (Array(repeating: 0x0b, count: 20), "Hi There", "b0344c61d8db38535ca8afceaf0bf12b"),
+    (Array("Jefe".utf8), "what do ya want for nothing?", "5bdcc146bf60754e6a042426089575c7"),
+    (
+      Array(repeating: 0xaa, count: 131), "Test Using Larger Than Block-Size Key - Hash Key First",
+      "60e431591ee0b67f0d8a26aacbf5b77f"
+    ),
+  ]
+
+  @Test("keys become pseudonyms: the same one for the same key, and everything else stays")
+  func keys() throws {
+    func read(_ secret: String?) -> Read {
+      var header = Sample.header
+      header.keys = .pseudonyms
+      header.keySecret = secret.map { Array($0.utf8) }
+      return Read(Sample.write(header: header).bytes)
+    }
+    let redacted = read("a secret of sixteen")
+    #expect(redacted.error == nil && redacted.ending == .complete)
+    #expect(redacted.header?.keys == .pseudonyms && redacted.header?.isRedacted == true)
+    var plain = redacted.puts
+    for place in plain.indices { plain[place].key = Sample.puts[place].key }
+    #expect(plain == Sample.puts)
+    let names = zip(Sample.puts, redacted.puts).map { ($0.key, $1.key) }
+    #expect(names.allSatisfy { $1.count == 32 && $1.allSatisfy(\.isHexDigit) })
+    // As many of them as there are keys.
+    #expect(Set(names.map(\.1)).count == Set(names.map(\.0)).count)
+    #expect(Dictionary(names) { $0 == $1 ? $0 : "another one" }.values.allSatisfy { $0 != "another one" })
+    #expect(read("a secret of sixteen").puts == redacted.puts)
+    #expect(read(nil).puts.map(\.key) != redacted.puts.map(\.key) && read(nil).puts != read(nil).puts)
+  }
+
   @Test("outcomes make a recording of format 2, which says so; what it holds is read as it was written")
   func outcomes() throws {
     var header = Sample.header

@@ -23,6 +23,13 @@ public struct ImportedRecording: Sendable {
   /// Puts values of fields out of all payloads as they are written.
   public mutating func redact(_ fields: [String]) { header.redacted = fields }
 
+  /// Puts pseudonyms in place of all partition keys as they are written: with the same secret the same ones in every recording,
+  /// with `nil` those of this one alone.
+  public mutating func redactKeys(secret: [UInt8]?) {
+    header.keys = .pseudonyms
+    header.keySecret = secret
+  }
+
   /// Its text, in pieces.
   public func writing() throws(RecordingFileError) -> ImportedRecordingText {
     ImportedRecordingText(header, shards, try gathered.entries.reading())

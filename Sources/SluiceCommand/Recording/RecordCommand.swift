@@ -28,7 +28,7 @@ struct RecordCommand: AsyncParsableCommand {
         sluice record flights -o flights.recording
         sluice record flights --from 2026-11-21T08:00:00Z --to 2026-11-21T09:00:00Z -o morning.recording
         sluice record flights-delays --outcomes -o flights.recording
-        sluice record flights --redact tailnum -o for-the-vendor.recording
+        sluice record flights --redact tailnum --redact-keys -o for-the-vendor.recording
         sluice record orders --import page-1.json page-2.json -o orders.recording
         sluice record flights --import flights.csv --key-field tailnum --time-field time_hour -o flights.recording
         sluice record flights -o - | jq -c 'select(.json.dep_time == null) | .key'
@@ -40,6 +40,7 @@ struct RecordCommand: AsyncParsableCommand {
   @Option(help: "Records that arrived before this moment. Default: all that are there now.") var to: String?
   @Option(help: "Take the value of this field out of the payloads, such as crew.name. May be given more than once.")
   var redact: [String] = []
+  @OptionGroup var keys: KeyRedaction
   @Option(
     name: .customLong("import"), parsing: .upToNextOption,
     help: "Files to make the recording of, or - for standard input.")
@@ -79,7 +80,10 @@ struct RecordCommand: AsyncParsableCommand {
     let catalog = try opened.catalog()
     let (info, mapping) = try subject(in: catalog)
     var recording = RecordingRun(
-      try StreamRecorder(opened, catalog, info, outcomesOf: mapping, bounds: bounds, redacted: redact), at: output)
+      try StreamRecorder(
+        opened, catalog, info, outcomesOf: mapping, bounds: bounds, redacted: redact,
+        keys: keys.redactKeys ? .pseudonyms : .plain, keySecret: try keys.secret()),
+      at: output)
     var progress = ProgressLine(isQuiet: store.output.isJSON)
     do {
       var file = try RecordingOutput(path: output, isReplacing: overwrite)
@@ -136,6 +140,7 @@ struct RecordCommand: AsyncParsableCommand {
       of: stream, from: try ImportOptions.inputs(importFiles), madeAt: WallTime.current(), skipBad: skipBad,
       sortingIn: folder, isQuiet: store.output.isJSON)
     recording.redact(redact)
+    if keys.redactKeys { recording.redactKeys(secret: try keys.secret()) }
     var progress = ProgressLine(isQuiet: store.output.isJSON)
     let pace = Pace()
     let text: ImportedRecordingText
@@ -167,7 +172,12 @@ struct RecordCommand: AsyncParsableCommand {
   }
 
   private func tell(_ report: RecordingReport) throws {
-    if !redact.isEmpty { Warning.write("partition keys are in the recording as they are: only payloads are redacted") }
+    if !redact.isEmpty, !keys.redactKeys {
+      Warning.write("partition keys are in the recording as they are: --redact-keys puts pseudonyms in their place")
+    }
+    if keys.redactKeys, redact.isEmpty {
+      Warning.write("payloads are in the recording as they are, also where they hold keys: --redact takes fields out")
+    }
     guard output != "-" else { return }
     if store.output.isJSON { return try printJSON(report) }
     var text =

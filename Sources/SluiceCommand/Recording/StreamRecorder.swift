@@ -47,13 +47,15 @@ struct StreamRecorder: ~Copyable {
   /// `mapping`: the one whose outcomes are recorded too, if any.
   init(
     _ store: StreamStore, _ catalog: Catalog, _ info: StreamInfo, outcomesOf mapping: MappingInfo?,
-    bounds: RecordingBounds, redacted: [String]
+    bounds: RecordingBounds, redacted: [String], keys: RecordedKeys = .plain, keySecret: [UInt8]? = nil
   ) throws {
     var header = RecordingHeader(
       stream: info.name, kind: info.kind, streamCreatedAt: info.createdAt, madeAt: WallTime.current())
     header.from = bounds.from
     header.to = bounds.to
     header.redacted = redacted
+    header.keys = keys
+    header.keySecret = keySecret
     var shards = try Self.shards(of: catalog.shards(of: info.number), bounds, store)
     var outcomes: OutcomeRecorder?
     if let mapping {
