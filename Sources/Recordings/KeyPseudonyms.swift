@@ -2,6 +2,8 @@ internal import Crypto
 
 /// Partition keys that are not to be known: each becomes the first half of its HMAC-SHA256, as 32 hexadecimal digits. The same
 /// key has the same pseudonym, and nobody who lacks the secret can tell whose it is, or try keys.
+///
+/// Of two hashes, by RFC 2104: the HMAC of Crypto takes Foundation's kinds of data, which this room does without.
 struct KeyPseudonyms: Hashable, Sendable {
   /// What both hashes begin with.
   private let inner: [UInt8]
