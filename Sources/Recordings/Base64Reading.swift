@@ -20,6 +20,8 @@ enum Base64Reading {
   static func bytes(of text: [UInt8]) -> [UInt8]? {
     unsafe text.withUnsafeBytes { text in
       guard let count = unsafe byteCount(of: text) else { return nil }
+      // An array of no bytes made as below writes its count into the one empty array that all threads share.
+      guard count > 0 else { return [] }
       var isRight = true
       let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { target, written in
         isRight = unsafe decode(text, to: UnsafeMutableRawPointer(target.baseAddress))
